@@ -1,0 +1,52 @@
+//! What any two services of Auspex must agree upon.
+//!
+//! The wire types are generated into [`wire`]; everything else here is the *domain*: types in which a wrong state
+//! cannot be said. Conversion happens at the border ([`Fact::decode`], [`Fact::encode`]): whatever passed it is valid.
+//!
+//! *Invariants*: proto files are append only; only [`subject`] holds subject strings; a domain value that exists is valid.
+
+pub mod alert;
+pub mod command;
+pub mod decision;
+pub mod event;
+pub mod fact;
+pub mod id;
+pub mod invalid;
+pub mod meta;
+pub mod model;
+pub mod observation;
+pub mod score;
+pub mod seen;
+pub mod stage;
+pub mod subject;
+pub mod tick;
+pub mod time;
+pub mod vector;
+
+/// The generated wire types and gRPC services. Nothing beyond the border should name them.
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic
+)]
+pub mod wire {
+    tonic::include_proto!("auspex.v1");
+}
+
+pub use alert::Alert;
+pub use command::Command;
+pub use decision::Decision;
+pub use event::Event;
+pub use fact::Fact;
+pub use id::{FactId, Project, Revision, RolloutName, ServiceName};
+pub use invalid::Invalid;
+pub use meta::{Entity, EntityKind, Meta};
+pub use model::Model;
+pub use observation::{Observation, ObservationBatch, Track};
+pub use score::Score;
+pub use subject::{FactKind, Partition, Partitions};
+pub use tick::Tick;
+pub use time::Timestamp;
+pub use vector::FeatureVector;

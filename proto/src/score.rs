@@ -1,0 +1,146 @@
+//! A calibrated probability of failure. 1 is bad, always.
+
+use serde::{Deserialize, Serialize};
+
+use crate::invalid::{Invalid, finite, probability};
+use crate::meta::{Entity, Meta};
+use crate::wire;
+
+/// Where a probability lies between the two thresholds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Band {
+    /// Below 0.3.
+    Low,
+    /// 0.3 to 0.7.
+    Medium,
+    /// Above 0.7.
+    High,
+}
+
+/// How much one feature moved the score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// The feature.
+    pub feature: String,
+    /// Its value; NaN when it was missing.
+    pub value: f64,
+    /// In log-odds before calibration; above 0 is towards failure.
+    pub log_odds: f64,
+}
+
+/// What a model says of a vector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The head; the cause is the vector's sequence.
+    pub meta: Meta,
+    /// What it is about.
+    pub entity: Entity,
+    /// Calibrated P(failure), 0..=1.
+    pub p_failure: f64,
+    /// Lower end of the 80 % interval.
+    pub low: f64,
+    /// Upper end of the 80 % interval.
+    pub high: f64,
+    /// Its band.
+    pub band: Band,
+    /// Name and version, as in `change-risk@1`.
+    pub model: String,
+    /// Of the features it was computed from.
+    pub schema_hash: String,
+    /// Largest first; empty when nobody asked.
+    pub reasons: Vec<Contribution>,
+    /// Features the model had to do without.
+    pub missing: Vec<String>,
+}
+
+impl Band {
+    /// The band of a probability, by the lower and the upper threshold.
+    #[must_use]
+    pub fn of(p_failure: f64, thresholds: (f64, f64)) -> Self {
+        if p_failure > thresholds.1 {
+            Self::High
+        } else if p_failure >= thresholds.0 {
+            Self::Medium
+        } else {
+            Self::Low
+        }
+    }
+}
+
+impl Score {
+    /// From the wire.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming the field.
+    pub fn from_wire(score: wire::Score) -> Result<Self, Invalid> {
+        let band = match wire::Band::try_from(score.band) {
+            Ok(wire::Band::Low) => Band::Low,
+            Ok(wire::Band::Medium) => Band::Medium,
+            Ok(wire::Band::High) => Band::High,
+            _ => return Err(Invalid::new("band", format!("{} is not a band", score.band))),
+        };
+        let (p_failure, low, high) = (
+            probability(score.p_failure, "p_failure")?,
+            probability(score.low, "low")?,
+            probability(score.high, "high")?,
+        );
+        if low > p_failure || p_failure > high {
+            return Err(Invalid::new(
+                "low",
+                format!("{low}..{high} does not hold p_failure {p_failure}"),
+            ));
+        }
+        Ok(Self {
+            meta: Meta::from_wire(score.meta)?,
+            entity: Entity::from_wire(score.entity)?,
+            p_failure,
+            low,
+            high,
+            band,
+            model: score.model,
+            schema_hash: score.schema_hash,
+            reasons: score
+                .reasons
+                .into_iter()
+                .map(contribution)
+                .collect::<Result<_, _>>()?,
+            missing: score.missing,
+        })
+    }
+
+    /// To the wire.
+    #[must_use]
+    pub fn to_wire(&self) -> wire::Score {
+        let band = match self.band {
+            Band::Low => wire::Band::Low,
+            Band::Medium => wire::Band::Medium,
+            Band::High => wire::Band::High,
+        };
+        let reasons = self.reasons.iter().map(|r| wire::Contribution {
+            feature: r.feature.clone(),
+            value: r.value,
+            log_odds: r.log_odds,
+        });
+        wire::Score {
+            meta: self.meta.to_wire(),
+            entity: self.entity.to_wire(),
+            p_failure: self.p_failure,
+            low: self.low,
+            high: self.high,
+            band: band.into(),
+            model: self.model.clone(),
+            schema_hash: self.schema_hash.clone(),
+            reasons: reasons.collect(),
+            missing: self.missing.clone(),
+        }
+    }
+}
+
+fn contribution(wire: wire::Contribution) -> Result<Contribution, Invalid> {
+    let log_odds = finite(wire.log_odds, "reasons.log_odds")?;
+    Ok(Contribution {
+        feature: wire.feature,
+        value: wire.value,
+        log_odds,
+    })
+}

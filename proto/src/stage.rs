@@ -1,0 +1,83 @@
+//! Who reads and writes which facts: the declarations that the loop runs by and that `auspex topology` prints.
+
+use crate::subject::FactKind;
+
+/// A stage of the mesh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// The service's name; also that of its bucket, leases and durable.
+    pub name: &'static str,
+    /// One verb, in a few words.
+    pub does: &'static str,
+    /// What it absorbs.
+    pub reads: &'static [FactKind],
+    /// What it makes.
+    pub writes: &'static [FactKind],
+    /// How it reads.
+    pub keeps: Keeps,
+}
+
+/// What a stage remembers, and so how it reads the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// Nothing, and it reads nothing: facts enter the log here.
+    Door,
+    /// State per key under a lease per partition, through the one loop.
+    State,
+    /// Nothing: a shared durable with explicit acks; order does not matter to it.
+    Nothing,
+    /// Nothing of its own: it follows the newest facts, from wherever it starts.
+    Follows,
+}
+
+/// Facts enter.
+pub const INGEST: Stage = Stage {
+    name: "ingest",
+    does: "normalize what happened outside into facts",
+    reads: &[],
+    writes: &[FactKind::Event, FactKind::Observation],
+    keeps: Keeps::Door,
+};
+/// Facts become vectors.
+pub const FEATURES: Stage = Stage {
+    name: "features",
+    does: "extract one vector of numbers, as known at one time",
+    reads: &[FactKind::Event, FactKind::Observation],
+    writes: &[FactKind::Vector],
+    keeps: Keeps::State,
+};
+/// Vectors become scores.
+pub const SCORING: Stage = Stage {
+    name: "scoring",
+    does: "score a vector: calibrated P(failure)",
+    reads: &[FactKind::Vector],
+    writes: &[FactKind::Score],
+    keeps: Keeps::Nothing,
+};
+/// Scores and evidence become decisions.
+pub const CANARY: Stage = Stage {
+    name: "canary",
+    does: "decide weight, hold, promotion, rollback",
+    reads: &[FactKind::Event, FactKind::Observation, FactKind::Score, FactKind::Command, FactKind::Tick],
+    writes: &[FactKind::Decision, FactKind::Tick],
+    keeps: Keeps::State,
+};
+/// Scores and decisions become alerts, and alerts are delivered.
+pub const ALERTS: Stage = Stage {
+    name: "alerts",
+    does: "route and diagnose what a person should know, and deliver it",
+    reads: &[FactKind::Event, FactKind::Score, FactKind::Decision],
+    writes: &[FactKind::Alert],
+    keeps: Keeps::State,
+};
+/// Decisions become traffic, traffic becomes observations.
+pub const PROXY: Stage = Stage {
+    name: "proxy",
+    does: "split traffic by the last decision and report what users got",
+    reads: &[FactKind::Decision],
+    writes: &[FactKind::Observation],
+    keeps: Keeps::Follows,
+};
+
+/// All stages, in the order of the path.
+pub const STAGES: [Stage; 6] = [INGEST, FEATURES, SCORING, CANARY, ALERTS, PROXY];

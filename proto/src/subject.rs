@@ -1,0 +1,368 @@
+//! The log: its subjects, partitions, lifetimes, streams, buckets and durable names. Nowhere else is there a subject string.
+//!
+//! A fact's subject is `auspex.v1.<partition>.<fact>.<project>.<kind>`. The partition is a hash of the project, fixed for
+//! good once facts exist; what bears on all projects goes to the partition `all`, which every stage reads too.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::id::Project;
+use crate::invalid::Invalid;
+
+/// The stream of all facts.
+pub const FACTS: &str = "FACTS";
+/// What the stream of facts holds.
+pub const FACTS_SUBJECTS: &str = "auspex.v1.>";
+/// The stream of dead letters.
+pub const DEAD: &str = "DEAD";
+/// What the stream of dead letters holds.
+pub const DEAD_SUBJECTS: &str = "auspex.dead.v1.>";
+/// The bucket of leases; its `max_age` is the lease time.
+pub const LEASES: &str = "AUSPEX_LEASES";
+/// The bucket of cursors: one per stage and partition.
+pub const CURSORS: &str = "AUSPEX_CURSORS";
+/// Header that names the fact's kind on the wire.
+pub const FACT_HEADER: &str = "Auspex-Fact";
+/// Header that carries the W3C trace context.
+pub const TRACE_HEADER: &str = "traceparent";
+
+/// The kinds of facts, in the order of the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum FactKind {
+    Event,
+    Observation,
+    Vector,
+    Score,
+    Decision,
+    Alert,
+    Command,
+    Model,
+    Tick,
+}
+
+/// Every kind of fact.
+pub const FACT_KINDS: [FactKind; 9] = [
+    FactKind::Event,
+    FactKind::Observation,
+    FactKind::Vector,
+    FactKind::Score,
+    FactKind::Decision,
+    FactKind::Alert,
+    FactKind::Command,
+    FactKind::Model,
+    FactKind::Tick,
+];
+
+impl FactKind {
+    /// Its token in a subject, and its name in the header.
+    #[must_use]
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Observation => "observation",
+            Self::Vector => "vector",
+            Self::Score => "score",
+            Self::Decision => "decision",
+            Self::Alert => "alert",
+            Self::Command => "command",
+            Self::Model => "model",
+            Self::Tick => "tick",
+        }
+    }
+
+    /// How long the log keeps it; `history` keeps it for good. Never below seven days, so that a consumer may lag that long.
+    #[must_use]
+    pub fn lifetime(self) -> Duration {
+        let days = match self {
+            Self::Observation | Self::Tick => 7,
+            Self::Event | Self::Vector | Self::Score | Self::Alert => 30,
+            Self::Decision | Self::Command => 90,
+            Self::Model => 365,
+        };
+        Duration::from_secs(days * 86_400)
+    }
+
+    fn parse(token: &str) -> Option<Self> {
+        FACT_KINDS.into_iter().find(|kind| kind.token() == token)
+    }
+}
+
+/// A share of the projects, with one total order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Partition {
+    /// By hash of the project.
+    Number(u16),
+    /// What bears on all projects.
+    All,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "p{number}"),
+            Self::All => f.write_str("all"),
+        }
+    }
+}
+
+/// How many partitions there are: fixed for good once facts exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partitions(u16);
+
+impl Partitions {
+    /// 1 to 1,024.
+    ///
+    /// # Errors
+    /// [`Invalid`] when out of range.
+    pub fn new(count: u16) -> Result<Self, Invalid> {
+        if (1..=1024).contains(&count) {
+            Ok(Self(count))
+        } else {
+            Err(Invalid::new(
+                "partitions",
+                format!("{count} is not within 1..=1024"),
+            ))
+        }
+    }
+
+    /// The partition of a project.
+    #[must_use]
+    pub fn of(self, project: &Project) -> Partition {
+        if project.is_all() {
+            return Partition::All;
+        }
+        let digest = Sha256::digest(project.as_str().as_bytes());
+        let mut first = [0_u8; 8];
+        first.copy_from_slice(&digest[..8]);
+        let number = u64::from_be_bytes(first) % u64::from(self.0);
+        Partition::Number(u16::try_from(number).unwrap_or(0))
+    }
+
+    /// All numbered partitions.
+    pub fn iter(self) -> impl Iterator<Item = Partition> {
+        (0..self.0).map(Partition::Number)
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn count(self) -> u16 {
+        self.0
+    }
+}
+
+/// A parsed subject of a fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Where in the order.
+    pub partition: Partition,
+    /// What it is.
+    pub kind: FactKind,
+    /// Whose it is, as a token.
+    pub project: String,
+    /// Its own kind, as a token.
+    pub leaf: String,
+}
+
+/// The subject of a fact.
+#[must_use]
+pub fn fact(partition: Partition, kind: FactKind, project: &Project, leaf: &str) -> String {
+    format!(
+        "auspex.v1.{partition}.{}.{}.{}",
+        kind.token(),
+        token(project.as_str()),
+        token(leaf)
+    )
+}
+
+/// All facts of a kind in a partition.
+#[must_use]
+pub fn facts_of(partition: Partition, kind: FactKind) -> String {
+    format!("auspex.v1.{partition}.{}.>", kind.token())
+}
+
+/// All facts of a kind, wherever.
+#[must_use]
+pub fn facts_everywhere(kind: FactKind) -> String {
+    format!("auspex.v1.*.{}.>", kind.token())
+}
+
+/// The one subject on which the owner of a partition writes its ticks.
+#[must_use]
+pub fn ticks(partition: Partition) -> String {
+    format!("auspex.v1.{partition}.tick.time.tick")
+}
+
+/// Where the dead letters of a stage go.
+#[must_use]
+pub fn dead_letters(stage: &str, partition: Partition) -> String {
+    format!("auspex.dead.v1.{}.{partition}", token(stage))
+}
+
+/// The heartbeat of control, by which routers hold their weights. Not in the log: a heartbeat kept is a heartbeat faked.
+#[must_use]
+pub fn pulse(partition: Partition) -> String {
+    format!("auspex.pulse.v1.{partition}")
+}
+
+/// The heartbeats of all partitions.
+#[must_use]
+pub fn pulses() -> String {
+    "auspex.pulse.v1.*".to_owned()
+}
+
+/// The bucket that keeps a stage's state.
+#[must_use]
+pub fn state_bucket(stage: &str) -> String {
+    format!("AUSPEX_STATE_{stage}")
+}
+
+/// The durable consumer of a stateless stage.
+#[must_use]
+pub fn durable(stage: &str) -> String {
+    format!("auspex-{stage}")
+}
+
+/// The key of a lease or a cursor.
+#[must_use]
+pub fn post(stage: &str, partition: Partition) -> String {
+    format!("{}.{partition}", token(stage))
+}
+
+/// The key of a state: the partition first, so that an owner finds its own.
+#[must_use]
+pub fn state_key(partition: Partition, key: &str) -> String {
+    format!("{partition}.{}", token(key))
+}
+
+/// All keys of a partition.
+#[must_use]
+pub fn state_keys(partition: Partition) -> String {
+    format!("{partition}.>")
+}
+
+/// The key behind a state key.
+#[must_use]
+pub fn key_of(state_key: &str) -> Option<String> {
+    untoken(state_key.split_once('.')?.1)
+}
+
+/// Reads a fact's subject.
+///
+/// # Errors
+/// [`Invalid`] when it is none of ours.
+pub fn parse(subject: &str) -> Result<Address, Invalid> {
+    let fault = || Invalid::new("subject", format!("{subject} is not the subject of a fact"));
+    let mut parts = subject.strip_prefix("auspex.v1.").ok_or_else(fault)?.split('.');
+    let mut next = || parts.next().filter(|part| !part.is_empty()).ok_or_else(fault);
+    let (partition, kind, project, leaf) = (next()?, next()?, next()?, next()?);
+    let partition = match partition.strip_prefix('p').and_then(|n| n.parse().ok()) {
+        Some(number) => Partition::Number(number),
+        None if partition == "all" => Partition::All,
+        None => return Err(fault()),
+    };
+    let kind = FactKind::parse(kind).ok_or_else(fault)?;
+    if parts.next().is_some() {
+        return Err(fault());
+    }
+    Ok(Address {
+        partition,
+        kind,
+        project: project.to_owned(),
+        leaf: leaf.to_owned(),
+    })
+}
+
+/// Text as one token: letters, digits, `-` and `_` stay, every other byte becomes `=XX`. Empty text becomes `=`.
+#[must_use]
+pub fn token(text: &str) -> String {
+    use fmt::Write;
+    if text.is_empty() {
+        return "=".to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            out.push(char::from(byte));
+        } else {
+            let _infallible = write!(out, "={byte:02X}");
+        }
+    }
+    out
+}
+
+/// The text behind a token.
+#[must_use]
+pub fn untoken(token: &str) -> Option<String> {
+    if token == "=" {
+        return Some(String::new());
+    }
+    let mut bytes = Vec::with_capacity(token.len());
+    let mut rest = token.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'=' {
+            let pair = [rest.next()?, rest.next()?];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_subject_reads_back() {
+        let project = Project::new("acme/shop.api").unwrap();
+        let subject = fact(Partition::Number(3), FactKind::Decision, &project, "check out");
+        assert_eq!(subject, "auspex.v1.p3.decision.acme=2Fshop=2Eapi.check=20out");
+        let address = parse(&subject).unwrap();
+        assert_eq!(
+            (address.partition, address.kind),
+            (Partition::Number(3), FactKind::Decision)
+        );
+        assert_eq!(untoken(&address.project).unwrap(), "acme/shop.api");
+        for wrong in [
+            "",
+            "auspex.v1",
+            "auspex.v1.p3.event.x",
+            "auspex.v1.q3.event.x.y",
+            "auspex.v1.p3.event.x.y.z",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn facts_live_at_least_seven_days() {
+        assert!(
+            FACT_KINDS
+                .iter()
+                .all(|kind| kind.lifetime() >= Duration::from_secs(7 * 86_400))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_as_a_token(text in ".*") {
+            let token = token(&text);
+            prop_assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)));
+            prop_assert_eq!(untoken(&token), Some(text));
+        }
+
+        #[test]
+        fn a_project_has_one_partition_in_range(name in "[a-z/]{1,40}", count in 1_u16..64) {
+            let partitions = Partitions::new(count).unwrap();
+            let project = Project::new(name).unwrap();
+            prop_assert!(partitions.iter().any(|p| p == partitions.of(&project)));
+        }
+    }
+}

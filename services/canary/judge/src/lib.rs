@@ -1,0 +1,19 @@
+//! The judge: evidence about a canary that stays valid however often one looks.
+//!
+//! Every number here that permits a verdict is an *e-value*: a statistic whose mean is at most 1 at every stopping time when
+//! the candidate is healthy. "Roll back when it reaches 1/alpha" therefore errs with probability at most alpha over all
+//! looks together, and evidence may be multiplied with prior odds. Pure arithmetic: no clock, no randomness, no input or
+//! output; the same intervals give the same bytes.
+//!
+//! - [`CountTest`]: failures among requests, while the split changes.
+//! - [`posterior`], [`Portfolio`]: a prior beside the evidence.
+//! - [`Verdict`], [`Reason`], [`Levels`]: what is said, why, at which error rates.
+
+pub mod counts;
+pub mod numeric;
+pub mod prior;
+pub mod verdict;
+
+pub use counts::{CountSettings, CountTest, Counts, Evidence, judge_counts};
+pub use prior::{Portfolio, posterior};
+pub use verdict::{Levels, Reason, Ruling, Verdict};

@@ -1,0 +1,83 @@
+//! What a stateful stage has to say for itself: one pure function and where its facts belong.
+//!
+//! Time, state and input go in as values; outputs come back as values. The loop around it ([`crate::stage`]) does the rest:
+//! leases, cursors, saving before publishing, ids, dead letters.
+
+use auspex_proto::{Fact, FactId, Meta, Project, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+/// A stage's pure function over the facts of a partition, one key at a time.
+///
+/// A key's new state and outputs may depend on nothing but its old state and the input: then absorbing may stop and go on
+/// anywhere, on any replica, and a replay gives the same outputs, byte for byte.
+pub trait Verb: Send + Sync + 'static {
+    /// What is remembered per key; one KV value below 1 MB, so it must be bounded by construction.
+    type State: Serialize + DeserializeOwned + Default + Clone + PartialEq + Send + Sync + 'static;
+
+    /// Which keys a fact bears upon.
+    fn route(&self, fact: &Fact) -> Route;
+
+    /// Absorbs one fact into one key's state, and says what follows from it.
+    ///
+    /// # Errors
+    /// [`Reject`] when the fact cannot be absorbed: it becomes a dead letter. The state must then be as it was.
+    fn absorb(&self, state: &mut Self::State, input: &Input<'_>) -> Result<Vec<Fact>, Reject>;
+
+    /// The earliest time at which this state wants to be told that time has passed; `None`: it sleeps.
+    /// Only `canary` writes ticks.
+    fn due(&self, state: &Self::State) -> Option<Timestamp> {
+        let _ = state;
+        None
+    }
+}
+
+/// Which keys a fact bears upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// This one; it is created when absent.
+    Key(String),
+    /// Every key there is in the partition.
+    Every,
+    /// None.
+    Nobody,
+}
+
+/// One fact, on its way into one key's state.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// The fact.
+    pub fact: &'a Fact,
+    /// Its sequence in the log.
+    pub seq: u64,
+    /// The time of the log: never before the time of an earlier input of the same key.
+    pub now: Timestamp,
+}
+
+impl Input<'_> {
+    /// The head of the fact that follows from this input: the `index`-th output of `stage`.
+    #[must_use]
+    pub fn derive(&self, stage: &str, project: &Project, index: usize) -> Meta {
+        Meta {
+            id: FactId::derived(stage, self.seq, self.key, index),
+            project: project.clone(),
+            time: self.now,
+            cause: self.seq,
+            source: stage.to_owned(),
+        }
+    }
+}
+
+/// Why a fact cannot be absorbed; it becomes a dead letter with this reason.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Reject(pub String);
+
+impl<E: Into<auspex_proto::Invalid>> From<E> for Reject {
+    fn from(fault: E) -> Self {
+        Self(fault.into().to_string())
+    }
+}
