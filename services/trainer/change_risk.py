@@ -59,7 +59,9 @@ def evaluate(projects, predict, rounds, seed):
                       brier=metrics.brier(y, q), brier_rate=y.mean() * (1 - y.mean()), ece=metrics.ece(y, q),
                       log_loss=metrics.log_loss(y, q))
         keys = ("roc_auc", "pr_auc", "brier", "brier_rate", "ece", "ece_shifted", "brier_shifted", "recall20", "rate", "mean_p")
-        out[pattern] = dict(projects=per, pooled=pooled, mean={k: float(np.mean([v[k] for v in per.values()])) for k in keys},
+        cut = np.digitize(q, contract.BANDS)
+        bands = [dict(share=float((cut == b).mean()), rate=float(y[cut == b].mean()) if (cut == b).any() else None) for b in range(3)]
+        out[pattern] = dict(bands=bands, projects=per, pooled=pooled, mean={k: float(np.mean([v[k] for v in per.values()])) for k in keys},
                             mean_roc_auc_ci=mean)
     return out
 
@@ -143,8 +145,10 @@ def main():
 
     hold = np.vstack([p.hold.x for p in projects])
     width = {q: intervals.mean_width(ranges[q], served(None, data.mask(hold, q))) for q in ranges}
-    for q in list(ranges)[1:]:
-        gate(width[q] > width["full"], f"the range of `{q}` is not wider than that of `full`")
+    for q in ranges:
+        for r in ranges:
+            if set(contract.PATTERNS[q]) < set(contract.PATTERNS[r]):
+                gate(width[q] > width[r], f"the range of `{q}` is not wider than that of `{r}`, which knows more")
     cover = {q: intervals.coverage(ranges[q], {p.name: (p.test.y, model.probability(*unseen[p.name], data.mask(p.test.x, q)))
                                                for p in projects}) for q in ranges}
 
@@ -159,10 +163,7 @@ def main():
         "feature_schema_sha256": contract.schema_sha256(),
         "features": [dict(name=f.name, dtype="float32", unit=f.unit, definition=f.definition, source=f.source, public_column=f.column)
                      for f in contract.FEATURES],
-        "feature_notes": [contract.TOUCHED,
-                          "A value that is not known is NaN, never 0.",
-                          "Training rows have at most 99 touched files and at most 10,000 lines deleted per file; merges are left out.",
-                          "Author identity is the author name; time is the committer time."],
+        "feature_notes": contract.NOTES,
         "input": {"name": "features", "dtype": "float32", "shape": [None, len(contract.NAMES)]},
         "output": {"name": "p_fail", "dtype": "float32", "shape": [None, 1], "meaning": "calibrated probability of failure; 1 is bad"},
         "artifact": {"file": path.name, "sha256": graph.sha256(path), "size": path.stat().st_size, "format": "onnx",
@@ -185,6 +186,9 @@ def main():
                      "use": "the entry whose `present` is the set of known features; else the one with the most features contained in "
                             "that set; the first bin with p <= upto; low = min(low, p), high = max(high, p)",
                      "patterns": ranges},
+        "reference": {"note": "deciles of the training rows of the last fifth, the baseline for drift",
+                      "features": {n: deciles(hold[:, i]) for i, n in enumerate(contract.NAMES)},
+                      "p_fail": deciles(served(None, hold))},
         "label": "1 if a later change that fixes a tracked issue removes or alters lines this change wrote, and the issue was filed after "
                  "it (SZZ, without blank lines and comments); changes blamed by unusually many issues are left out",
         "training": {
@@ -212,6 +216,10 @@ def main():
     full = test["full"]
     print(f"test: mean ROC-AUC {full['mean']['roc_auc']:.4f}, pooled ECE {full['pooled']['ece']:.4f}, a {ab[0]:.4f}, b {ab[1]:.4f}, "
           f"{path.stat().st_size} bytes, parity {parity['p_max_abs_diff']:.1e}, attributions {parity['contribution_max_abs_diff']:.1e}")
+
+
+def deciles(v):
+    return [round(float(q), 6) for q in np.quantile(v, np.arange(11) / 10)]
 
 
 def brief(test):

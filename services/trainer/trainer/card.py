@@ -15,14 +15,14 @@ def ci(pair):
 
 def by_project(test):
     rows = [[n, f"{m['rows']:,}", f"{m['rate']:.3f}", f"{m['mean_p']:.3f}", f"{m['roc_auc']:.4f} ({ci(m['roc_auc_ci'])})", f"{m['pr_auc']:.3f}",
-             f"{m['brier']:.4f}", f"{m['brier_rate']:.4f}", f"{m['ece']:.3f}", f"{m['ece_shifted']:.3f}", f"{m['recall20']:.3f}"]
+             f"{m['brier']:.4f}", f"{m['brier_rate']:.4f}", f"{m['brier_shifted']:.4f}", f"{m['ece']:.3f}", f"{m['ece_shifted']:.3f}", f"{m['recall20']:.3f}"]
             for n, m in test["projects"].items()]
     m, p = test["mean"], test["pooled"]
     rows.append(["**mean of six**", "", f"{m['rate']:.3f}", f"{m['mean_p']:.3f}", f"**{m['roc_auc']:.4f}** ({ci(test['mean_roc_auc_ci'])})", f"{m['pr_auc']:.3f}",
-                 f"{m['brier']:.4f}", f"{m['brier_rate']:.4f}", f"{m['ece']:.3f}", f"{m['ece_shifted']:.3f}", f"{m['recall20']:.3f}"])
+                 f"{m['brier']:.4f}", f"{m['brier_rate']:.4f}", f"{m['brier_shifted']:.4f}", f"{m['ece']:.3f}", f"{m['ece_shifted']:.3f}", f"{m['recall20']:.3f}"])
     rows.append(["all rows pooled", f"{p['rows']:,}", f"{p['rate']:.3f}", f"{p['mean_p']:.3f}", f"{p['roc_auc']:.4f}", f"{p['pr_auc']:.3f}",
-                 f"{p['brier']:.4f}", f"{p['brier_rate']:.4f}", f"**{p['ece']:.3f}**", "", ""])
-    return table(["project", "rows", "failure rate", "mean p", "ROC-AUC (95 %)", "PR-AUC", "Brier", "Brier of the rate", "ECE", "ECE, own rate known",
+                 f"{p['brier']:.4f}", f"{p['brier_rate']:.4f}", "", f"**{p['ece']:.3f}**", "", ""])
+    return table(["project", "rows", "failure rate", "mean p", "ROC-AUC (95 %)", "PR-AUC", "Brier", "Brier of the rate", "Brier, own rate known", "ECE", "ECE, own rate known",
                   "recall at 20 % effort"], rows)
 
 
@@ -51,13 +51,19 @@ def render(m, test, unseen, width, cover, licence):
                    [[n, f"{d['train_rows']:,} rows, {d['train_from']} to {d['train_to']}", f"{m['base_rates'][n]:.3f}",
                      f"{d['test_rows']:,} rows, {d['test_from']} to {d['test_to']}", f"{full['projects'][n]['rate']:.3f}"]
                     for n, d in m["training"]["projects"].items()])
+    names = [f"below {m['bands'][0]}", f"{m['bands'][0]} to {m['bands'][1]}", f"{m['bands'][1]} and above"]
+    bands = table(["band of p", "share of changes", "failure rate"],
+                  [[n, f"{b['share']:.1%}", "" if b["rate"] is None else f"{b['rate']:.3f}"] for n, b in zip(names, full["bands"])])
+    worse = [n for n, v in unseen["full"]["projects"].items() if v["brier"] > v["brier_rate"]]
     rates = [v["rate"] for v in full["projects"].values()]
     paths = m["interval"]["patterns"]
     a, rows = m["artifact"], m["training"]["rows"]
     return f"""# change-risk, version {m['version']}
 
-{m['summary']} It ships as the default: it needs no history of your own to be useful, and it is the baseline a model
-trained on your own outcomes has to beat.
+{m['summary']}
+
+It ships as the default: it needs no outcomes of your own to be useful, and it is the baseline a model trained on your
+own outcomes has to beat.
 
 Every figure on this card is written by the program that trains the model.
 
@@ -102,19 +108,26 @@ then Platt scaling, in the graph. Chosen on the last fifth of train (mean ROC-AU
 
 *project offset*: each project's own failure rate enters as an offset while learning and is left out of the model, so no split is spent on
 telling projects apart. *blanked copies*: rows are also learned with groups of features missing. The shipped settings are all lines marked
-with a plus together.
+with a plus together. Differences of a few thousandths, as between the last four plus lines, are within noise; recency weights are kept because
+failure rates move over time, and the monotone line because an explanation that says *more lines, less risk* would be an artefact.
 
 ## Figures on the test rows
 
 {by_project(full)}
 
-ROC-AUC intervals: bootstrap within projects, {'95 %'}. ECE: ten equal-width bins. *ECE, own rate known*: after the shift below, with the failure rate
-of the project's last fifth of train. *Recall at 20 % effort*: share of the failures found in the first 20 % of changed lines, read in order of
+ROC-AUC intervals: bootstrap within projects, 95 %. ECE: ten equal-width bins. *Brier of the rate*: of a forecast that says the failure rate of those very
+rows, which nobody knows beforehand. *Own rate known*: after the shift below, with the failure rate of the project's last fifth of train. *Recall at 20 % effort*: share of the failures found in the first 20 % of changed lines, read in order of
 p per changed line.
+
+{bands}
+
+Bands start at {m['bands'][0]} and {m['bands'][1]}. A p above {m['bands'][1]} is rare by nature: few single changes are more likely to fail than not.
 
 ### In a project the model has never seen
 
 Each project scored by a model and a calibration made from the other five, on their first 80 % only. This is what a new repository should expect.
+Where its failure rate is far from that of the others, the raw number has a higher Brier score than knowing that rate ({', '.join(worse) or 'none here'});
+the order of the changes stays useful, and the shift repairs the number.
 
 {by_project(unseen['full'])}
 
@@ -123,7 +136,7 @@ Each project scored by a model and a calibration made from the other five, on th
 {by_pattern(test, width, cover)}
 
 `none` knows nothing and says the base rate. *Width* and *cells covered* are about the ranges: the share of (unseen project, bin) cells of the test rows
-whose failure rate lies in the {intervals.LEVEL:.0%} range.
+whose failure rate lies in the {intervals.LEVEL:.0%} range. A share above {intervals.LEVEL:.0%} means the ranges are on the cautious side.
 
 ## Calibration
 
@@ -151,7 +164,8 @@ booster's: at most {m['parity']['contribution_max_abs_diff']:.1e}. Attributions 
   It is not an outage and not a failed rollout.
 * Six large, long-lived open-source projects with code review (C++, Python, Java, Go), 2014 to 2018. Small, young or one-author repositories, generated code
   and configuration lie outside.
-* Changes that only create files are not in the data. Changes of 100 files or more, and merges, are not either.
+* Changes that only create files are not in the data, so new code is judged only by what it touches beside itself. Changes of 100 files or more, and merges,
+  are not in the data either.
 * `is_fix` rests on issue references, so its meaning follows the habits of the project.
 * Author features describe familiarity with the code in front of them. They are no measure of a person and must not be used as one.
 * Later rows have had less time to be found faulty; the failure rate falls over time in some projects for that reason too.

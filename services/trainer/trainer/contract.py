@@ -11,10 +11,21 @@ NAME = "change-risk"
 VERSION = "1"
 FEATURE_SERVICE = "change-risk@1"
 BANDS = [0.3, 0.7]
-TOUCHED = (
-    "Touched files are the text files of the change that exist in its first parent and are modified, renamed or deleted, "
-    "with at least one line in the parent; binary files and files the change creates are left out of every feature."
-)
+NOTES = [
+    "Touched files are the text files of the change that exist in its first parent, have at least one line there, and are "
+    "modified, renamed or deleted. Binary files and files the change creates are left out of every feature.",
+    "A value that is not known is NaN, never 0.",
+    "A change without touched files (it only creates files) has NaN everywhere but in is_fix, author_experience and "
+    "author_recent_experience.",
+    "A pull request event cannot tell created files from modified ones, so its counts run higher than these definitions; "
+    "a push event can, and should leave created files out.",
+    "Author identity is the author name as written in the change; time is the committer time; the history is all changes except merges, "
+    "of every branch, before this one in time.",
+    "In the public data a project may span several repositories with one common history of paths and authors. What happened before its first "
+    "day is known only through lines that survived until then, so its counts run lower than those of a full log; the full log "
+    "is the recommended source.",
+    "Training rows have at most 99 touched files and at most 10,000 lines deleted per file; merges are not among them.",
+]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rows with known answers. They are drawn, not taken from the data, and hold every case that has ever broken a scorer:
+"""Rows with known answers. They are drawn, not taken from the data, and hold the cases that break scorers:
 missing values in every pattern, rows exactly at split thresholds and one float above, zeros, and values far outside.
 """
 

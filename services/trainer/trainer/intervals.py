@@ -7,8 +7,8 @@ interval for one more project. Second, the features that are missing: among the 
 score with everything known varies, and its 10 % and 90 % quantiles bound it. The two are independent and add in quadrature,
 in log-odds.
 
-tau of a pattern with less known is never taken smaller than that of `full`: a luckier spread among six projects is no
-reason to be surer.
+tau of a pattern is never taken smaller than that of a pattern which knows more: a luckier spread among six projects is no
+reason to be surer. For the same reason both ends of the range never fall as p rises.
 """
 
 import numpy as np
@@ -60,15 +60,15 @@ def build(projects, models, predict):
     """Table per pattern. `models` maps a project to the model that never saw it; `predict(model, x)` gives p."""
     full = {p.name: predict(models[p.name], p.hold.x) for p in projects}
     all_full = np.concatenate([full[p.name] for p in projects])
-    floor, table = None, {}
+    spreads, table = {}, {}
     for pattern in contract.PATTERNS:
         per = {p.name: (p.hold.y, predict(models[p.name], data.mask(p.hold.x, pattern))) for p in projects}
         p_all = np.concatenate([v[1] for v in per.values()])
         constant = all(np.ptp(p) == 0.0 for _, p in per.values())
         edges = np.array([1.0]) if constant else edges_of(p_all)
         spread = tau(cells_of(per, edges))
-        floor = spread if floor is None else floor
-        spread = max(spread, floor)
+        spread = max([spread] + [v for q, v in spreads.items() if set(contract.PATTERNS[q]) >= set(contract.PATTERNS[pattern])])
+        spreads[pattern] = spread
         half = T_QUANTILE * spread * np.sqrt(1.0 + 1.0 / len(projects))
         which = np.searchsorted(edges, p_all, side="left")
         bins = []
@@ -81,6 +81,10 @@ def build(projects, models, predict):
             low, high = metrics.sigmoid(centre - np.hypot(half, down)), metrics.sigmoid(centre + np.hypot(half, up))
             bins.append(dict(upto=round(float(upto), 4), low=round(float(min(low, mine.min())), 4),
                              high=round(float(max(high, mine.max())), 4), rows=int(k.sum())))
+        for b in range(1, len(bins)):
+            bins[b]["high"] = max(bins[b]["high"], bins[b - 1]["high"])
+        for b in range(len(bins) - 1, 0, -1):
+            bins[b - 1]["low"] = min(bins[b - 1]["low"], bins[b]["low"])
         table[pattern] = dict(present=contract.present(pattern), tau=round(spread, 4), bins=bins)
     return table
 
