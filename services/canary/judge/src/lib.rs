@@ -6,14 +6,18 @@
 //! output; the same intervals give the same bytes.
 //!
 //! - [`CountTest`]: failures among requests, while the split changes.
+//! - [`ValueTest`]: one value per interval and track, autocorrelated however they like.
 //! - [`posterior`], [`Portfolio`]: a prior beside the evidence.
 //! - [`Verdict`], [`Reason`], [`Levels`]: what is said, why, at which error rates.
 
 pub mod counts;
 pub mod numeric;
 pub mod prior;
+pub mod simulate;
+pub mod values;
 pub mod verdict;
 
 pub use counts::{CountSettings, CountTest, Counts, Evidence, judge_counts};
 pub use prior::{Portfolio, posterior};
+pub use values::{Assumption, Direction, Pair, ValueEvidence, ValueSettings, ValueTest, judge_values};
 pub use verdict::{Levels, Reason, Ruling, Verdict};

@@ -1,0 +1,225 @@
+//! Paths of values per interval: healthy ones that tempt, and bad ones that must be found.
+
+use super::random::Random;
+use crate::values::{Direction, Pair, ValueSettings, ValueTest};
+use crate::verdict::Levels;
+
+/// How the candidate differs from its baseline, or what tempts although it does not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Story {
+    /// Two independent AR(1) tracks of mean 100 and standard deviation 10, the candidate higher by this much.
+    Level(f64),
+    /// The same, healthy, with a common trend, walk and shock.
+    CommonShock,
+    /// The same, healthy, times a common factor: 1 to 2 over the hour, threefold for five minutes.
+    CommonFactor,
+    /// Each track is a slow AR(1) under white noise of this many of its variances.
+    SlowUnderWhite(f64),
+    /// Healthy, mostly zero: an interval is above zero with this probability, and stays so with the other.
+    Inflated(f64, f64),
+    /// The candidate repeats 0,0,3,0,5,2,0,0,4,6 against zeros.
+    ErrorsAgainstZero,
+    /// Half of the candidate's intervals are a hundredfold, scattered at random.
+    HalfHundredfold,
+    /// Seven of ten intervals at 100 against ones, in random order, kept up.
+    SevenOfTen,
+    /// Three intervals an hour a hundredfold.
+    ThreeSpikes,
+    /// A constant 100 against a constant 1.
+    Constants,
+    /// Sums of many lognormal minutes: skewed, healthy.
+    Lognormal,
+}
+
+/// A story with its noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scene {
+    /// What happens.
+    pub story: Story,
+    /// Autocorrelation of each track from one interval to the next, within (-1, 1).
+    pub phi: f64,
+    /// Innovations with three degrees of freedom instead of normal ones.
+    pub heavy: bool,
+    /// Healthy intervals before the change.
+    pub history: u32,
+    /// Intervals after it.
+    pub points: u32,
+}
+
+/// One track's autoregression, standard deviation 1.
+struct Track {
+    level: f64,
+    phi: f64,
+    heavy: bool,
+}
+
+impl Track {
+    fn new(scene: &Scene, random: &mut Random) -> Self {
+        let mut track = Self {
+            level: random.normal(),
+            phi: scene.phi,
+            heavy: scene.heavy,
+        };
+        // Heavy innovations need a while to reach their stationary law.
+        for _ in 0..if scene.heavy { 60 } else { 0 } {
+            track.next(random);
+        }
+        track
+    }
+
+    fn next(&mut self, random: &mut Random) -> f64 {
+        let innovation = if self.heavy {
+            random.heavy()
+        } else {
+            random.normal()
+        };
+        self.level = self.phi * self.level + (1.0 - self.phi * self.phi).sqrt() * innovation;
+        self.level
+    }
+}
+
+/// A path being told, interval by interval.
+struct Teller {
+    scene: Scene,
+    tracks: [Track; 2],
+    walk: f64,
+    zeros: [bool; 2],
+    deck: Vec<bool>,
+}
+
+impl Teller {
+    fn new(scene: Scene, random: &mut Random) -> Self {
+        let tracks = [Track::new(&scene, random), Track::new(&scene, random)];
+        let zeros = match scene.story {
+            Story::Inflated(share, _) => [random.chance(share), random.chance(share)],
+            _ => [false; 2],
+        };
+        Self {
+            scene,
+            tracks,
+            walk: 0.0,
+            zeros,
+            deck: Vec::new(),
+        }
+    }
+
+    /// Draws without replacement from `hits` of `of`, reshuffled when empty.
+    fn draw(&mut self, random: &mut Random, hits: usize, of: usize) -> bool {
+        if self.deck.is_empty() {
+            self.deck = (0..of).map(|k| k < hits).collect();
+            for k in (1..of).rev() {
+                let other = (0..=k).find(|j| random.uniform() * f64::from(to_u32(k + 1 - j)) < 1.0);
+                self.deck.swap(k, other.unwrap_or(k));
+            }
+        }
+        self.deck.pop().unwrap_or(false)
+    }
+
+    /// Interval `k` after the change (negative before it): candidate and baseline.
+    fn next(&mut self, k: i64, random: &mut Random) -> (f64, f64) {
+        let changed = k >= 0;
+        let noise = [self.tracks[0].next(random), self.tracks[1].next(random)];
+        let [c, b] = noise.map(|x| 100.0 + 10.0 * x);
+        let Scene { story, points, .. } = self.scene;
+        match story {
+            Story::Level(by) => (c + if changed { by } else { 0.0 }, b),
+            Story::CommonShock => {
+                self.walk += random.normal() + 0.3;
+                let shock = if (20..25).contains(&k) { 200.0 } else { 0.0 };
+                (c + self.walk + shock, b + self.walk + shock)
+            }
+            Story::CommonFactor => {
+                let ramp = 1.0 + super::ratio_of(k.max(0), points);
+                let factor = ramp * if (20..25).contains(&k) { 3.0 } else { 1.0 };
+                (c * factor, b * factor)
+            }
+            Story::SlowUnderWhite(share) => {
+                let white = 10.0 * share.sqrt();
+                (c + white * random.normal(), b + white * random.normal())
+            }
+            Story::Lognormal => (noise[0].exp(), noise[1].exp()),
+            Story::Inflated(share, stay) => self.inflated(share, stay, random),
+            Story::ErrorsAgainstZero => {
+                const PATTERN: [f64; 10] = [0.0, 0.0, 3.0, 0.0, 5.0, 2.0, 0.0, 0.0, 4.0, 6.0];
+                let at = usize::try_from(k.rem_euclid(10)).unwrap_or(0);
+                (if changed { PATTERN[at] } else { 0.0 }, 0.0)
+            }
+            Story::HalfHundredfold => (
+                if changed && self.draw(random, 30, 60) {
+                    100.0 * c
+                } else {
+                    c
+                },
+                b,
+            ),
+            Story::SevenOfTen => (
+                if changed && self.draw(random, 7, 10) {
+                    100.0
+                } else {
+                    1.0
+                },
+                1.0,
+            ),
+            Story::ThreeSpikes => (
+                if changed && self.draw(random, 3, 60) {
+                    100.0 * c
+                } else {
+                    c
+                },
+                b,
+            ),
+            Story::Constants => (if changed { 100.0 } else { 1.0 }, 1.0),
+        }
+    }
+
+    fn inflated(&mut self, share: f64, stay: f64, random: &mut Random) -> (f64, f64) {
+        let enter = if stay > 0.0 {
+            share * (1.0 - stay) / (1.0 - share)
+        } else {
+            share
+        };
+        let mut value = |on: &mut bool| {
+            *on = random.chance(if *on && stay > 0.0 { stay } else { enter });
+            if *on { random.poisson(4.0) + 1 } else { 0 }
+        };
+        let [c, b] = &mut self.zeros;
+        (crate::numeric::real(value(c)), crate::numeric::real(value(b)))
+    }
+}
+
+fn to_u32(k: usize) -> u32 {
+    u32::try_from(k).unwrap_or(u32::MAX)
+}
+
+/// First interval after the change at which harm is proven, looking at each (or at the last only).
+#[must_use]
+pub fn first_alarm(scene: Scene, levels: &Levels, every_look: bool, mut random: Random) -> Option<u32> {
+    let settings = ValueSettings {
+        direction: Direction::Increase,
+        ..ValueSettings::default()
+    };
+    let mut test = ValueTest::new(&settings);
+    let mut teller = Teller::new(scene, &mut random);
+    for k in 0..scene.history {
+        let (c, b) = teller.next(i64::from(k) - i64::from(scene.history), &mut random);
+        test.absorb_history(
+            &settings,
+            &Pair {
+                candidate: Some(c),
+                baseline: Some(b),
+            },
+        );
+    }
+    (1..=scene.points).find(|k| {
+        let (c, b) = teller.next(i64::from(*k) - 1, &mut random);
+        test.absorb(
+            &settings,
+            &Pair {
+                candidate: Some(c),
+                baseline: Some(b),
+            },
+        );
+        let look = every_look || *k == scene.points;
+        look && test.ripe(&settings) && test.log_e_worse(&settings) >= levels.log_alarm()
+    })
+}

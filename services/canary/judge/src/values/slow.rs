@@ -1,0 +1,53 @@
+//! A wider null for lane A: a slow component under white noise.
+//!
+//! Counting noise on a slow signal looks nearly white, so an AR(1) fit takes the slow part's wandering for a shift. Here the
+//! difference is `s_t + e_t` with `s` an AR(1) of unit variance and `e` white of variance `rho`, on a grid of both; a Kalman
+//! filter per grid point keeps the scale-free likelihood `-1/2 sum ln F - N/2 ln sum e^2/F`. Points before the change bound
+//! the slow part; without them it would explain every offset, so it is discounted (see the module above).
+
+use serde::{Deserialize, Serialize};
+
+const COEFFICIENTS: [f64; 7] = [0.6, 0.75, 0.85, 0.9, 0.94, 0.97, 0.985];
+const WHITE: [f64; 6] = [0.3, 0.7, 1.4, 3.0, 6.0, 12.0];
+
+/// One filter: predicted mean and variance of the slow part, sum of squared innovations, sum of log variances.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Filter(f64, f64, f64, f64);
+
+/// The filters of the whole grid; empty until the first point.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Slow {
+    filters: Vec<Filter>,
+    points: u32,
+}
+
+impl Slow {
+    /// Adds a difference.
+    pub(super) fn absorb(&mut self, d: f64) {
+        if self.filters.is_empty() {
+            self.filters = vec![Filter(0.0, 1.0, 0.0, 0.0); COEFFICIENTS.len() * WHITE.len()];
+        }
+        self.points = self.points.saturating_add(1);
+        let grid = COEFFICIENTS
+            .iter()
+            .flat_map(|f| WHITE.iter().map(move |rho| (*f, *rho)));
+        for (Filter(mean, variance, square, log), (f, rho)) in self.filters.iter_mut().zip(grid) {
+            let total = *variance + rho;
+            let innovation = d - *mean;
+            *square += innovation * innovation / total;
+            *log += total.ln();
+            *mean = f * (*mean + *variance / total * innovation);
+            *variance = f * f * *variance * rho / total + (1.0 - f * f);
+        }
+    }
+
+    /// Greatest likelihood on the grid; minus infinity when it is empty.
+    pub(super) fn log_null(&self) -> f64 {
+        let half = 0.5 * f64::from(self.points);
+        let likelihood = |Filter(_, _, square, log): &Filter| -0.5 * log - half * square.max(1e-280).ln();
+        self.filters
+            .iter()
+            .map(likelihood)
+            .fold(f64::NEG_INFINITY, f64::max)
+    }
+}
