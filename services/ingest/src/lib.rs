@@ -1,1 +1,3 @@
-//! (to come)
+//! Ingest: what happened outside becomes facts.
+
+pub mod normalize;

@@ -1,1 +1,2 @@
+//! Runs ingest alone.
 fn main() {}
