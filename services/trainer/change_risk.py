@@ -184,7 +184,7 @@ def main():
         "interval": {"level": intervals.LEVEL,
                      "meaning": "range in which the failure rate of comparable changes lies, in a repository not trained on",
                      "use": "the entry whose `present` is the set of known features; else the one with the most features contained in "
-                            "that set; the first bin with p <= upto; low = min(low, p), high = max(high, p)",
+                            "that set, of equals the lowest `order`; then the first bin with p <= upto; low = min(low, p), high = max(high, p)",
                      "patterns": ranges},
         "reference": {"note": "deciles of the training rows of the last fifth, the baseline for drift",
                       "features": {n: deciles(hold[:, i]) for i, n in enumerate(contract.NAMES)},

@@ -85,7 +85,7 @@ def build(projects, models, predict):
             bins[b]["high"] = max(bins[b]["high"], bins[b - 1]["high"])
         for b in range(len(bins) - 1, 0, -1):
             bins[b - 1]["low"] = min(bins[b - 1]["low"], bins[b]["low"])
-        table[pattern] = dict(present=contract.present(pattern), tau=round(spread, 4), bins=bins)
+        table[pattern] = dict(order=len(table), present=contract.present(pattern), tau=round(spread, 4), bins=bins)
     return table
 
 
