@@ -7,10 +7,12 @@
 //!
 //! - [`CountTest`]: failures among requests, while the split changes.
 //! - [`ValueTest`]: one value per interval and track, autocorrelated however they like.
+//! - [`HistogramTest`]: latency and other distributions.
 //! - [`posterior`], [`Portfolio`]: a prior beside the evidence.
 //! - [`Verdict`], [`Reason`], [`Levels`]: what is said, why, at which error rates.
 
 pub mod counts;
+pub mod distributions;
 pub mod numeric;
 pub mod prior;
 pub mod simulate;
@@ -18,6 +20,9 @@ pub mod values;
 pub mod verdict;
 
 pub use counts::{CountSettings, CountTest, Counts, Evidence, judge_counts};
+pub use distributions::{
+    Histogram, HistogramError, HistogramEvidence, HistogramSettings, HistogramTest, judge_histograms,
+};
 pub use prior::{Portfolio, posterior};
 pub use values::{Assumption, Direction, Pair, ValueEvidence, ValueSettings, ValueTest, judge_values};
 pub use verdict::{Levels, Reason, Ruling, Verdict};

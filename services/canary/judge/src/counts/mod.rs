@@ -1,5 +1,6 @@
 //! Failures among requests: relative risk under a changing split, and the difference of the rates.
 
+mod beyond;
 mod difference;
 mod dispersion;
 mod ratio;
@@ -7,6 +8,7 @@ pub mod split;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::beyond::Beyond;
 use self::difference::Difference;
 use self::dispersion::Dispersion;
 use self::ratio::Ratio;
@@ -144,6 +146,14 @@ impl CountTest {
             totals.baseline_total = totals.baseline_total.saturating_add(baseline);
         }
         self.dispersion.learn((c, n), (b, m));
+    }
+
+    /// Adds one closed interval before the change, when both tracks ran the same version: it teaches how failures cluster.
+    pub fn absorb_history(&mut self, interval: &Counts) {
+        let side = |bad: u64, total: u64| (real(bad.min(total)), real(total));
+        let candidate = side(interval.candidate_bad, interval.candidate_total);
+        self.dispersion
+            .learn(candidate, side(interval.baseline_bad, interval.baseline_total));
     }
 
     fn dispersion_in_force(&self, settings: &CountSettings) -> f64 {

@@ -21,7 +21,7 @@ const UNITY: usize = 14;
 ///
 /// Heavier near 2, where the delay costs most users, than a flat prior; the tail to 60 costs little because a large
 /// effect is found in seconds anyway.
-const HARM: [f64; 14] = [
+pub(super) const HARM: [f64; 14] = [
     0.05, 0.09, 0.12, 0.12, 0.11, 0.09, 0.09, 0.09, 0.08, 0.07, 0.04, 0.03, 0.01, 0.01,
 ];
 

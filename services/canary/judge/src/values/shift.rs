@@ -19,6 +19,8 @@ const NULL_LAST: f64 = 0.98;
 
 /// Coefficients in the numerator, equal weights.
 const COEFFICIENTS: [f64; 4] = [0.0, 0.3, 0.6, 0.85];
+/// The same with points before the change: a coarse grid would lose as many nats as there is history.
+const COEFFICIENTS_AFTER_HISTORY: [f64; 12] = [-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.94];
 /// Size of the shift against the noise, and weight, without points before the change. The last is for offsets next to no noise.
 const SIZES: [(f64, f64); 4] = [(0.3, 0.3), (1.5, 0.3), (8.0, 0.3), (1000.0, 0.1)];
 /// The same with points before the change, where the last would leak under heavy tails.
@@ -124,14 +126,14 @@ impl Shift {
     /// Likelihood of a further shift upwards (or downwards) of unknown size, beyond `shift`.
     fn log_shifted(&self, up: bool, shift: f64) -> f64 {
         let n = f64::from(self.points);
-        let sizes: &[(f64, f64)] = if self.history() > 0 {
-            &SIZES_AFTER_HISTORY
+        let (coefficients, sizes): (&[f64], &[(f64, f64)]) = if self.history() > 0 {
+            (&COEFFICIENTS_AFTER_HISTORY, &SIZES_AFTER_HISTORY)
         } else {
-            &SIZES
+            (&COEFFICIENTS, &SIZES)
         };
-        let even = 1.0 / f64::from(u32::try_from(COEFFICIENTS.len()).unwrap_or(1));
-        let mut terms = [(0.0, 0.0); COEFFICIENTS.len() * SIZES.len()];
-        let pairs = COEFFICIENTS
+        let even = 1.0 / f64::from(u32::try_from(coefficients.len()).unwrap_or(1));
+        let mut terms = [(0.0, 0.0); COEFFICIENTS_AFTER_HISTORY.len() * SIZES_AFTER_HISTORY.len()];
+        let pairs = coefficients
             .iter()
             .flat_map(|f| sizes.iter().map(move |size| (*f, *size)));
         for (term, (f, (c, weight))) in terms.iter_mut().zip(pairs) {
