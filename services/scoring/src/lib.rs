@@ -2,7 +2,11 @@
 
 pub mod embedded;
 pub mod explain;
+pub mod latest;
 pub mod manifest;
 pub mod model;
 pub mod onnx;
+pub mod pool;
+pub mod runtime;
 pub mod score;
+pub mod transform;

@@ -1,0 +1,111 @@
+//! The scoring threads: each owns a session and scores what has arrived in one run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use auspex_proto::FeatureVector;
+use tokio::sync::oneshot;
+
+use crate::model::{Model, ModelFault};
+use crate::runtime::{Reasons, Runtime, ScoreFault, Scorer};
+use crate::score::Scored;
+
+/// At most this many rows go into one run: a run of 256 takes 2 ms, the time that the first row waits for the last.
+const ROWS_A_RUN: usize = 256;
+
+/// Vectors on their way to a thread, and the way back.
+struct Job {
+    vectors: Vec<FeatureVector>,
+    when: Reasons,
+    reply: oneshot::Sender<Done>,
+}
+
+/// The vectors again, each with its score.
+pub type Done = Vec<(FeatureVector, Result<Scored, ScoreFault>)>;
+
+/// The threads. They end when the last clone of the pool is dropped.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    threads: Arc<[Sender<Job>]>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Pool {
+    /// Starts the threads; every one opens a session and passes the golden rows first.
+    ///
+    /// # Errors
+    /// [`ModelFault`].
+    pub fn start(
+        runtime: &Runtime,
+        model: &Arc<Model>,
+        threads: usize,
+        reasons: usize,
+    ) -> Result<Self, ModelFault> {
+        let mut senders = Vec::new();
+        for number in 0..threads.max(1) {
+            let scorer = Scorer::open(runtime, Arc::clone(model), reasons)?;
+            let (sender, jobs) = channel();
+            let thread = std::thread::Builder::new().name(format!("score-{number}"));
+            let started = thread.spawn(move || work(scorer, &jobs));
+            started.map_err(|f| ModelFault::Runtime(format!("starting a thread: {f}")))?;
+            senders.push(sender);
+        }
+        Ok(Self {
+            threads: senders.into(),
+            next: Arc::default(),
+        })
+    }
+
+    /// Scores the vectors, in order.
+    ///
+    /// # Errors
+    /// [`ScoreFault::Runtime`] when a thread is gone; a fault of one vector stands beside it.
+    pub async fn score(&self, vectors: Vec<FeatureVector>, when: Reasons) -> Result<Done, ScoreFault> {
+        let gone = || ScoreFault::Runtime("a scoring thread is gone".to_owned());
+        let mut replies = Vec::new();
+        let mut vectors = vectors.into_iter().peekable();
+        while vectors.peek().is_some() {
+            let (reply, answer) = oneshot::channel();
+            let part = vectors.by_ref().take(ROWS_A_RUN).collect();
+            let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len().max(1);
+            let job = Job {
+                vectors: part,
+                when,
+                reply,
+            };
+            let sent = self.threads.get(turn).map(|thread| thread.send(job));
+            sent.ok_or_else(gone)?.map_err(|_| gone())?;
+            replies.push(answer);
+        }
+        let mut done = Vec::new();
+        for reply in replies {
+            done.extend(reply.await.map_err(|_| gone())?);
+        }
+        Ok(done)
+    }
+}
+
+/// Takes a job and all that has come meanwhile, scores them in one run, answers each.
+fn work(mut scorer: Scorer, jobs: &Receiver<Job>) {
+    while let Ok(first) = jobs.recv() {
+        let mut rows = first.vectors.len();
+        let mut taken = vec![first];
+        while rows < ROWS_A_RUN {
+            let Ok(next) = jobs.try_recv() else { break };
+            rows += next.vectors.len();
+            taken.push(next);
+        }
+        let all: Vec<(&FeatureVector, Reasons)> = taken
+            .iter()
+            .flat_map(|job| job.vectors.iter().map(|v| (v, job.when)))
+            .collect();
+        let mut scored = scorer.score_all(&all).into_iter();
+        for job in taken {
+            let count = job.vectors.len();
+            let done: Done = job.vectors.into_iter().zip(scored.by_ref().take(count)).collect();
+            // Whoever asked may have gone: nothing is lost, a fact that was not acked comes again.
+            job.reply.send(done).ok();
+        }
+    }
+}
