@@ -4,7 +4,7 @@ mod body;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::body::{Change, ChangeStats, Deployment, DeploymentStatus, Incident, Review, Run};
+pub use self::body::{Change, ChangeStats, Deployment, DeploymentStatus, Incident, MAX_PATHS, Review, Run};
 use crate::invalid::{Invalid, required};
 use crate::meta::Meta;
 use crate::wire;

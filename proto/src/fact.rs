@@ -7,7 +7,6 @@ use crate::id::{FactId, Project};
 use crate::invalid::Invalid;
 use crate::meta::Meta;
 use crate::subject::{self, FactKind, Partitions};
-use crate::wire;
 use crate::{Alert, Command, Decision, Event, FeatureVector, Model, ObservationBatch, Score, Tick};
 
 /// Any fact on the log.
@@ -145,6 +144,7 @@ fn wire<M: Message + Default>(bytes: &[u8]) -> Result<M, Invalid> {
 mod tests {
     use super::*;
     use crate::time::Timestamp;
+    use crate::wire;
 
     fn meta() -> Meta {
         Meta {

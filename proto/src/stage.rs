@@ -58,16 +58,30 @@ pub const SCORING: Stage = Stage {
 pub const CANARY: Stage = Stage {
     name: "canary",
     does: "decide weight, hold, promotion, rollback",
-    reads: &[FactKind::Event, FactKind::Observation, FactKind::Score, FactKind::Command, FactKind::Tick],
+    reads: &[
+        FactKind::Event,
+        FactKind::Observation,
+        FactKind::Score,
+        FactKind::Command,
+        FactKind::Tick,
+    ],
     writes: &[FactKind::Decision, FactKind::Tick],
     keeps: Keeps::State,
 };
 /// Scores and decisions become alerts, and alerts are delivered.
 pub const ALERTS: Stage = Stage {
     name: "alerts",
-    does: "route and diagnose what a person should know, and deliver it",
+    does: "route and diagnose what a person should know",
     reads: &[FactKind::Event, FactKind::Score, FactKind::Decision],
     writes: &[FactKind::Alert],
+    keeps: Keeps::State,
+};
+/// Alerts reach people.
+pub const DELIVERY: Stage = Stage {
+    name: "delivery",
+    does: "carry each alert to its receivers, in order, at least once",
+    reads: &[FactKind::Alert],
+    writes: &[],
     keeps: Keeps::State,
 };
 /// Decisions become traffic, traffic becomes observations.
@@ -80,4 +94,4 @@ pub const PROXY: Stage = Stage {
 };
 
 /// All stages, in the order of the path.
-pub const STAGES: [Stage; 6] = [INGEST, FEATURES, SCORING, CANARY, ALERTS, PROXY];
+pub const STAGES: [Stage; 7] = [INGEST, FEATURES, SCORING, CANARY, ALERTS, DELIVERY, PROXY];

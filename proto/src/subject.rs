@@ -250,6 +250,27 @@ pub fn key_of(state_key: &str) -> Option<String> {
     untoken(state_key.split_once('.')?.1)
 }
 
+/// The stream behind a bucket.
+#[must_use]
+pub fn bucket_stream(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
+/// The subject behind a key, or a pattern of keys, of a bucket.
+#[must_use]
+pub fn bucket_key(bucket: &str, key: &str) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
+/// The key behind such a subject.
+#[must_use]
+pub fn bucket_key_of<'a>(bucket: &str, subject: &'a str) -> Option<&'a str> {
+    subject
+        .strip_prefix("$KV.")?
+        .strip_prefix(bucket)?
+        .strip_prefix('.')
+}
+
 /// Reads a fact's subject.
 ///
 /// # Errors

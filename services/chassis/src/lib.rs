@@ -1,4 +1,42 @@
 //! The shell every service of Auspex stands in.
+//!
+//! A service brings a pure verb and its adapters; everything around them is written here, once: the bus and the one consumer
+//! loop ([`stage`]), configuration ([`settings`]), the listener with authentication, deadlines and load shedding ([`serve`]),
+//! telemetry, figures, ordered shutdown, the clock.
+//!
+//! *Invariants*: only this crate names the NATS client; what is acknowledged is on the log; state is saved before what
+//! follows from it is published; a stale owner can change nothing.
 
+pub mod broker;
+pub mod bus;
+pub mod clock;
+mod dead_letters;
+pub mod follow;
+mod gate;
+pub mod house;
+pub mod mesh;
+pub mod metrics;
+pub mod secret;
+pub mod serve;
+pub mod service;
+pub mod settings;
+pub mod shutdown;
+pub mod stage;
+pub mod telemetry;
+pub mod testing;
+pub mod tools;
+pub mod transform;
 pub mod verb;
+
+pub use bus::{Bus, DeadLetter, Intake, Pending, PublishError, Receipt};
+pub use follow::{Follow, Followed, From, Pulses};
+pub use house::House;
+pub use mesh::{Mesh, Options, main, run};
+pub use metrics::{Counter, Gauge, Metrics};
+pub use secret::Secret;
+pub use service::{Part, ServiceSpec};
+pub use settings::{Section, Settings};
+pub use shutdown::{Group, Stop};
+pub use stage::{Errand, Errands, Kept, Settle, View};
+pub use transform::Transform;
 pub use verb::{Input, Reject, Route, Verb};

@@ -1,0 +1,145 @@
+//! The bus: the one place that speaks to NATS. Connecting, the streams and buckets, publishing, dead letters.
+
+mod connect;
+mod publish;
+mod reader;
+mod snapshot;
+mod streams;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream::{self, kv};
+use auspex_proto::{Partitions, Timestamp, subject};
+
+pub use self::connect::BusSettings;
+pub use self::publish::{DeadLetter, Outgoing, Pending, PublishError, Receipt};
+pub(crate) use self::reader::{Raw, Reader, Start};
+pub(crate) use self::snapshot::snapshot;
+pub use self::streams::StreamSettings;
+
+/// A connection to the bus; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    client: async_nats::Client,
+    js: jetstream::Context,
+    partitions: Partitions,
+    intake: Arc<Gate>,
+    replicas: usize,
+    lease: Duration,
+}
+
+/// Whether facts may come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intake {
+    /// They may.
+    Open,
+    /// They may not: what is acknowledged must be absorbed before it expires.
+    Closed {
+        /// Why.
+        reason: String,
+        /// When to ask again.
+        retry_after: Duration,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    closed: AtomicBool,
+    reason: std::sync::Mutex<String>,
+}
+
+impl Bus {
+    /// Connects, refuses a server below 2.12, and lays out streams and buckets.
+    ///
+    /// # Errors
+    /// When the server is out of reach, too old, or has streams of another shape.
+    pub async fn connect(settings: &BusSettings, name: &str) -> anyhow::Result<Self> {
+        let client = connect::connect(settings, name).await?;
+        let js = jetstream::ContextBuilder::new()
+            .timeout(Duration::from_secs(5))
+            .ack_timeout(Duration::from_secs(5))
+            .max_ack_inflight(8_192)
+            .build(client.clone());
+        let partitions = Partitions::new(settings.partitions)?;
+        streams::lay_out(&js, &settings.streams).await?;
+        let lease = Duration::from_secs(settings.streams.lease_seconds);
+        Ok(Self {
+            client,
+            js,
+            partitions,
+            intake: Arc::default(),
+            replicas: settings.streams.replicas,
+            lease,
+        })
+    }
+
+    /// How the projects are spread.
+    #[must_use]
+    pub fn partitions(&self) -> Partitions {
+        self.partitions
+    }
+
+    /// How long a lease holds without renewal.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Whether facts may come in.
+    #[must_use]
+    pub fn intake(&self) -> Intake {
+        if !self.intake.closed.load(Ordering::Acquire) {
+            return Intake::Open;
+        }
+        let reason = self
+            .intake
+            .reason
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
+        Intake::Closed {
+            reason,
+            retry_after: Duration::from_secs(30),
+        }
+    }
+
+    pub(crate) fn set_intake(&self, closed: Option<String>) {
+        let mut reason = self
+            .intake
+            .reason
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.intake.closed.store(closed.is_some(), Ordering::Release);
+        *reason = closed.unwrap_or_default();
+    }
+
+    pub(crate) fn js(&self) -> &jetstream::Context {
+        &self.js
+    }
+
+    pub(crate) fn client(&self) -> &async_nats::Client {
+        &self.client
+    }
+
+    /// Whether the connection stands.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    pub(crate) async fn bucket(&self, name: &str) -> anyhow::Result<kv::Store> {
+        Ok(self.js.get_key_value(name).await?)
+    }
+
+    pub(crate) async fn lay_out_state(&self, stage: &str) -> anyhow::Result<()> {
+        streams::state_bucket(&self.js, &subject::state_bucket(stage), self.replicas).await?;
+        Ok(())
+    }
+}
+
+/// A server's instant as ours.
+pub(crate) fn timestamp(unix_nanos: i128) -> Timestamp {
+    Timestamp(i64::try_from(unix_nanos / 1_000_000).unwrap_or_default())
+}

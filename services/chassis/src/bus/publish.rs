@@ -1,0 +1,296 @@
+//! Publishing: a message goes out under a deduplication key and is there once the server has acknowledged it.
+
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use async_nats::header::{HeaderMap, NATS_MESSAGE_ID};
+use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use auspex_proto::subject::{FACT_HEADER, TRACE_HEADER};
+use auspex_proto::{Fact, Partition, Partitions, subject, wire};
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::Bus;
+use crate::telemetry::Trace;
+
+/// Where a published message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its sequence in the log; of the first one when it is a duplicate.
+    pub sequence: u64,
+    /// It was there already.
+    pub duplicate: bool,
+}
+
+/// Why a message is not on the log.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PublishError {
+    /// The server is away or slow: try again with the same id.
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
+    /// The log is full: try again later.
+    #[error("the log is full: {0}")]
+    Full(String),
+    /// Never.
+    #[error("the message has {bytes} bytes, the bus takes {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The most the server takes.
+        limit: usize,
+    },
+    /// Somebody else wrote first.
+    #[error("a newer message is there already")]
+    Stale,
+}
+
+/// A message on its way, with everything it needs to be sent again: what an outbox holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    subject: String,
+    message_id: String,
+    kind: String,
+    trace: String,
+    ttl_seconds: u64,
+    #[serde(with = "serde_bytes")]
+    payload: Vec<u8>,
+}
+
+impl Outgoing {
+    /// A fact, on its way to its place in the log.
+    #[must_use]
+    pub fn fact(fact: &Fact, partitions: Partitions, parent: Option<&Trace>) -> Self {
+        Self::encoded(fact, fact.encode(), partitions, parent)
+    }
+
+    /// A fact whose encoding is at hand.
+    #[must_use]
+    pub fn encoded(fact: &Fact, payload: Vec<u8>, partitions: Partitions, parent: Option<&Trace>) -> Self {
+        let message_id = fact.message_id();
+        let trace = parent.map_or_else(|| Trace::begin(&message_id), |parent| parent.child(&message_id));
+        Self {
+            subject: fact.subject(partitions),
+            trace: trace.as_str().to_owned(),
+            kind: fact.kind().token().to_owned(),
+            ttl_seconds: fact.kind().lifetime().as_secs(),
+            payload,
+            message_id,
+        }
+    }
+
+    /// A dead letter, on its way to its stream.
+    #[must_use]
+    pub fn dead_letter(letter: &DeadLetter, partition: Partition) -> Self {
+        let payload = wire::DeadLetter {
+            stage: letter.stage.clone(),
+            subject: letter.subject.clone(),
+            sequence: letter.sequence,
+            message_id: letter.message_id.clone(),
+            reason: letter.reason.clone(),
+            payload: letter.payload.clone(),
+            attempt: letter.attempt,
+            time_ms: letter.time_ms,
+        }
+        .encode_to_vec();
+        Self {
+            subject: subject::dead_letters(&letter.stage, partition),
+            message_id: format!(
+                "dead:{}:{}:{}:{}",
+                letter.stage, letter.sequence, letter.attempt, letter.message_id
+            ),
+            kind: "dead_letter".to_owned(),
+            trace: String::new(),
+            ttl_seconds: 0,
+            payload,
+        }
+    }
+
+    /// Under another deduplication key: a new attempt, not a duplicate.
+    #[must_use]
+    pub(crate) fn raw(
+        subject: String,
+        message_id: String,
+        kind: &str,
+        ttl: Duration,
+        payload: Vec<u8>,
+    ) -> Self {
+        let trace = Trace::begin(&message_id).as_str().to_owned();
+        Self {
+            subject,
+            message_id,
+            kind: kind.to_owned(),
+            trace,
+            ttl_seconds: ttl.as_secs(),
+            payload,
+        }
+    }
+
+    /// What is left to say of a message that can never be published: its head, without the payload that is the trouble.
+    pub(crate) fn obituary(&self, reason: &str) -> DeadLetter {
+        DeadLetter {
+            stage: "outbox".to_owned(),
+            subject: self.subject.clone(),
+            message_id: self.message_id.clone(),
+            reason: format!("{reason}; the payload is not kept"),
+            ..DeadLetter::default()
+        }
+    }
+
+    /// Whether it is a fact rather than a dead letter.
+    pub(crate) fn is_fact(&self) -> bool {
+        self.kind != "dead_letter"
+    }
+
+    /// Its deduplication key.
+    pub(crate) fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    /// Its bytes.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Its size, for the limit of an outbox.
+    #[must_use]
+    pub(crate) fn size(&self) -> usize {
+        self.payload.len() + self.subject.len() + self.message_id.len() + 128
+    }
+
+    fn message(&self) -> PublishMessage {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_MESSAGE_ID, self.message_id.as_str());
+        headers.insert(FACT_HEADER, self.kind.as_str());
+        if !self.trace.is_empty() {
+            headers.insert(TRACE_HEADER, self.trace.as_str());
+        }
+        let message = PublishMessage::build()
+            .payload(self.payload.clone().into())
+            .headers(headers);
+        if self.ttl_seconds > 0 {
+            message.ttl(Duration::from_secs(self.ttl_seconds))
+        } else {
+            message
+        }
+    }
+}
+
+/// What could not be absorbed, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeadLetter {
+    /// Who could not.
+    pub stage: String,
+    /// Where it stands, or would have stood, in the log.
+    pub subject: String,
+    /// In the log; 0 when it never got there.
+    pub sequence: u64,
+    /// Its deduplication key.
+    pub message_id: String,
+    /// Why.
+    pub reason: String,
+    /// As it came.
+    pub payload: Vec<u8>,
+    /// Retries so far.
+    pub attempt: u32,
+    /// When, in unix milliseconds.
+    pub time_ms: i64,
+}
+
+/// A message that is queued; await it for its receipt.
+#[derive(Debug)]
+pub struct Pending {
+    ack: PublishAckFuture,
+    bytes: usize,
+}
+
+impl Pending {
+    /// Resolves when the server has acknowledged.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn receipt(self) -> Result<Receipt, PublishError> {
+        match self.ack.into_future().await {
+            Ok(ack) => Ok(Receipt {
+                sequence: ack.sequence,
+                duplicate: ack.duplicate,
+            }),
+            Err(fault) => Err(explain(&fault, self.bytes)),
+        }
+    }
+}
+
+impl Bus {
+    /// Publishes a fact and waits for the server's word.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish(&self, fact: &Fact) -> Result<Receipt, PublishError> {
+        self.publish_later(fact).await?.receipt().await
+    }
+
+    /// Queues a fact; keep a window of the answers.
+    ///
+    /// # Errors
+    /// [`PublishError`] when it cannot even be queued.
+    pub async fn publish_later(&self, fact: &Fact) -> Result<Pending, PublishError> {
+        self.send(&Outgoing::fact(fact, self.partitions(), None)).await
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// [`PublishError`] when it cannot even be queued.
+    pub async fn send(&self, outgoing: &Outgoing) -> Result<Pending, PublishError> {
+        if !self.is_connected() {
+            return Err(PublishError::Unavailable("not connected".to_owned()));
+        }
+        let bytes = outgoing.payload.len();
+        match self
+            .js()
+            .send_publish(outgoing.subject.clone(), outgoing.message())
+            .await
+        {
+            Ok(ack) => Ok(Pending { ack, bytes }),
+            Err(fault) => Err(explain(&fault, bytes)),
+        }
+    }
+
+    /// Queues a message that must follow this sequence on its subject.
+    pub(crate) async fn send_after(&self, outgoing: &Outgoing, last: u64) -> Result<Pending, PublishError> {
+        let message = outgoing.message().expected_last_subject_sequence(last);
+        match self.js().send_publish(outgoing.subject.clone(), message).await {
+            Ok(ack) => Ok(Pending {
+                ack,
+                bytes: outgoing.payload.len(),
+            }),
+            Err(fault) => Err(explain(&fault, outgoing.payload.len())),
+        }
+    }
+
+    /// Keeps what could not be absorbed, with its reason.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn dead_letter(&self, letter: &DeadLetter) -> Result<Receipt, PublishError> {
+        let partition = subject::parse(&letter.subject).map_or(Partition::All, |address| address.partition);
+        self.send(&Outgoing::dead_letter(letter, partition))
+            .await?
+            .receipt()
+            .await
+    }
+}
+
+fn explain(fault: &async_nats::jetstream::context::PublishError, bytes: usize) -> PublishError {
+    let text = fault.to_string();
+    match fault.kind() {
+        PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId => PublishError::Stale,
+        PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge {
+            bytes,
+            limit: 1 << 20,
+        },
+        _ if text.contains("maximum") || text.contains("insufficient") => PublishError::Full(text),
+        _ => PublishError::Unavailable(text),
+    }
+}

@@ -1,0 +1,132 @@
+//! The streams and buckets, laid out the same by whoever comes first.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+use async_nats::jetstream::{self, kv};
+use auspex_proto::subject;
+use serde::{Deserialize, Serialize};
+
+/// Sizes and lifetimes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamSettings {
+    /// Copies of each stream: 1, or 3 in a cluster.
+    pub replicas: usize,
+    /// Size at which the log is full and intake closes, in bytes.
+    pub max_bytes: i64,
+    /// Within which the server drops a repeated message id, in seconds.
+    pub duplicate_window_seconds: u64,
+    /// After which an unrenewed lease is free, in seconds; at least 1.
+    pub lease_seconds: u64,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            replicas: 1,
+            max_bytes: 4 << 30,
+            duplicate_window_seconds: 120,
+            lease_seconds: 10,
+        }
+    }
+}
+
+impl StreamSettings {
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if !(1..=5).contains(&self.replicas) {
+            problems.push("replicas: is not within 1..=5".to_owned());
+        }
+        if self.max_bytes < 1 << 20 {
+            problems.push("max_bytes: is below 1 MiB".to_owned());
+        }
+        if self.lease_seconds == 0 {
+            problems.push("lease_seconds: is below 1".to_owned());
+        }
+        if self.duplicate_window_seconds == 0 {
+            problems.push("duplicate_window_seconds: is below 1".to_owned());
+        }
+        problems
+    }
+}
+
+pub(super) async fn lay_out(js: &jetstream::Context, settings: &StreamSettings) -> anyhow::Result<()> {
+    let window = Duration::from_secs(settings.duplicate_window_seconds);
+    let facts = Config {
+        name: subject::FACTS.to_owned(),
+        subjects: vec![subject::FACTS_SUBJECTS.to_owned()],
+        description: Some("every fact, in one order per project".to_owned()),
+        storage: StorageType::File,
+        num_replicas: settings.replicas,
+        max_bytes: settings.max_bytes,
+        // A full log refuses: an acknowledged fact is never pushed out by a newer one.
+        discard: DiscardPolicy::New,
+        deny_delete: true,
+        deny_purge: true,
+        allow_message_ttl: true,
+        allow_direct: true,
+        duplicate_window: window,
+        ..Config::default()
+    };
+    let dead = Config {
+        name: subject::DEAD.to_owned(),
+        subjects: vec![subject::DEAD_SUBJECTS.to_owned()],
+        description: Some("what could not be absorbed, with its reason".to_owned()),
+        num_replicas: settings.replicas,
+        max_bytes: settings.max_bytes,
+        max_age: Duration::from_secs(90 * 86_400),
+        discard: DiscardPolicy::New,
+        allow_direct: true,
+        duplicate_window: window,
+        ..Config::default()
+    };
+    for config in [facts, dead] {
+        let name = config.name.clone();
+        js.get_or_create_stream(config)
+            .await
+            .with_context(|| format!("laying out stream {name}"))?;
+    }
+    let lease = Duration::from_secs(settings.lease_seconds);
+    bucket(js, subject::LEASES, settings.replicas, Some(lease)).await?;
+    bucket(js, subject::CURSORS, settings.replicas, None).await?;
+    Ok(())
+}
+
+/// The bucket that keeps a stage's state.
+pub(super) async fn state_bucket(
+    js: &jetstream::Context,
+    name: &str,
+    replicas: usize,
+) -> anyhow::Result<kv::Store> {
+    bucket(js, name, replicas, None).await
+}
+
+async fn bucket(
+    js: &jetstream::Context,
+    name: &str,
+    replicas: usize,
+    lease: Option<Duration>,
+) -> anyhow::Result<kv::Store> {
+    let config = kv::Config {
+        bucket: name.to_owned(),
+        history: 1,
+        num_replicas: replicas,
+        max_age: lease.unwrap_or_default(),
+        // Leases need no disk: after a restart everybody asks again, and saving is by compare-and-set anyway.
+        storage: if lease.is_some() {
+            StorageType::Memory
+        } else {
+            StorageType::File
+        },
+        ..kv::Config::default()
+    };
+    match js.get_key_value(name).await {
+        Ok(store) => Ok(store),
+        Err(_) => js
+            .create_key_value(config)
+            .await
+            .with_context(|| format!("laying out bucket {name}")),
+    }
+}

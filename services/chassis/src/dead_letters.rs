@@ -1,0 +1,138 @@
+//! Looking at dead letters, and giving one another chance.
+
+use std::sync::Arc;
+
+use auspex_proto::wire::dead_letters_server::{DeadLetters, DeadLettersServer};
+use auspex_proto::wire::{
+    DeadLetter, DeadLetterEntry, DeadLetterRequest, ListDeadLettersRequest, ListDeadLettersResponse,
+    RetryDeadLetterResponse,
+};
+use auspex_proto::{Fact, subject};
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+use crate::bus::{Bus, Outgoing, Reader, Start};
+
+/// The gRPC service over the stream of dead letters.
+#[derive(Debug, Clone)]
+pub(crate) struct Letters {
+    bus: Bus,
+}
+
+impl Letters {
+    pub(crate) fn server(bus: &Bus) -> DeadLettersServer<Self> {
+        DeadLettersServer::from_arc(Arc::new(Self { bus: bus.clone() }))
+    }
+
+    async fn entry(&self, number: u64) -> Result<DeadLetterEntry, Status> {
+        let stream = self
+            .bus
+            .js()
+            .get_stream_no_info(subject::DEAD)
+            .await
+            .map_err(unavailable)?;
+        let message = stream
+            .get_raw_message(number)
+            .await
+            .map_err(|_| Status::not_found(format!("there is no dead letter {number}")))?;
+        let letter =
+            DeadLetter::decode(message.payload.as_ref()).map_err(|f| Status::data_loss(f.to_string()))?;
+        Ok(DeadLetterEntry {
+            number,
+            letter: Some(letter),
+        })
+    }
+}
+
+fn unavailable(fault: impl std::fmt::Display) -> Status {
+    Status::unavailable(fault.to_string())
+}
+
+#[tonic::async_trait]
+impl DeadLetters for Letters {
+    async fn list(
+        &self,
+        request: Request<ListDeadLettersRequest>,
+    ) -> Result<Response<ListDeadLettersResponse>, Status> {
+        let asked = request.into_inner();
+        let limit = if asked.limit == 0 {
+            100
+        } else {
+            asked.limit as usize
+        };
+        let stream = self
+            .bus
+            .js()
+            .get_stream(subject::DEAD)
+            .await
+            .map_err(unavailable)?;
+        let mut entries = Vec::new();
+        if stream.cached_info().state.messages == 0 {
+            return Ok(Response::new(ListDeadLettersResponse { entries }));
+        }
+        let mut reader = Reader::new(
+            &self.bus,
+            subject::DEAD,
+            vec![subject::DEAD_SUBJECTS.to_owned()],
+            Start::At(1),
+        );
+        loop {
+            let raw = reader.next().await.map_err(unavailable)?;
+            if let Ok(letter) = DeadLetter::decode(raw.payload.as_ref()) {
+                if asked.stage.is_empty() || asked.stage == letter.stage {
+                    entries.push(DeadLetterEntry {
+                        number: raw.seq,
+                        letter: Some(letter),
+                    });
+                }
+            }
+            if raw.behind == 0 {
+                break;
+            }
+        }
+        // The newest are what a person looks for.
+        let surplus = entries.len().saturating_sub(limit);
+        entries.drain(..surplus);
+        Ok(Response::new(ListDeadLettersResponse { entries }))
+    }
+
+    async fn show(&self, request: Request<DeadLetterRequest>) -> Result<Response<DeadLetterEntry>, Status> {
+        self.entry(request.into_inner().number).await.map(Response::new)
+    }
+
+    /// The payload goes to its place once more, under an id of its own: within the duplicate window the old id would vanish.
+    async fn retry(
+        &self,
+        request: Request<DeadLetterRequest>,
+    ) -> Result<Response<RetryDeadLetterResponse>, Status> {
+        let number = request.into_inner().number;
+        let letter = self.entry(number).await?.letter.unwrap_or_default();
+        let address = subject::parse(&letter.subject).map_err(|_| {
+            Status::failed_precondition(format!(
+                "{} has no place in the log to go back to",
+                letter.subject
+            ))
+        })?;
+        if let Err(fault) = Fact::decode(address.kind, &letter.payload) {
+            return Err(Status::failed_precondition(format!(
+                "it would fail again: {fault}"
+            )));
+        }
+        let attempt = nuid::next();
+        let message_id = format!("{}#retry-{attempt}", letter.message_id);
+        let kind = address.kind;
+        let outgoing = Outgoing::raw(
+            letter.subject,
+            message_id.clone(),
+            kind.token(),
+            kind.lifetime(),
+            letter.payload,
+        );
+        let pending = self.bus.send(&outgoing).await.map_err(unavailable)?;
+        let receipt = pending.receipt().await.map_err(unavailable)?;
+        Ok(Response::new(RetryDeadLetterResponse {
+            sequence: receipt.sequence,
+            message_id,
+        }))
+    }
+}

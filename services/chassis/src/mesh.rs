@@ -1,0 +1,217 @@
+//! Services standing in one process: started, served on one listener, stopped in order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::broker::Broker;
+use crate::bus::{Bus, BusSettings};
+use crate::dead_letters::Letters;
+use crate::house::House;
+use crate::metrics::Metrics;
+use crate::serve::{Door, Doors, ServerSettings};
+use crate::service::{Part, ServiceSpec};
+use crate::settings::{Mistakes, Section, Tree};
+use crate::shutdown::{Group, Shutdown};
+use crate::telemetry;
+
+/// The chassis' own sections.
+pub const SECTIONS: [Section; 2] = [
+    Section::of::<ServerSettings>("server"),
+    Section::of::<BusSettings>("nats"),
+];
+
+/// What a process is told at its start.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Configuration file.
+    pub config: Option<PathBuf>,
+    /// `section.key=value`, over everything else.
+    pub set: Vec<String>,
+    /// Sections of services that this process does not run but its configuration file may speak of.
+    pub known: Vec<Section>,
+    /// Where a private server keeps its store, when `nats.url` is empty; `None`: an empty url is an error.
+    pub broker: Option<PathBuf>,
+}
+
+/// A running process's worth of services.
+#[derive(Debug)]
+pub struct Mesh {
+    address: SocketAddr,
+    house: House,
+    shutdown: Shutdown,
+    deadline: Duration,
+    broker: Option<Broker>,
+}
+
+impl Options {
+    /// Reads and checks the configuration for these services.
+    ///
+    /// # Errors
+    /// [`Mistakes`], all of them.
+    pub fn load(&self, specs: &[ServiceSpec]) -> Result<Tree, Mistakes> {
+        let mut sections: Vec<Section> = SECTIONS.to_vec();
+        sections.extend(specs.iter().map(|spec| spec.section));
+        for known in &self.known {
+            if !sections.iter().any(|section| section.name == known.name) {
+                sections.push(*known);
+            }
+        }
+        Tree::load(self.config.as_deref(), &self.set, &sections)
+    }
+}
+
+impl Mesh {
+    /// Starts services: sockets first, then the bus, then the parts; ready when all of them are.
+    ///
+    /// # Errors
+    /// Whatever stands in the way, named.
+    pub async fn start(specs: &[ServiceSpec], options: &Options) -> anyhow::Result<Self> {
+        let tree = options.load(specs)?;
+        let server: ServerSettings = tree.get("server")?;
+        let mut nats: BusSettings = tree.get("nats")?;
+        let door = Door::bind(&server).await?;
+        let address = door.address();
+        let mut broker = None;
+        if nats.url.is_empty() {
+            let Some(folder) = &options.broker else {
+                anyhow::bail!("nats.url: is empty; name a NATS server, or use `auspex up`, which starts one");
+            };
+            let program = Some(PathBuf::from(&nats.server_program)).filter(|p| !p.as_os_str().is_empty());
+            let started = Broker::start(program.as_deref(), folder, nats.sync_interval).await?;
+            nats.url = started.url();
+            broker = Some(started);
+        }
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
+        let bus = Bus::connect(&nats, &format!("auspex {}", names.join(","))).await?;
+        let (shutdown, metrics) = (Shutdown::default(), Metrics::default());
+        let house = House::new(bus.clone(), tree, shutdown.clone(), metrics.clone());
+        let mut parts = vec![Part::empty().grpc(Letters::server(&bus))];
+        for spec in specs {
+            parts.push(
+                (spec.build)(house.clone())
+                    .await
+                    .map_err(|f| f.context(format!("starting {}", spec.name)))?,
+            );
+        }
+        if names.contains(&auspex_proto::stage::INGEST.name) {
+            let bus = bus.clone();
+            shutdown.spawn("gate", Group::Intake, move |stop| crate::gate::watch(bus, stop));
+        }
+        let doors = Doors::new(parts, &server, &bus, &metrics);
+        doors.open().await;
+        shutdown.spawn("doors", Group::Intake, move |stop| doors.serve(door, stop));
+        tracing::info!(%address, services = names.join(","), "ready");
+        Ok(Self {
+            address,
+            house,
+            shutdown,
+            deadline: Duration::from_millis(server.shutdown_ms),
+            broker,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The house the services stand in.
+    #[must_use]
+    pub fn house(&self) -> &House {
+        &self.house
+    }
+
+    /// The private server, when there is one.
+    pub fn broker(&mut self) -> Option<&mut Broker> {
+        self.broker.as_mut()
+    }
+
+    /// Resolves when a task has failed, with its reason.
+    pub async fn failed(&self) -> String {
+        self.shutdown.failed().await
+    }
+
+    /// Stops in order; answers the names of those that did not stop in time.
+    pub async fn stop(self) -> Vec<String> {
+        let stragglers = self.shutdown.finish(self.deadline).await;
+        drop(self.broker);
+        stragglers
+    }
+}
+
+/// Runs services until a signal comes or a task fails. A second signal ends the process at once.
+///
+/// # Errors
+/// Whatever stands in the way, named.
+pub async fn run(specs: &[ServiceSpec], options: &Options) -> anyhow::Result<ExitCode> {
+    let tree = options.load(specs)?;
+    let server: ServerSettings = tree.get("server")?;
+    let format = if server.log_format == "text" {
+        telemetry::Format::Text
+    } else {
+        telemetry::Format::Json
+    };
+    telemetry::init(format, &server.log_level);
+    let mesh = Mesh::start(specs, options).await?;
+    let failure = tokio::select! {
+        signal = signal() => { tracing::info!(signal, "stopping"); None }
+        fault = mesh.failed() => Some(fault),
+    };
+    tokio::spawn(async {
+        signal().await;
+        std::process::exit(130);
+    });
+    let stragglers = mesh.stop().await;
+    match failure {
+        Some(fault) => anyhow::bail!(fault),
+        None if stragglers.is_empty() => Ok(ExitCode::SUCCESS),
+        None => anyhow::bail!("did not stop in time: {}", stragglers.join(", ")),
+    }
+}
+
+async fn signal() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+/// What a service's own `main` calls: `NAME [--config FILE] [--set section.key=value]...`
+#[must_use]
+pub fn main(specs: &[ServiceSpec]) -> ExitCode {
+    let mut options = Options::default();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match (argument.as_str(), arguments.next()) {
+            ("--config", Some(file)) => options.config = Some(file.into()),
+            ("--set", Some(pair)) => options.set.push(pair),
+            _ => {
+                eprintln!("usage: [--config FILE] [--set section.key=value]...");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(fault) => {
+            eprintln!("{fault}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(specs, &options)) {
+        Ok(code) => code,
+        Err(fault) => {
+            eprintln!("{fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

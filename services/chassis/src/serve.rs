@@ -1,0 +1,129 @@
+//! The one listener of a process: every service's doors behind the same authentication, deadlines and load shedding.
+
+mod access;
+mod limits;
+mod listener;
+mod settings;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tonic_health::server::HealthReporter;
+
+pub use self::access::{Role, hash_token};
+pub use self::listener::{Door, Peer};
+pub use self::settings::{ServerSettings, Token};
+use crate::bus::Bus;
+use crate::metrics::Metrics;
+use crate::service::Part;
+use crate::shutdown::Stop;
+
+/// What the operating doors need.
+#[derive(Clone)]
+struct Ops {
+    bus: Bus,
+    metrics: Metrics,
+    ready: Arc<AtomicBool>,
+}
+
+/// All doors of a process.
+pub(crate) struct Doors {
+    router: Router,
+    ready: Arc<AtomicBool>,
+    health: HealthReporter,
+    names: Vec<&'static str>,
+}
+
+impl Doors {
+    /// Merges the parts and puts the common layers around them.
+    pub(crate) fn new(parts: Vec<Part>, settings: &ServerSettings, bus: &Bus, metrics: &Metrics) -> Self {
+        let ready = Arc::new(AtomicBool::new(false));
+        let ops = Ops {
+            bus: bus.clone(),
+            metrics: metrics.clone(),
+            ready: Arc::clone(&ready),
+        };
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let mut names = Vec::new();
+        let mut router = Part::empty().grpc(health_service).router;
+        for part in parts {
+            names.extend(part.grpc);
+            router = router.merge(part.router);
+        }
+        let router = router
+            .route("/livez", get(|| async { "ok\n" }))
+            .route("/readyz", get(readyz).with_state(ops.clone()))
+            .route("/metrics", get(figures).with_state(ops))
+            .layer(axum::middleware::from_fn_with_state(
+                limits::Limits::new(settings, metrics),
+                limits::limit,
+            ))
+            .layer(axum::middleware::from_fn_with_state(
+                access::Access::new(settings),
+                access::check,
+            ));
+        Self {
+            router,
+            ready,
+            health,
+            names,
+        }
+    }
+
+    /// Says that everything is up.
+    pub(crate) async fn open(&self) {
+        for name in &self.names {
+            self.health
+                .set_service_status(*name, tonic_health::ServingStatus::Serving)
+                .await;
+        }
+        self.health
+            .set_service_status("", tonic_health::ServingStatus::Serving)
+            .await;
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Serves until told to stop; what is under way is finished.
+    pub(crate) async fn serve(self, door: Door, stop: Stop) -> anyhow::Result<()> {
+        let ready = Arc::clone(&self.ready);
+        let finish = async move {
+            stop.requested().await;
+            ready.store(false, Ordering::Release);
+        };
+        axum::serve(
+            door,
+            self.router
+                .into_make_service_with_connect_info::<listener::Peer>(),
+        )
+        .with_graceful_shutdown(finish)
+        .await?;
+        Ok(())
+    }
+}
+
+async fn readyz(State(ops): State<Ops>) -> (StatusCode, String) {
+    if !ops.ready.load(Ordering::Acquire) {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: starting or stopping\n".to_owned(),
+        );
+    }
+    if !ops.bus.is_connected() {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the bus is away\n".to_owned(),
+        );
+    }
+    (StatusCode::OK, "ready\n".to_owned())
+}
+
+async fn figures(State(ops): State<Ops>) -> ([(&'static str, &'static str); 1], String) {
+    (
+        [("content-type", "text/plain; version=0.0.4")],
+        ops.metrics.render(),
+    )
+}

@@ -1,0 +1,138 @@
+//! Who may do what: bearer tokens with roles, hashed at rest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{Method, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::limits::refuse;
+use super::settings::ServerSettings;
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Publish events and observations.
+    Publisher,
+    /// Look at everything.
+    Reader,
+    /// Look, and steer rollouts.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    fn may(self, needed: Self) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Operator => matches!(needed, Self::Operator | Self::Reader),
+            other => other == needed,
+        }
+    }
+}
+
+/// The hash under which a token is kept.
+#[must_use]
+pub fn hash_token(token: &str) -> String {
+    hex::encode(Sha256::digest(token.as_bytes()))
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Access {
+    tokens: Arc<BTreeMap<String, Role>>,
+}
+
+impl Access {
+    pub(super) fn new(settings: &ServerSettings) -> Self {
+        let tokens = settings
+            .access
+            .iter()
+            .map(|t| (t.sha256.to_ascii_lowercase(), t.role))
+            .collect();
+        Self {
+            tokens: Arc::new(tokens),
+        }
+    }
+}
+
+/// What a door needs; `None`: it is open, or has a lock of its own.
+fn needed(method: &Method, path: &str) -> Option<Role> {
+    match path {
+        "/livez" | "/readyz" => return None,
+        // Signed by their senders.
+        path if path.starts_with("/webhooks/") => return None,
+        path if path.starts_with("/grpc.health.v1.Health/") => return None,
+        "/events" => return Some(Role::Publisher),
+        path if path.starts_with("/auspex.v1.EventService/") => return Some(Role::Publisher),
+        "/auspex.v1.DeadLetters/Retry" => return Some(Role::Admin),
+        "/auspex.v1.RolloutService/Start" | "/auspex.v1.RolloutService/Command" => {
+            return Some(Role::Operator);
+        }
+        path if path.starts_with("/auspex.v1.") => return Some(Role::Reader),
+        _ => {}
+    }
+    Some(if matches!(*method, Method::GET | Method::HEAD) {
+        Role::Reader
+    } else {
+        Role::Operator
+    })
+}
+
+/// Lets a request in, or says why not. With no tokens configured (loopback only) everybody may.
+pub(super) async fn check(State(access): State<Access>, request: Request, next: Next) -> Response {
+    let Some(needed) = needed(request.method(), request.uri().path()) else {
+        return next.run(request).await;
+    };
+    if access.tokens.is_empty() {
+        return next.run(request).await;
+    }
+    let bearer = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok());
+    let token = bearer.and_then(|text| text.strip_prefix("Bearer "));
+    // Hashes are compared, so the time it takes tells nothing about the token.
+    let role = token.and_then(|token| access.tokens.get(&hash_token(token)));
+    match role {
+        Some(role) if role.may(needed) => next.run(request).await,
+        Some(role) => {
+            let text = format!("a {role:?} token may not do this; it needs {needed:?}").to_lowercase();
+            refuse(&request, tonic::Code::PermissionDenied, &text)
+        }
+        None => refuse(
+            &request,
+            tonic::Code::Unauthenticated,
+            "a valid bearer token is needed",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_reach_their_doors_only() {
+        let post = Method::POST;
+        assert_eq!(needed(&post, "/webhooks/github"), None);
+        assert_eq!(
+            needed(&post, "/auspex.v1.EventService/Publish"),
+            Some(Role::Publisher)
+        );
+        assert_eq!(
+            needed(&post, "/auspex.v1.RolloutService/Command"),
+            Some(Role::Operator)
+        );
+        assert_eq!(needed(&post, "/auspex.v1.RolloutService/Get"), Some(Role::Reader));
+        assert_eq!(needed(&Method::GET, "/metrics"), Some(Role::Reader));
+        assert!(!Role::Publisher.may(Role::Reader) && !Role::Reader.may(Role::Publisher));
+        assert!(Role::Operator.may(Role::Reader) && !Role::Operator.may(Role::Admin));
+        assert!(Role::Admin.may(Role::Publisher));
+    }
+}

@@ -1,0 +1,140 @@
+//! Section `[server]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::access::Role;
+use crate::settings::Settings;
+
+/// Where a process listens and for whom.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address of the one listener: HTTP/1.1, HTTP/2 and gRPC.
+    pub listen: String,
+    /// Certificate chain (PEM). Needed beyond loopback.
+    pub tls_cert_file: String,
+    /// Its private key (PEM).
+    pub tls_key_file: String,
+    /// Who may come in. Needed beyond loopback; none on loopback means everybody on this machine.
+    pub access: Vec<Token>,
+    /// Listen beyond loopback without TLS or tokens all the same.
+    pub insecure: bool,
+    /// Requests under way at once; more are answered 503 or UNAVAILABLE at once.
+    pub max_in_flight: usize,
+    /// Longest time to an answer, in milliseconds; a caller may ask for less (`grpc-timeout`).
+    pub deadline_ms: u64,
+    /// Time an orderly stop may take, in milliseconds.
+    pub shutdown_ms: u64,
+    /// `json` or `text`.
+    pub log_format: String,
+    /// Filter of the log, as in `info,auspex_canary=debug`.
+    pub log_level: String,
+}
+
+/// A token, hashed at rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// Whose; for logs.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Lower-case hex sha256 of the token; `auspex token` makes both.
+    pub sha256: String,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7700".to_owned(),
+            tls_cert_file: String::new(),
+            tls_key_file: String::new(),
+            access: Vec::new(),
+            insecure: false,
+            max_in_flight: 1_024,
+            deadline_ms: 30_000,
+            shutdown_ms: 15_000,
+            log_format: "json".to_owned(),
+            log_level: "info".to_owned(),
+        }
+    }
+}
+
+impl ServerSettings {
+    /// Whether TLS is on.
+    #[must_use]
+    pub fn tls(&self) -> bool {
+        !self.tls_cert_file.is_empty()
+    }
+
+    fn loopback(&self) -> bool {
+        match self.listen.parse::<std::net::SocketAddr>() {
+            Ok(address) => address.ip().is_loopback(),
+            Err(_) => self.listen.starts_with("localhost:"),
+        }
+    }
+}
+
+impl Settings for ServerSettings {
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.tls_cert_file.is_empty() != self.tls_key_file.is_empty() {
+            problems.push("tls_key_file: tls_cert_file and tls_key_file go together".to_owned());
+        }
+        if !self.loopback() && !self.insecure {
+            if !self.tls() {
+                problems.push(format!(
+                    "listen: {} is beyond loopback and has no TLS (or say insecure = true)",
+                    self.listen
+                ));
+            }
+            if self.access.is_empty() {
+                problems.push(format!(
+                    "access: {} is beyond loopback and has no tokens (or say insecure = true)",
+                    self.listen
+                ));
+            }
+        }
+        for token in &self.access {
+            if token.sha256.len() != 64 || !token.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+                problems.push(format!(
+                    "access.{}: sha256 is not 64 hexadecimal digits",
+                    token.name
+                ));
+            }
+        }
+        if self.max_in_flight == 0 {
+            problems.push("max_in_flight: is below 1".to_owned());
+        }
+        if !matches!(self.log_format.as_str(), "json" | "text") {
+            problems.push(format!(
+                "log_format: {} is neither json nor text",
+                self.log_format
+            ));
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_listens_beyond_loopback_unprotected() {
+        let open = ServerSettings {
+            listen: "0.0.0.0:7700".to_owned(),
+            ..ServerSettings::default()
+        };
+        assert_eq!(open.problems().len(), 2, "{:?}", open.problems());
+        assert!(
+            ServerSettings {
+                insecure: true,
+                ..open
+            }
+            .problems()
+            .is_empty()
+        );
+        assert!(ServerSettings::default().problems().is_empty());
+    }
+}

@@ -1,0 +1,330 @@
+//! Configuration in layers: defaults, then a file, then `AUSPEX__SECTION__KEY`, then flags. All mistakes are told at once.
+//!
+//! Every service owns one section with typed settings whose defaults are the compiled-in layer. The tree of defaults is also
+//! the schema: a key that is not in it, or a value of another type, is an error.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A service's typed settings.
+pub trait Settings: Default + Serialize + DeserializeOwned {
+    /// Every mistake in the values, as `key: what is wrong with it`.
+    fn problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// One section of the configuration, as the program needs it without knowing its type.
+#[derive(Debug, Clone, Copy)]
+pub struct Section {
+    /// Its name in the file.
+    pub name: &'static str,
+    defaults: fn() -> Value,
+    check: fn(Value) -> Vec<String>,
+}
+
+impl Section {
+    /// The section of these settings.
+    #[must_use]
+    pub const fn of<T: Settings>(name: &'static str) -> Self {
+        Self {
+            name,
+            defaults: defaults::<T>,
+            check: check::<T>,
+        }
+    }
+}
+
+fn defaults<T: Settings>() -> Value {
+    serde_json::to_value(T::default()).unwrap_or(Value::Null)
+}
+
+fn check<T: Settings>(value: Value) -> Vec<String> {
+    match serde_json::from_value::<T>(value) {
+        Ok(settings) => settings.problems(),
+        Err(fault) => vec![fault.to_string()],
+    }
+}
+
+/// The whole configuration after all layers, before typing.
+#[derive(Debug, Clone, Default)]
+pub struct Tree {
+    sections: BTreeMap<String, Value>,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration has {} mistake(s):\n  {}", .0.len(), .0.join("\n  "))]
+pub struct Mistakes(pub Vec<String>);
+
+impl Tree {
+    /// Reads the layers and checks every section.
+    ///
+    /// `flags` are `section.key=value` pairs, the last layer. Environment variables are `AUSPEX__SECTION__KEY`.
+    ///
+    /// # Errors
+    /// [`Mistakes`], all of them.
+    pub fn load(file: Option<&Path>, flags: &[String], sections: &[Section]) -> Result<Self, Mistakes> {
+        let mut builder = config::Config::builder();
+        if let Some(path) = file {
+            builder = builder.add_source(config::File::from(path).format(config::FileFormat::Toml));
+        }
+        let environment = config::Environment::with_prefix("AUSPEX")
+            .prefix_separator("__")
+            .separator("__");
+        builder = builder.add_source(environment.try_parsing(true));
+        for flag in flags {
+            let Some((key, value)) = flag.split_once('=') else {
+                return Err(Mistakes(vec![format!("--set {flag}: is not section.key=value")]));
+            };
+            builder = builder
+                .set_override(key.trim(), scalar(value.trim()))
+                .map_err(|fault| Mistakes(vec![format!("--set {flag}: {fault}")]))?;
+        }
+        let given: Value = builder
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .map_err(|fault| Mistakes(vec![fault.to_string()]))?;
+        Self::check(given, sections)
+    }
+
+    fn check(given: Value, sections: &[Section]) -> Result<Self, Mistakes> {
+        let mut mistakes = Vec::new();
+        let mut tree = Self::default();
+        let mut given = match given {
+            Value::Object(map) => map,
+            _ => serde_json::Map::new(),
+        };
+        for section in sections {
+            let schema = (section.defaults)();
+            let mut merged = schema.clone();
+            if let Some(value) = given.remove(section.name) {
+                let before = mistakes.len();
+                compare(section.name, &schema, &value, &mut mistakes);
+                if mistakes.len() > before {
+                    continue;
+                }
+                merge(&mut merged, value);
+            }
+            let found = (section.check)(merged.clone());
+            mistakes.extend(found.into_iter().map(|m| format!("{}.{m}", section.name)));
+            tree.sections.insert(section.name.to_owned(), merged);
+        }
+        let known: Vec<&str> = sections.iter().map(|s| s.name).collect();
+        mistakes.extend(
+            given
+                .keys()
+                .map(|key| format!("{key}: no such section; there are {}", known.join(", "))),
+        );
+        if mistakes.is_empty() {
+            Ok(tree)
+        } else {
+            Err(Mistakes(mistakes))
+        }
+    }
+
+    /// The typed settings of a section; its defaults when the tree has no such section.
+    ///
+    /// # Errors
+    /// When the section does not have that type; [`Tree::load`] has checked it, so only when another section is asked for.
+    pub fn get<T: Settings>(&self, section: &str) -> anyhow::Result<T> {
+        match self.sections.get(section) {
+            Some(value) => Ok(serde_json::from_value(value.clone())?),
+            None => Ok(T::default()),
+        }
+    }
+
+    /// Every effective value as `section.key = value` lines, secrets hidden.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        let mut out = String::new();
+        for (name, section) in &self.sections {
+            flatten(name, section, &mut out);
+        }
+        out
+    }
+}
+
+/// Keys whose values are secrets wherever they stand: the untyped tree must not print what the typed one hides.
+const SECRET_WORDS: [&str; 8] = [
+    "secret",
+    "token",
+    "password",
+    "routing_key",
+    "webhook_url",
+    "nkey",
+    "credentials",
+    "seed",
+];
+
+fn flatten(path: &str, value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                flatten(&format!("{path}.{key}"), value, out);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (i, item) in items.iter().enumerate() {
+                flatten(&format!("{path}[{i}]"), item, out);
+            }
+        }
+        value => {
+            let key = path.rsplit('.').next().unwrap_or(path);
+            let hidden = SECRET_WORDS.iter().any(|word| key.contains(word)) && !is_blank(value);
+            let shown = if hidden {
+                "\"***\"".to_owned()
+            } else {
+                value.to_string()
+            };
+            out.push_str(&format!("{path} = {shown}\n"));
+        }
+    }
+}
+
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
+/// Finds unknown keys and values of another type. An empty map or list in the schema is free-form: its type checks it.
+fn compare(path: &str, schema: &Value, given: &Value, mistakes: &mut Vec<String>) {
+    match (schema, given) {
+        (Value::Object(known), Value::Object(given)) if !known.is_empty() => {
+            for (key, value) in given {
+                match known.get(key) {
+                    Some(schema) => compare(&format!("{path}.{key}"), schema, value, mistakes),
+                    None => {
+                        let keys: Vec<&str> = known.keys().map(String::as_str).collect();
+                        mistakes.push(format!(
+                            "{path}.{key}: no such key; there are {}",
+                            keys.join(", ")
+                        ));
+                    }
+                }
+            }
+        }
+        (Value::Null, _) | (Value::Object(_), Value::Object(_)) | (Value::Array(_), Value::Array(_)) => {}
+        (schema, given) if kind(schema) == kind(given) => {}
+        (schema, given) => mistakes.push(format!(
+            "{path}: {given} is a {}, wanted a {}",
+            kind(given),
+            kind(schema)
+        )),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "number",
+        Value::String(_) => "text",
+        Value::Array(_) => "list",
+        Value::Object(_) => "table",
+    }
+}
+
+fn merge(base: &mut Value, over: Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
+fn scalar(text: &str) -> config::Value {
+    if let Ok(number) = text.parse::<i64>() {
+        return number.into();
+    }
+    if let Ok(number) = text.parse::<f64>() {
+        return number.into();
+    }
+    if let Ok(flag) = text.parse::<bool>() {
+        return flag.into();
+    }
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Serialize, Deserialize, PartialEq)]
+    #[serde(default, deny_unknown_fields)]
+    struct Shop {
+        port: u16,
+        name: String,
+        token: crate::Secret,
+    }
+
+    impl Default for Shop {
+        fn default() -> Self {
+            Self {
+                port: 1,
+                name: "x".to_owned(),
+                token: crate::Secret::default(),
+            }
+        }
+    }
+
+    impl Settings for Shop {
+        fn problems(&self) -> Vec<String> {
+            if self.port == 13 {
+                vec!["port: 13 brings bad luck".to_owned()]
+            } else {
+                Vec::new()
+            }
+        }
+    }
+
+    const SECTIONS: [Section; 2] = [Section::of::<Shop>("shop"), Section::of::<Shop>("other")];
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let given = serde_json::json!({
+            "shop": {"prot": 1, "port": "high", "name": "y"}, "other": {"port": 13}, "what": {}
+        });
+        let Mistakes(mistakes) = Tree::check(given, &SECTIONS).unwrap_err();
+        assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
+        assert!(
+            mistakes
+                .iter()
+                .any(|m| m.starts_with("shop.prot: no such key; there are name, port, token"))
+        );
+        assert!(mistakes.iter().any(|m| m.contains("is a text, wanted a number")));
+        assert!(mistakes.iter().any(|m| m == "other.port: 13 brings bad luck"));
+        assert!(mistakes.iter().any(|m| m.starts_with("what: no such section")));
+    }
+
+    #[test]
+    fn later_layers_win_and_secrets_stay_hidden() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("auspex.toml");
+        std::fs::write(&file, "[shop]\nname = \"file\"\nport = 5\ntoken = \"hunter2\"\n").unwrap();
+        let tree = Tree::load(Some(&file), &["shop.port=7".to_owned()], &SECTIONS).unwrap();
+        let shop: Shop = tree.get("shop").unwrap();
+        assert_eq!(
+            (shop.port, shop.name.as_str(), shop.token.expose()),
+            (7, "file", "hunter2")
+        );
+        let shown = tree.effective();
+        assert!(
+            shown.contains("shop.port = 7") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! Running a stateful stage: leases decide who owns which partition, one loop per partition does the work.
+
+mod cursor;
+mod errands;
+mod lease;
+mod owner;
+mod replay;
+mod slots;
+mod ticks;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use auspex_proto::Partition;
+use auspex_proto::stage::Stage;
+use tokio::task::JoinHandle;
+
+pub(crate) use self::cursor::lag;
+pub use self::errands::{Errand, Errands, Settle};
+pub use self::replay::{Logged, Replay};
+pub use self::view::{Kept, View};
+use crate::bus::Bus;
+use crate::shutdown::Stop;
+use crate::verb::Verb;
+
+/// A partition of a stage.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Post {
+    pub(crate) stage: Stage,
+    pub(crate) partition: Partition,
+}
+
+/// Publishes all and waits for all.
+pub(crate) async fn publish_all(bus: &Bus, outgoing: &[crate::bus::Outgoing]) -> anyhow::Result<()> {
+    match owner::publish(bus, outgoing).await {
+        Ok(()) => Ok(()),
+        Err(Fault::Transient(fault) | Fault::Fatal(fault)) => Err(fault),
+        Err(Fault::Lost(_) | Fault::Poisoned(_)) => anyhow::bail!("not published"),
+    }
+}
+
+/// Why an owner stops.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Begin again at the saved state.
+    Transient(anyhow::Error),
+    /// Somebody else owns it now.
+    Lost(String),
+    /// Begin again, and step over these messages.
+    Poisoned(BTreeSet<u64>),
+    /// Nobody may go on until a person has looked.
+    Fatal(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Fault {
+    fn from(fault: E) -> Self {
+        Self::Transient(fault.into())
+    }
+}
+
+/// Everything a stage runs with.
+pub(crate) struct Runner<V: Verb> {
+    pub(crate) bus: Bus,
+    pub(crate) stage: Stage,
+    pub(crate) instance: String,
+    pub(crate) lease: Duration,
+    pub(crate) verb: Arc<V>,
+    pub(crate) errands: Option<Arc<dyn Errands<V::State>>>,
+}
+
+struct Owned {
+    task: JoinHandle<anyhow::Result<()>>,
+    stop: Box<dyn Fn() + Send + Sync>,
+}
+
+impl<V: Verb> Runner<V> {
+    /// Takes leases and works on them until told to stop.
+    pub(crate) async fn run(self, stop: Stop) -> anyhow::Result<()> {
+        let mut leases = lease::Leases::new(&self.bus, self.stage, &self.instance, self.lease).await?;
+        let mut owned: BTreeMap<Partition, Owned> = BTreeMap::new();
+        let mut rounds = tokio::time::interval(leases.period);
+        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.requested() => break,
+                _ = rounds.tick() => {}
+            }
+            match leases.round().await {
+                Ok(changes) => {
+                    for partition in changes.lost {
+                        if let Some(owned) = owned.remove(&partition) {
+                            tracing::info!(stage = self.stage.name, %partition, "lease lost or given up");
+                            end(owned).await?;
+                        }
+                    }
+                    for partition in changes.gained {
+                        tracing::debug!(stage = self.stage.name, %partition, "lease gained");
+                        owned.insert(partition, self.own(partition));
+                    }
+                }
+                Err(fault) => tracing::debug!(
+                    stage = self.stage.name,
+                    fault = format!("{fault:#}"),
+                    "no round of leases"
+                ),
+            }
+            if let Some(partition) = owned.iter().find(|(_, o)| o.task.is_finished()).map(|(p, _)| *p) {
+                // It only ends by itself when it must not go on: the process goes down with its reason.
+                if let Some(owned) = owned.remove(&partition) {
+                    owned.task.await??;
+                }
+            }
+        }
+        for owned in owned.into_values() {
+            end(owned).await?;
+        }
+        leases.release_all().await;
+        Ok(())
+    }
+
+    fn own(&self, partition: Partition) -> Owned {
+        let (give_stop, stop) = Stop::pair();
+        let (bus, verb, errands) = (self.bus.clone(), Arc::clone(&self.verb), self.errands.clone());
+        let post = Post {
+            stage: self.stage,
+            partition,
+        };
+        Owned {
+            task: tokio::spawn(work(bus, post, verb, errands, stop)),
+            stop: Box::new(give_stop),
+        }
+    }
+}
+
+async fn end(owned: Owned) -> anyhow::Result<()> {
+    (owned.stop)();
+    owned.task.await?
+}
+
+/// Owns a partition until told to stop, beginning again after every error.
+async fn work<V: Verb>(
+    bus: Bus,
+    post: Post,
+    verb: Arc<V>,
+    errands: Option<Arc<dyn Errands<V::State>>>,
+    stop: Stop,
+) -> anyhow::Result<()> {
+    let mut attempt = 0;
+    let mut poison = BTreeSet::new();
+    while !stop.is_requested() {
+        let begun = tokio::time::Instant::now();
+        let taken = tokio::select! {
+            () = stop.requested() => return Ok(()),
+            taken = owner::Owner::take(&bus, post, Arc::clone(&verb), errands.clone(), poison.clone()) => taken,
+        };
+        let ended = match taken {
+            Ok(owner) => owner.run(stop.clone()).await,
+            Err(fault) => Err(fault),
+        };
+        match ended {
+            Ok(()) => return Ok(()),
+            Err(Fault::Fatal(fault)) => return Err(fault),
+            Err(Fault::Poisoned(found)) => poison = found,
+            Err(Fault::Lost(why)) => {
+                tracing::info!(stage = post.stage.name, partition = %post.partition, why, "beginning again");
+            }
+            Err(Fault::Transient(fault)) => {
+                tracing::warn!(stage = post.stage.name, partition = %post.partition, fault = format!("{fault:#}"), "beginning again");
+            }
+        }
+        attempt = if begun.elapsed() > Duration::from_secs(10) {
+            0
+        } else {
+            attempt + 1
+        };
+        tokio::select! {
+            () = stop.requested() => {}
+            () = tokio::time::sleep(owner::pause(attempt)) => {}
+        }
+    }
+    Ok(())
+}

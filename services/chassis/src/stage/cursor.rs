@@ -1,0 +1,135 @@
+//! How far a partition has been absorbed, published and forgotten; and in which log.
+
+use async_nats::jetstream::kv;
+use auspex_proto::{Timestamp, subject};
+use serde::{Deserialize, Serialize};
+
+use super::{Fault, Post};
+use crate::bus::{Bus, Outgoing, timestamp};
+
+/// The time of the first message that a cursor has not passed; `None` when it has passed all.
+pub(crate) async fn lag(
+    stream: &async_nats::jetstream::stream::Stream,
+    cursor: &[u8],
+    stage: &auspex_proto::stage::Stage,
+    partition: auspex_proto::Partition,
+) -> anyhow::Result<Option<Timestamp>> {
+    let saved: Saved = rmp_serde::from_slice(cursor)?;
+    if saved.seq >= stream.cached_info().state.last_sequence {
+        return Ok(None);
+    }
+    let mut earliest = None;
+    for kind in stage.reads {
+        let filter = subject::facts_of(partition, *kind);
+        if let Ok(next) = stream
+            .direct_get_next_for_subject(filter, Some(saved.seq + 1))
+            .await
+        {
+            let time = timestamp(next.time.unix_timestamp_nanos());
+            earliest = Some(earliest.map_or(time, |e: Timestamp| e.min(time)));
+        }
+    }
+    Ok(earliest)
+}
+
+/// A position in the log.
+pub(super) struct Cursor {
+    store: kv::Store,
+    key: String,
+    revision: u64,
+    /// The last message that is absorbed, saved and published.
+    pub(super) seq: u64,
+    /// The time of the log there.
+    pub(super) now: Timestamp,
+    /// When the log was created: a sequence means nothing in another log.
+    pub(super) created: Timestamp,
+    /// Dead letters of messages that have no key: published before the cursor passes them.
+    pub(super) owes: Vec<Outgoing>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    seq: u64,
+    now: Timestamp,
+    created: Timestamp,
+}
+
+impl Cursor {
+    /// Reads the cursor of a post.
+    ///
+    /// A cursor beyond the log's end, or of another log, is fatal: going on would skip or repeat facts without a trace.
+    pub(super) async fn load(bus: &Bus, post: &Post) -> Result<Self, Fault> {
+        let store = bus.bucket(subject::CURSORS).await?;
+        let key = subject::post(post.stage.name, post.partition);
+        let stream = bus
+            .js()
+            .get_stream(subject::FACTS)
+            .await
+            .map_err(|f| Fault::Transient(f.into()))?;
+        let (created, last) = (
+            timestamp(stream.cached_info().created.unix_timestamp_nanos()),
+            stream.cached_info().state.last_sequence,
+        );
+        let entry = store
+            .entry(key.as_str())
+            .await
+            .map_err(|f| Fault::Transient(f.into()))?;
+        let fresh = Saved {
+            seq: 0,
+            now: Timestamp(0),
+            created,
+        };
+        let (revision, saved) = match entry.filter(|e| e.operation == kv::Operation::Put) {
+            Some(entry) => (entry.revision, rmp_serde::from_slice(&entry.value)?),
+            None => (0, fresh),
+        };
+        if saved.created != created {
+            return Err(Fault::Fatal(anyhow::anyhow!(
+                "cursor {key} belongs to a log created at {}, this one was created at {created}: \
+                 it has been replaced; run `auspex recover`",
+                saved.created
+            )));
+        }
+        if saved.seq > last {
+            return Err(Fault::Fatal(anyhow::anyhow!(
+                "cursor {key} stands at {}, the log ends at {last}: facts have been lost; run `auspex recover`",
+                saved.seq
+            )));
+        }
+        Ok(Self {
+            store,
+            key,
+            revision,
+            seq: saved.seq,
+            now: saved.now,
+            created,
+            owes: Vec::new(),
+        })
+    }
+
+    /// Moves forward, when there is something to move.
+    pub(super) async fn move_to(&mut self, seq: u64, now: Timestamp) -> Result<(), Fault> {
+        if seq <= self.seq {
+            return Ok(());
+        }
+        let value = rmp_serde::to_vec_named(&Saved {
+            seq,
+            now,
+            created: self.created,
+        })?;
+        match self
+            .store
+            .update(self.key.as_str(), value.into(), self.revision)
+            .await
+        {
+            Ok(revision) => {
+                (self.revision, self.seq, self.now) = (revision, seq, now);
+                Ok(())
+            }
+            Err(fault) if fault.kind() == kv::UpdateErrorKind::WrongLastRevision => {
+                Err(Fault::Lost(format!("cursor {} has a newer owner", self.key)))
+            }
+            Err(fault) => Err(Fault::Transient(fault.into())),
+        }
+    }
+}

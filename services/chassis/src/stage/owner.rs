@@ -1,0 +1,311 @@
+//! The one consumer loop: what the owner of a partition does, again and again.
+//!
+//! 1. read the cursor, load the keys, publish again what a key saved beyond the cursor;
+//! 2. absorb what has arrived, in order;
+//! 3. save each changed key as *state + last absorbed sequence + outbox*, by compare-and-set;
+//! 4. publish the outboxes, pipelined; 5. move the cursor, lazily.
+//!
+//! After a crash at any point the next owner begins at 1: a message that a key's sequence covers is not absorbed again, and
+//! its saved outbox goes out once more under the same ids. Any error here takes the same way, so that the way is well trodden.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::kv;
+use auspex_proto::subject::{self, FactKind};
+use auspex_proto::{Fact, Partition};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::cursor::Cursor;
+use super::errands::{Done, Errands, Running, Trip};
+use super::slots::{Arrived, Slots};
+use super::ticks::Ticker;
+use super::{Fault, Post};
+use crate::bus::{Bus, DeadLetter, Outgoing, PublishError, Raw, Reader, Start, snapshot};
+use crate::shutdown::Stop;
+use crate::telemetry::Trace;
+use crate::verb::Verb;
+
+/// The most that is absorbed before it is saved.
+const BATCH: usize = 256;
+/// The most an outbox may hold before it is saved, in bytes: it is saved with its state, below the server's 1 MB.
+const OUTBOX: usize = 512 * 1024;
+/// How far the cursor may trail: it only decides how much is read again after a crash.
+const CURSOR_EVERY: Duration = Duration::from_millis(500);
+
+/// A partition in the hands of its owner.
+pub(super) struct Owner<V: Verb> {
+    bus: Bus,
+    post: Post,
+    slots: Slots<V>,
+    bucket: kv::Store,
+    cursor: Cursor,
+    reader: Reader,
+    ticker: Option<Ticker>,
+    errands: Option<Arc<dyn Errands<V::State>>>,
+    running: Running<V::State>,
+    position: u64,
+}
+
+impl<V: Verb> Owner<V> {
+    /// Step 1.
+    pub(super) async fn take(
+        bus: &Bus,
+        post: Post,
+        verb: Arc<V>,
+        errands: Option<Arc<dyn Errands<V::State>>>,
+        poison: BTreeSet<u64>,
+    ) -> Result<Self, Fault> {
+        let stage = post.stage;
+        let cursor = Cursor::load(bus, &post).await?;
+        let bucket = bus.bucket(&subject::state_bucket(stage.name)).await?;
+        let mut slots = Slots::new(stage, (post.partition, bus.partitions()), verb, cursor.now);
+        slots.poison = poison;
+        let pattern = subject::state_keys(post.partition);
+        for entry in snapshot(bus, &subject::state_bucket(stage.name), &pattern).await? {
+            let key =
+                subject::key_of(&entry.key).ok_or_else(|| anyhow::anyhow!("{} is not a key", entry.key))?;
+            slots.load(key, entry.revision, &entry.value)?;
+        }
+        let unsure: Vec<Outgoing> = slots
+            .iter()
+            .filter(|(_, slot)| slot.seq > cursor.seq)
+            .flat_map(|(_, slot)| slot.outbox.iter().cloned())
+            .collect();
+        publish(bus, &unsure).await?;
+        let mut filters: Vec<String> = stage
+            .reads
+            .iter()
+            .map(|kind| subject::facts_of(post.partition, *kind))
+            .collect();
+        filters.extend(
+            stage
+                .reads
+                .iter()
+                .map(|kind| subject::facts_of(Partition::All, *kind)),
+        );
+        let reader =
+            Reader::new(bus, subject::FACTS, filters, Start::At(cursor.seq + 1)).knows(cursor.created);
+        let ticker = match stage.writes.contains(&FactKind::Tick) {
+            true => Some(Ticker::new(bus, post.partition).await?),
+            false => None,
+        };
+        let position = cursor.seq;
+        let running = FuturesUnordered::new();
+        Ok(Self {
+            bus: bus.clone(),
+            post,
+            slots,
+            bucket,
+            cursor,
+            reader,
+            ticker,
+            errands,
+            running,
+            position,
+        })
+    }
+
+    /// Steps 2 to 5, until told to stop.
+    pub(super) async fn run(mut self, stop: Stop) -> Result<(), Fault> {
+        let mut lazily = tokio::time::interval(CURSOR_EVERY);
+        lazily.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut pulse = tokio::time::interval(Duration::from_secs(1));
+        pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        self.start_errands();
+        loop {
+            let tick_in = self
+                .ticker
+                .as_ref()
+                .and_then(|t| t.next_in(self.slots.earliest_due()));
+            let errand_in = self.next_errand_in();
+            tokio::select! {
+                biased;
+                () = stop.requested() => return self.leave().await,
+                raw = self.reader.next() => {
+                    let first = raw.map_err(|fault| Fault::Fatal(fault.into()))?;
+                    self.absorb_arrived(&first);
+                    self.commit().await?;
+                }
+                done = self.running.next(), if !self.running.is_empty() => {
+                    if let Some(done) = done { self.settle(done); self.commit().await?; }
+                }
+                () = sleep(tick_in), if tick_in.is_some() => {
+                    if let Some(ticker) = &mut self.ticker { ticker.write(&self.bus, self.slots.earliest_due()).await?; }
+                }
+                () = sleep(errand_in), if errand_in.is_some() => self.start_errands(),
+                _ = pulse.tick(), if self.ticker.is_some() => {
+                    // A lost heartbeat is what it is for: routers judge by silence.
+                    self.bus.client().publish(subject::pulse(self.post.partition), "".into()).await.ok();
+                }
+                _ = lazily.tick() => self.cursor.move_to(self.position, self.slots.now).await?,
+            }
+        }
+    }
+
+    /// Step 2.
+    fn absorb_arrived(&mut self, first: &Raw) {
+        self.absorb(first);
+        for _ in 1..BATCH {
+            if self.slots.outbox_bytes >= OUTBOX {
+                break;
+            }
+            match self.reader.arrived() {
+                Some(raw) => self.absorb(&raw),
+                None => break,
+            }
+        }
+    }
+
+    fn absorb(&mut self, raw: &Raw) {
+        self.position = raw.seq;
+        let message_id = raw.header("Nats-Msg-Id");
+        let decoded =
+            subject::parse(&raw.subject).and_then(|address| Fact::decode(address.kind, &raw.payload));
+        match decoded {
+            Ok(fact) => {
+                if let (Some(ticker), Fact::Tick(tick)) = (&mut self.ticker, &fact) {
+                    ticker.seen(raw.seq, tick.boundary);
+                }
+                let trace = Trace::parse(raw.header(subject::TRACE_HEADER));
+                let (subject, payload) = (raw.subject.as_str(), raw.payload.as_ref());
+                let message = Arrived {
+                    seq: raw.seq,
+                    fact: &fact,
+                    subject,
+                    message_id,
+                    payload,
+                    trace,
+                };
+                self.slots.absorb(raw.time, &message);
+            }
+            Err(fault) => {
+                self.slots.now = self.slots.now.max(raw.time);
+                self.undecodable(raw, message_id, fault.to_string());
+            }
+        }
+    }
+
+    fn undecodable(&mut self, raw: &Raw, message_id: &str, reason: String) {
+        tracing::warn!(stage = self.post.stage.name, seq = raw.seq, %reason, "dead letter");
+        let letter = DeadLetter {
+            stage: self.post.stage.name.to_owned(),
+            subject: raw.subject.clone(),
+            sequence: raw.seq,
+            message_id: message_id.to_owned(),
+            reason,
+            payload: raw.payload.to_vec(),
+            attempt: 0,
+            time_ms: raw.time.0,
+        };
+        self.cursor
+            .owes
+            .push(Outgoing::dead_letter(&letter, self.post.partition));
+    }
+
+    /// Steps 3 and 4.
+    async fn commit(&mut self) -> Result<(), Fault> {
+        if self.slots.poisoned {
+            return Err(Fault::Poisoned(std::mem::take(&mut self.slots.poison)));
+        }
+        let values = self.slots.to_save()?;
+        let bucket = &self.bucket;
+        let partition = self.post.partition;
+        let saves = values.into_iter().map(|(key, revision, value)| async move {
+            let saved = bucket
+                .update(subject::state_key(partition, &key), value.into(), revision)
+                .await;
+            (key, saved)
+        });
+        let mut outgoing = std::mem::take(&mut self.cursor.owes);
+        for (key, saved) in futures::future::join_all(saves).await {
+            let revision = saved.map_err(|fault| match fault.kind() {
+                kv::UpdateErrorKind::WrongLastRevision => Fault::Lost(format!("key {key} has a newer owner")),
+                _ => Fault::Transient(anyhow::anyhow!("saving key {key}: {fault}")),
+            })?;
+            self.slots.saved(&key, revision);
+            outgoing.extend(
+                self.slots
+                    .get(&key)
+                    .into_iter()
+                    .flat_map(|slot| slot.outbox.iter().cloned()),
+            );
+        }
+        publish(&self.bus, &outgoing).await?;
+        self.start_errands();
+        Ok(())
+    }
+
+    /// Step 5, for the last time.
+    async fn leave(mut self) -> Result<(), Fault> {
+        self.cursor.move_to(self.position, self.slots.now).await
+    }
+
+    fn start_errands(&mut self) {
+        let Some(errands) = self.errands.clone() else {
+            return;
+        };
+        let now = crate::clock::now();
+        let busy = self
+            .running
+            .iter()
+            .map(|e| (e.0.key.clone(), e.0.lane.clone()))
+            .collect();
+        for (key, slot) in self.slots.iter() {
+            for errand in errands.due(key, &slot.state, now, &busy) {
+                self.running.push(Trip(errand));
+            }
+        }
+    }
+
+    fn next_errand_in(&self) -> Option<Duration> {
+        let errands = self.errands.as_ref()?;
+        let now = crate::clock::now();
+        let earliest = self
+            .slots
+            .iter()
+            .filter_map(|(_, slot)| errands.next_at(&slot.state, now))
+            .min()?;
+        Some(earliest.since(now).max(Duration::from_millis(5)))
+    }
+
+    fn settle(&mut self, done: Done<V::State>) {
+        self.slots.settle(&done.key, done.settle, crate::clock::now());
+    }
+}
+
+async fn sleep(duration: Option<Duration>) {
+    tokio::time::sleep(duration.unwrap_or(Duration::MAX)).await;
+}
+
+/// Publishes all and waits for all. What can never be published becomes a dead letter: one of them must not stop the rest.
+pub(super) async fn publish(bus: &Bus, outgoing: &[Outgoing]) -> Result<(), Fault> {
+    let mut pending = Vec::with_capacity(outgoing.len());
+    for message in outgoing {
+        pending.push((message, bus.send(message).await));
+    }
+    for (message, sent) in pending {
+        let receipt = match sent {
+            Ok(pending) => pending.receipt().await,
+            Err(fault) => Err(fault),
+        };
+        match receipt {
+            Ok(_) => {}
+            Err(fault @ PublishError::TooLarge { .. }) => {
+                tracing::error!(%fault, "an output can never be published");
+                bus.dead_letter(&message.obituary(&fault.to_string()))
+                    .await
+                    .map_err(|f| Fault::Transient(f.into()))?;
+            }
+            Err(fault) => return Err(Fault::Transient(fault.into())),
+        }
+    }
+    Ok(())
+}
+
+/// The time an absence of the owner may take before somebody looks at it again.
+pub(super) fn pause(attempt: u32) -> Duration {
+    Duration::from_millis(50 << attempt.min(6))
+}

@@ -1,0 +1,317 @@
+//! The states of one partition, and what absorbing a message does to them. Pure: the loop and the replay share it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+
+use auspex_proto::stage::Stage;
+use auspex_proto::subject::FactKind;
+use auspex_proto::{Fact, Partition, Partitions, Timestamp};
+use serde::de::DeserializeOwned;
+
+use crate::bus::{DeadLetter, Outgoing};
+use crate::telemetry::Trace;
+use crate::verb::{Input, Route, Verb};
+
+/// What a key's value in the bucket holds: the last absorbed sequence in 8 bytes, then state and outbox as MessagePack.
+pub(crate) struct Slot<S> {
+    pub(crate) state: S,
+    /// The last message absorbed.
+    pub(crate) seq: u64,
+    /// What the last save published, or is about to.
+    pub(crate) outbox: Vec<Outgoing>,
+    /// The bucket's revision of this key; 0 when it is not there yet.
+    pub(crate) revision: u64,
+    /// The body as last saved: unchanged state is not saved again.
+    saved: Vec<u8>,
+    touched: bool,
+    due: Option<Timestamp>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Body<S, O> {
+    state: S,
+    outbox: O,
+}
+
+/// One message of the log, decoded.
+pub(crate) struct Arrived<'a> {
+    pub(crate) seq: u64,
+    pub(crate) fact: &'a Fact,
+    pub(crate) subject: &'a str,
+    pub(crate) message_id: &'a str,
+    pub(crate) payload: &'a [u8],
+    pub(crate) trace: Option<Trace>,
+}
+
+/// All keys of a partition, as one stage knows them.
+pub(crate) struct Slots<V: Verb> {
+    stage: Stage,
+    partition: Partition,
+    partitions: Partitions,
+    verb: std::sync::Arc<V>,
+    keys: BTreeMap<String, Slot<V::State>>,
+    touched: BTreeSet<String>,
+    due: BTreeSet<(Timestamp, String)>,
+    /// The time of the log: the greatest stream time so far.
+    pub(crate) now: Timestamp,
+    /// Messages that made the verb panic: stepped over, with a dead letter each.
+    pub(crate) poison: BTreeSet<u64>,
+    /// Whether one has just been found: nothing absorbed since the last save may be saved.
+    pub(crate) poisoned: bool,
+    /// Outbox bytes of the messages absorbed since the last save.
+    pub(crate) outbox_bytes: usize,
+}
+
+impl<V: Verb> Slots<V> {
+    pub(crate) fn new(
+        stage: Stage,
+        at: (Partition, Partitions),
+        verb: std::sync::Arc<V>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            stage,
+            partition: at.0,
+            partitions: at.1,
+            verb,
+            keys: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            due: BTreeSet::new(),
+            now,
+            outbox_bytes: 0,
+            poison: BTreeSet::new(),
+            poisoned: false,
+        }
+    }
+
+    /// Puts a saved value in its place.
+    pub(crate) fn load(&mut self, key: String, revision: u64, value: &[u8]) -> anyhow::Result<()> {
+        let (seq, body) = split(value)?;
+        let Body { state, outbox }: Body<V::State, Vec<Outgoing>> = rmp_serde::from_slice(body)?;
+        let slot = Slot {
+            state,
+            seq,
+            outbox,
+            revision,
+            saved: body.to_vec(),
+            touched: false,
+            due: None,
+        };
+        self.keys.insert(key.clone(), slot);
+        self.schedule(&key);
+        Ok(())
+    }
+
+    /// Lets time pass to a message's stream time, and absorbs it. Returns whether any key changed hands with it.
+    pub(crate) fn absorb(&mut self, time: Timestamp, message: &Arrived<'_>) {
+        self.now = self.now.max(time);
+        let keys: Vec<String> = match self.verb.route(message.fact) {
+            // A tick is for those who wait for it: whom it does not concern it does not wake.
+            Route::Every if message.fact.kind() == FactKind::Tick => {
+                self.waiting_until(self.now, message.fact)
+            }
+            Route::Every => self.keys.keys().cloned().collect(),
+            Route::Key(key) => vec![key],
+            Route::Nobody => Vec::new(),
+        };
+        for key in keys {
+            self.absorb_into(key, message);
+        }
+    }
+
+    fn waiting_until(&self, now: Timestamp, fact: &Fact) -> Vec<String> {
+        let until = match fact {
+            Fact::Tick(tick) => tick.boundary.max(now),
+            _ => now,
+        };
+        self.due
+            .iter()
+            .take_while(|(at, _)| *at <= until)
+            .map(|(_, key)| key.clone())
+            .collect()
+    }
+
+    fn absorb_into(&mut self, key: String, message: &Arrived<'_>) {
+        let slot = self.keys.entry(key.clone()).or_insert_with(Slot::empty);
+        if slot.seq >= message.seq {
+            return;
+        }
+        if self.poison.contains(&message.seq) {
+            let letter = self.dead_letter(message, format!("{} panicked on it", self.stage.name));
+            self.put_out(&key, message.seq, vec![letter]);
+            return;
+        }
+        let input = Input {
+            key: &key,
+            fact: message.fact,
+            seq: message.seq,
+            now: self.now,
+        };
+        let verb = &self.verb;
+        let state = &mut slot.state;
+        let absorbed = std::panic::catch_unwind(AssertUnwindSafe(|| verb.absorb(state, &input)));
+        let outgoing: Vec<Outgoing> = match absorbed {
+            Ok(Ok(facts)) => facts
+                .iter()
+                .map(|f| Outgoing::fact(f, self.partitions, message.trace.as_ref()))
+                .collect(),
+            Ok(Err(reject)) => vec![self.dead_letter(message, reject.0)],
+            Err(_) => {
+                // A half-absorbed state is not trusted: the owner begins again at the saved one, and steps over this message.
+                self.poison.insert(message.seq);
+                self.poisoned = true;
+                return;
+            }
+        };
+        self.put_out(&key, message.seq, outgoing);
+    }
+
+    fn put_out(&mut self, key: &str, seq: u64, outgoing: Vec<Outgoing>) {
+        let Some(slot) = self.keys.get_mut(key) else {
+            return;
+        };
+        if !slot.touched {
+            slot.outbox.clear();
+            slot.touched = true;
+        }
+        slot.seq = seq;
+        self.outbox_bytes += outgoing.iter().map(Outgoing::size).sum::<usize>();
+        slot.outbox.extend(outgoing);
+        self.schedule(key);
+        self.touched.insert(key.to_owned());
+    }
+
+    /// Lets the shell change a key's state, as when an errand is done.
+    pub(crate) fn settle(
+        &mut self,
+        key: &str,
+        change: impl FnOnce(&mut V::State, Timestamp) -> Vec<DeadLetter>,
+        at: Timestamp,
+    ) {
+        let partition = self.partition;
+        let Some(slot) = self.keys.get_mut(key) else {
+            return;
+        };
+        let letters = change(&mut slot.state, at);
+        if !slot.touched {
+            slot.outbox.clear();
+            slot.touched = true;
+        }
+        slot.outbox.extend(
+            letters
+                .iter()
+                .map(|letter| Outgoing::dead_letter(letter, partition)),
+        );
+        self.schedule(key);
+        self.touched.insert(key.to_owned());
+    }
+
+    fn dead_letter(&self, message: &Arrived<'_>, reason: String) -> Outgoing {
+        tracing::warn!(stage = self.stage.name, seq = message.seq, %reason, "dead letter");
+        let letter = DeadLetter {
+            stage: self.stage.name.to_owned(),
+            subject: message.subject.to_owned(),
+            sequence: message.seq,
+            message_id: message.message_id.to_owned(),
+            reason,
+            payload: message.payload.to_vec(),
+            attempt: 0,
+            time_ms: self.now.0,
+        };
+        Outgoing::dead_letter(&letter, self.partition)
+    }
+
+    fn schedule(&mut self, key: &str) {
+        let Some(slot) = self.keys.get_mut(key) else {
+            return;
+        };
+        let due = self.verb.due(&slot.state);
+        if due != slot.due {
+            if let Some(old) = slot.due {
+                self.due.remove(&(old, key.to_owned()));
+            }
+            if let Some(new) = due {
+                self.due.insert((new, key.to_owned()));
+            }
+            slot.due = due;
+        }
+    }
+
+    /// The earliest time at which a key waits for a tick.
+    pub(crate) fn earliest_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// The values to save now: keys whose state changed or whose outbox is not empty.
+    pub(crate) fn to_save(&mut self) -> anyhow::Result<Vec<(String, u64, Vec<u8>)>> {
+        let mut values = Vec::new();
+        for key in std::mem::take(&mut self.touched) {
+            let Some(slot) = self.keys.get_mut(&key) else {
+                continue;
+            };
+            slot.touched = false;
+            let body = rmp_serde::to_vec_named(&Body {
+                state: &slot.state,
+                outbox: &slot.outbox,
+            })?;
+            if body != slot.saved {
+                let mut value = slot.seq.to_be_bytes().to_vec();
+                value.extend_from_slice(&body);
+                slot.saved = body;
+                values.push((key, slot.revision, value));
+            }
+        }
+        self.outbox_bytes = 0;
+        Ok(values)
+    }
+
+    /// Notes the revision a save got.
+    pub(crate) fn saved(&mut self, key: &str, revision: u64) {
+        if let Some(slot) = self.keys.get_mut(key) {
+            slot.revision = revision;
+        }
+    }
+
+    /// A key's slot.
+    pub(crate) fn get(&self, key: &str) -> Option<&Slot<V::State>> {
+        self.keys.get(key)
+    }
+
+    /// All keys and their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Slot<V::State>)> {
+        self.keys.iter()
+    }
+}
+
+impl<S: Default> Slot<S> {
+    fn empty() -> Self {
+        Self {
+            state: S::default(),
+            seq: 0,
+            outbox: Vec::new(),
+            revision: 0,
+            saved: Vec::new(),
+            touched: false,
+            due: None,
+        }
+    }
+}
+
+/// The last absorbed sequence and the body of a saved value.
+pub(crate) fn split(value: &[u8]) -> anyhow::Result<(u64, &[u8])> {
+    let (seq, body) = value
+        .split_first_chunk::<8>()
+        .ok_or_else(|| anyhow::anyhow!("a saved value is cut short"))?;
+    Ok((u64::from_be_bytes(*seq), body))
+}
+
+/// The last absorbed sequence and the state of a saved value.
+pub(crate) fn decode<S: DeserializeOwned>(value: &[u8]) -> anyhow::Result<(u64, S)> {
+    #[derive(serde::Deserialize)]
+    struct StateOnly<S> {
+        state: S,
+    }
+    let (seq, body) = split(value)?;
+    let body: StateOnly<S> = rmp_serde::from_slice(body)?;
+    Ok((seq, body.state))
+}

@@ -1,0 +1,111 @@
+//! Reading a stage's saved states from anywhere: gRPC answers come from here, on any replica, of any partition.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use auspex_proto::{Project, subject};
+use serde::de::DeserializeOwned;
+
+use super::slots::decode;
+use crate::bus::{Bus, snapshot};
+
+/// The saved states of a stage. What it answers has been saved, and may be a moment old.
+pub struct View<S> {
+    bus: Bus,
+    bucket: String,
+    state: PhantomData<fn() -> S>,
+}
+
+impl<S> Clone for View<S> {
+    fn clone(&self) -> Self {
+        Self {
+            bus: self.bus.clone(),
+            bucket: self.bucket.clone(),
+            state: PhantomData,
+        }
+    }
+}
+
+impl<S> std::fmt::Debug for View<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View")
+            .field("bucket", &self.bucket)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A saved state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept<S> {
+    /// The last fact absorbed into it.
+    pub seq: u64,
+    /// It.
+    pub state: S,
+}
+
+impl<S: DeserializeOwned> View<S> {
+    /// Opens the states of a stage.
+    #[must_use]
+    pub fn new(bus: &Bus, stage: &str) -> Self {
+        Self {
+            bus: bus.clone(),
+            bucket: subject::state_bucket(stage),
+            state: PhantomData,
+        }
+    }
+
+    /// A key's state; `None` when nothing was ever saved under it.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn get(&self, project: &Project, key: &str) -> anyhow::Result<Option<Kept<S>>> {
+        let partition = self.bus.partitions().of(project);
+        let store = self.bus.bucket(&self.bucket).await?;
+        let value = store.get(subject::state_key(partition, key)).await?;
+        value.map(|value| kept(&value)).transpose()
+    }
+
+    /// All keys and their states.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn list(&self) -> anyhow::Result<Vec<(String, Kept<S>)>> {
+        let entries = snapshot(&self.bus, &self.bucket, ">").await?;
+        entries
+            .into_iter()
+            .map(|entry| {
+                let key = subject::key_of(&entry.key).context("a key that is none")?;
+                Ok((key, kept(&entry.value)?))
+            })
+            .collect()
+    }
+
+    /// A key's state once it has absorbed this sequence; `None` when it has not within the time.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn at_least(
+        &self,
+        project: &Project,
+        key: &str,
+        seq: u64,
+        within: Duration,
+    ) -> anyhow::Result<Option<Kept<S>>> {
+        let end = tokio::time::Instant::now() + within;
+        loop {
+            if let Some(kept) = self.get(project, key).await?.filter(|kept| kept.seq >= seq) {
+                return Ok(Some(kept));
+            }
+            if tokio::time::Instant::now() >= end {
+                return Ok(None);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn kept<S: DeserializeOwned>(value: &[u8]) -> anyhow::Result<Kept<S>> {
+    let (seq, state) = decode(value)?;
+    Ok(Kept { seq, state })
+}

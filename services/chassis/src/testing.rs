@@ -1,0 +1,81 @@
+//! Real parts for tests: a private `nats-server` with a store of its own, and a house on it.
+
+use std::path::PathBuf;
+
+use crate::broker::{Broker, Sync};
+use crate::bus::{Bus, BusSettings, StreamSettings};
+use crate::house::House;
+use crate::metrics::Metrics;
+use crate::settings::Tree;
+use crate::shutdown::Shutdown;
+
+/// A server, a bus and a house; all gone when this is dropped.
+#[derive(Debug)]
+pub struct TestHouse {
+    /// The server: kill it, restart it.
+    pub broker: Broker,
+    /// The house.
+    pub house: House,
+    /// Its tasks.
+    pub shutdown: Shutdown,
+    /// How it is connected; for a second house on the same server.
+    pub settings: BusSettings,
+    folder: PathBuf,
+}
+
+impl TestHouse {
+    /// Starts a server and a house on it, with short leases and a short duplicate window.
+    ///
+    /// # Errors
+    /// When the server cannot be found, installed or started.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(StreamSettings {
+            lease_seconds: 2,
+            duplicate_window_seconds: 1,
+            ..StreamSettings::default()
+        })
+        .await
+    }
+
+    /// The same, with settings of one's own.
+    ///
+    /// # Errors
+    /// When the server cannot be found, installed or started.
+    pub async fn start_with(streams: StreamSettings) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("auspex-test-{}", nuid::next()));
+        let broker = Broker::start(None, &folder, Sync::EverySecond).await?;
+        let settings = BusSettings {
+            url: broker.url(),
+            partitions: 2,
+            streams,
+            ..BusSettings::default()
+        };
+        let (house, shutdown) = Self::another(&settings).await?;
+        Ok(Self {
+            broker,
+            house,
+            shutdown,
+            settings,
+            folder,
+        })
+    }
+
+    /// One more house on the same server: another replica.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn another(settings: &BusSettings) -> anyhow::Result<(House, Shutdown)> {
+        let bus = Bus::connect(settings, "test").await?;
+        let shutdown = Shutdown::default();
+        Ok((
+            House::new(bus, Tree::default(), shutdown.clone(), Metrics::default()),
+            shutdown,
+        ))
+    }
+}
+
+impl Drop for TestHouse {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}

@@ -1,0 +1,157 @@
+//! Running a stateless stage: one shared durable with explicit acks, batching what has arrived. Order does not matter to it.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::{AckKind, Message};
+use auspex_proto::stage::Stage;
+use auspex_proto::{Fact, subject};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+
+use crate::bus::{Bus, DeadLetter, Outgoing};
+use crate::shutdown::Stop;
+use crate::telemetry::Trace;
+use crate::verb::Reject;
+
+/// A stage that remembers nothing.
+pub trait Transform: Send + Sync + 'static {
+    /// What follows from each of these facts: one result per input, in their order.
+    fn apply(&self, batch: Vec<(u64, Fact)>) -> BoxFuture<'_, Vec<Result<Vec<Fact>, Reject>>>;
+}
+
+/// The most that is taken at once.
+const BATCH: usize = 128;
+
+pub(crate) async fn run<T: Transform>(
+    bus: Bus,
+    stage: Stage,
+    transform: T,
+    stop: Stop,
+) -> anyhow::Result<()> {
+    while !stop.is_requested() {
+        let ended = tokio::select! {
+            () = stop.requested() => return Ok(()),
+            ended = work(&bus, stage, &transform) => ended,
+        };
+        if let Err(fault) = ended {
+            tracing::warn!(
+                stage = stage.name,
+                fault = format!("{fault:#}"),
+                "beginning again"
+            );
+        }
+        tokio::select! {
+            () = stop.requested() => {}
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn work<T: Transform>(bus: &Bus, stage: Stage, transform: &T) -> anyhow::Result<()> {
+    let stream = bus.js().get_stream(subject::FACTS).await?;
+    let durable = subject::durable(stage.name);
+    let config = pull::Config {
+        durable_name: Some(durable.clone()),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: Duration::from_secs(10),
+        max_ack_pending: 10_000,
+        filter_subjects: stage
+            .reads
+            .iter()
+            .map(|kind| subject::facts_everywhere(*kind))
+            .collect(),
+        ..pull::Config::default()
+    };
+    let consumer = stream.get_or_create_consumer(&durable, config).await?;
+    let mut messages = consumer
+        .stream()
+        .max_messages_per_batch(BATCH)
+        .heartbeat(Duration::from_secs(1))
+        .expires(Duration::from_secs(30))
+        .messages()
+        .await?;
+    while let Some(first) = messages.next().await {
+        let mut batch = vec![first?];
+        while batch.len() < BATCH {
+            match messages.next().now_or_never() {
+                Some(Some(message)) => batch.push(message?),
+                _ => break,
+            }
+        }
+        turn(bus, stage, transform, batch).await?;
+    }
+    anyhow::bail!("the consumer ended")
+}
+
+/// One batch: applied, published, and only then acknowledged.
+async fn turn<T: Transform>(
+    bus: &Bus,
+    stage: Stage,
+    transform: &T,
+    batch: Vec<Message>,
+) -> anyhow::Result<()> {
+    let mut facts = Vec::with_capacity(batch.len());
+    let mut outgoing = Vec::new();
+    let mut heads = Vec::with_capacity(batch.len());
+    for message in &batch {
+        let seq = message
+            .info()
+            .map_err(|f| anyhow::anyhow!("{f}"))?
+            .stream_sequence;
+        match subject::parse(&message.subject).and_then(|a| Fact::decode(a.kind, &message.payload)) {
+            Ok(fact) => {
+                heads.push((message, seq));
+                facts.push((seq, fact));
+            }
+            Err(fault) => outgoing.push(letter(stage, message, seq, fault.to_string())),
+        }
+    }
+    for ((message, seq), result) in heads.into_iter().zip(transform.apply(facts).await) {
+        match result {
+            Ok(facts) => {
+                let trace = Trace::parse(header(message, subject::TRACE_HEADER));
+                outgoing.extend(
+                    facts
+                        .iter()
+                        .map(|f| Outgoing::fact(f, bus.partitions(), trace.as_ref())),
+                );
+            }
+            Err(reject) => outgoing.push(letter(stage, message, seq, reject.0)),
+        }
+    }
+    crate::stage::publish_all(bus, &outgoing).await?;
+    for message in batch {
+        message
+            .ack_with(AckKind::Ack)
+            .await
+            .map_err(|f| anyhow::anyhow!("{f}"))?;
+    }
+    Ok(())
+}
+
+fn header<'a>(message: &'a Message, name: &str) -> &'a str {
+    message
+        .headers
+        .as_ref()
+        .and_then(|h| h.get(name))
+        .map_or("", |v| v.as_str())
+}
+
+fn letter(stage: Stage, message: &Message, seq: u64, reason: String) -> Outgoing {
+    tracing::warn!(stage = stage.name, seq, %reason, "dead letter");
+    let partition = subject::parse(&message.subject).map_or(auspex_proto::Partition::All, |a| a.partition);
+    let letter = DeadLetter {
+        stage: stage.name.to_owned(),
+        subject: message.subject.to_string(),
+        sequence: seq,
+        message_id: header(message, "Nats-Msg-Id").to_owned(),
+        reason,
+        payload: message.payload.to_vec(),
+        attempt: 0,
+        time_ms: crate::clock::now().0,
+    };
+    Outgoing::dead_letter(&letter, partition)
+}
