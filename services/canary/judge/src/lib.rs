@@ -11,14 +11,17 @@
 //! - [`posterior`], [`Portfolio`]: a prior beside the evidence.
 //! - [`Verdict`], [`Reason`], [`Levels`]: what is said, why, at which error rates.
 
+pub mod combine;
 pub mod counts;
 pub mod distributions;
 pub mod numeric;
 pub mod prior;
+pub mod rows;
 pub mod simulate;
 pub mod values;
 pub mod verdict;
 
+pub use combine::{Overall, Part, combine};
 pub use counts::{CountSettings, CountTest, Counts, Evidence, judge_counts};
 pub use distributions::{
     Histogram, HistogramError, HistogramEvidence, HistogramSettings, HistogramTest, judge_histograms,
