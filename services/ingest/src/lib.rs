@@ -1,3 +1,5 @@
 //! Ingest: what happened outside becomes facts.
 
+pub mod change_stats;
+pub mod git;
 pub mod normalize;

@@ -15,6 +15,8 @@ mod projects;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use auspex_proto::event::Body;
 use auspex_proto::{Event, FactId, Invalid, Meta, Project, Timestamp};
 
@@ -24,6 +26,9 @@ pub use self::projects::Projects;
 
 /// The source of what GitHub delivers.
 pub const GITHUB: &str = "github";
+
+/// How many paths a change keeps: as many as its wire type says.
+pub const MAX_PATHS: usize = 3_000;
 
 /// How many bytes of paths a change keeps, beside their number: a change of 3,000 long paths would not fit the bus.
 pub const MAX_PATH_BYTES: usize = 384 * 1024;
@@ -80,7 +85,7 @@ impl Head {
 }
 
 /// The first line, cut to what people read.
-fn title(text: &str) -> String {
+pub(crate) fn title(text: &str) -> String {
     short(text.lines().next().unwrap_or_default().trim())
 }
 
@@ -91,4 +96,20 @@ fn short(text: &str) -> String {
         end -= 1;
     }
     text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// Each path once, in order, as many as an event keeps.
+pub(crate) fn fitting_paths(paths: BTreeSet<&str>) -> Vec<String> {
+    let mut room = MAX_PATH_BYTES;
+    let fits = |path: &&str| {
+        // Four bytes are what the wire puts around a path.
+        room = room.saturating_sub(path.len() + 4);
+        room > 0
+    };
+    paths
+        .into_iter()
+        .take(MAX_PATHS)
+        .take_while(fits)
+        .map(str::to_owned)
+        .collect()
 }

@@ -6,11 +6,8 @@ use auspex_proto::event::{Body, Change, Outcome, Review, Run, RunPhase};
 use auspex_proto::{Invalid, Revision};
 
 use super::super::field::{Node, between};
-use super::super::{MAX_PATH_BYTES, Normalized, short, title};
+use super::super::{Normalized, fitting_paths, short, title};
 use super::Payload;
-
-/// As in `proto`: more paths than these are not kept.
-const MAX_PATHS: usize = 3_000;
 
 /// A push to a branch is a change: its head, with the paths that all its commits touched. It has no line counts.
 pub(super) fn push(payload: &Payload<'_>) -> Result<Normalized, Invalid> {
@@ -59,17 +56,7 @@ fn paths(commits: &Node<'_>) -> Vec<String> {
             );
         }
     }
-    let mut room = MAX_PATH_BYTES;
-    let fits = |path: &&str| {
-        room = room.saturating_sub(path.len() + 4);
-        room > 0
-    };
-    paths
-        .into_iter()
-        .take(MAX_PATHS)
-        .take_while(fits)
-        .map(str::to_owned)
-        .collect()
+    fitting_paths(paths)
 }
 
 /// Whatever happens to a pull request says how it stands now.
