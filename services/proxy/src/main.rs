@@ -1,1 +1,2 @@
+//! Runs the proxy alone.
 fn main() {}
