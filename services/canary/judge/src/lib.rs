@@ -9,14 +9,19 @@
 //! - [`ValueTest`]: one value per interval and track, autocorrelated however they like.
 //! - [`HistogramTest`]: latency and other distributions.
 //! - [`posterior`], [`Portfolio`]: a prior beside the evidence.
+//! - [`Judge`], [`report`]: rows in, looks out, over any number of metrics. [`mod@plan`]: how long it will take.
 //! - [`Verdict`], [`Reason`], [`Levels`]: what is said, why, at which error rates.
 
 pub mod combine;
 pub mod counts;
 pub mod distributions;
+pub mod judge;
 pub mod numeric;
+pub mod plan;
 pub mod prior;
+pub mod report;
 pub mod rows;
+pub mod series;
 pub mod simulate;
 pub mod values;
 pub mod verdict;
@@ -26,6 +31,8 @@ pub use counts::{CountSettings, CountTest, Counts, Evidence, judge_counts};
 pub use distributions::{
     Histogram, HistogramError, HistogramEvidence, HistogramSettings, HistogramTest, judge_histograms,
 };
+pub use judge::{Judge, JudgeError, Look, Looks, MetricLook, Options, Spec};
+pub use plan::{Plan, Traffic, plan};
 pub use prior::{Portfolio, posterior};
 pub use values::{Assumption, Direction, Pair, ValueEvidence, ValueSettings, ValueTest, judge_values};
 pub use verdict::{Levels, Reason, Ruling, Verdict};

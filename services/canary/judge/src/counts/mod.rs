@@ -13,6 +13,7 @@ use self::difference::Difference;
 use self::dispersion::Dispersion;
 use self::ratio::Ratio;
 use crate::numeric::{log_mix, real};
+use crate::plan::Traffic;
 use crate::verdict::{Levels, Reason, Ruling, Verdict};
 
 /// Bad and total units of both tracks in one closed interval.
@@ -173,6 +174,28 @@ impl CountTest {
     #[must_use]
     pub fn log_e_worse(&self) -> f64 {
         self.ratio.log_worse()
+    }
+
+    /// Log e-value for harm after `seconds` more of exactly the expected counts.
+    pub(crate) fn foreseen(&self, traffic: &Traffic, risk: f64, seconds: f64) -> f64 {
+        let ((c, _), (b, _)) = traffic.flow(risk);
+        let mut ratio = self.ratio.clone();
+        ratio.absorb(seconds * c, seconds * b, traffic.share, 1.0);
+        ratio.log_worse()
+    }
+
+    /// Log e-value for a pass after `seconds` more of exactly the expected counts of a healthy candidate.
+    pub(crate) fn foreseen_safe(&self, settings: &CountSettings, traffic: &Traffic, seconds: f64) -> f64 {
+        let ((c, n), (b, m)) = traffic.flow(1.0);
+        let (mut ratio, mut difference) = (self.ratio.clone(), self.difference.clone());
+        let margin = settings.margin.max(1.0);
+        ratio.absorb(seconds * c, seconds * b, traffic.share, margin);
+        difference.absorb(seconds * c, seconds * b, seconds * n, n / m);
+        let tests = [
+            ratio.log_safe(margin),
+            difference.log_safe(settings.margin_abs.clamp(0.0, 1.0)),
+        ];
+        log_mix(tests.into_iter().map(|log| (0.5, log)))
     }
 
     /// What has been absorbed so far says this.

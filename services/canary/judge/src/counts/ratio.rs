@@ -132,8 +132,7 @@ impl Ratio {
         log_mix(spread.chain(std::iter::once((FLAWLESS, self.at_zero())))) - null
     }
 
-    /// `log LR` at any `ln r`, by the cubic through values and slopes; straight lines outside the grid (`G` is convex
-    /// and its slope there is the limit of what it can be, up to the width of the grid's ends).
+    /// `log LR` at any `ln r`, by the cubic through values and slopes.
     fn likelihood(&self, ln_r: f64) -> f64 {
         let last = START + STEP * f64::from(POINTS - 1);
         let x = ln_r.clamp(START, last);
@@ -151,8 +150,14 @@ impl Ratio {
             + (t3 - 2.0 * t2 + t) * STEP * s0
             + (3.0 * t2 - 2.0 * t3) * v1
             + (t3 - t2) * STEP * s1;
-        let edge = if ln_r < START { *s0 } else { *s1 };
-        self.bad * ln_r - (inner + edge * (ln_r - x))
+        // Beyond the grid the mean share of the failures stands in for each interval's own.
+        let w = if self.total > 0.0 {
+            self.share / self.total
+        } else {
+            0.5
+        };
+        let one_share = |ln_r: f64| (w * ln_r.exp_m1()).ln_1p();
+        self.bad * ln_r - inner - self.total * (one_share(ln_r) - one_share(x))
     }
 
     /// Most likely relative risk. With an empty cell, half an event is added to each track so that it is finite.

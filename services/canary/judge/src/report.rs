@@ -1,0 +1,113 @@
+//! A whole file judged at once: what the command line shows.
+
+use crate::judge::{Judge, JudgeError, Look, Looks, Options, Spec};
+use crate::rows::Row;
+use crate::series::as_tracks;
+
+/// Judges rows, in any order, and returns one look per interval after the change (or the last alone). The last look is
+/// marked as such, and there is always one.
+///
+/// # Errors
+/// [`JudgeError`] when the rows contradict each other or lack what they need.
+pub fn run(rows: &[Row], options: &Options) -> Result<Vec<Look>, JudgeError> {
+    let Some(first) = rows.first() else {
+        return Err(JudgeError::NoRows);
+    };
+    let untracked = rows.iter().find(|row| row.track.is_none());
+    let made;
+    let rows = match (untracked, rows.iter().any(|row| row.track.is_some())) {
+        (None, _) => rows,
+        (Some(row), true) => {
+            return Err(JudgeError::Untracked {
+                metric: row.metric.clone(),
+            });
+        }
+        (Some(_), false) => {
+            made = as_tracks(rows, options.change_at)?;
+            &made
+        }
+    };
+    let mut judge = Judge::new(*options);
+    // Every metric is known before the first verdict, so that no share of alpha moves later.
+    for row in rows {
+        let weight = row.weight.unwrap_or(1.0);
+        let Row {
+            metric,
+            direction,
+            critical,
+            ..
+        } = row.clone();
+        judge.expect(&Spec {
+            metric,
+            direction,
+            weight,
+            critical,
+        });
+    }
+    for row in rows {
+        judge.push(row)?;
+    }
+    let times: Vec<f64> = judge.open().collect();
+    let counted =
+        |time: &&f64| options.looks == Looks::Each && options.change_at.is_none_or(|change| **time >= change);
+    let last = times.last().copied().unwrap_or(first.time);
+    let mut looks: Vec<Look> = times
+        .iter()
+        .filter(counted)
+        .filter(|time| **time < last)
+        .map(|time| judge.close(*time))
+        .collect();
+    let mut end = judge.close(last);
+    end.last = true;
+    looks.push(end);
+    Ok(looks)
+}
+
+/// Width and height of [`plot`], in characters.
+const SIZE: (usize, usize) = (60, 10);
+
+/// Evidence for harm over the looks as text: `*` the evidence, `-` the line it must reach, both on a log scale.
+#[must_use]
+pub fn plot(looks: &[Look], options: &Options) -> String {
+    let (width, height) = SIZE;
+    let floor = -2.0;
+    let line = options.levels.log_alarm() / std::f64::consts::LN_10;
+    let level = |look: &Look| look.e_worse.max(1e-300).log10().max(floor);
+    let top = looks.iter().map(level).fold(line + 0.5, f64::max).min(line + 8.0);
+    let row_of = |value: f64| {
+        let part = ((value - floor) / (top - floor)).clamp(0.0, 1.0);
+        let rows = f64::from(u32::try_from(height - 1).unwrap_or(1));
+        (0..height).min_by(|a, b| {
+            let distance = |k: &usize| (f64::from(u32::try_from(*k).unwrap_or(0)) - part * rows).abs();
+            distance(a).total_cmp(&distance(b))
+        })
+    };
+    let columns = looks.len().min(width);
+    let shown: Vec<Option<usize>> = (0..columns)
+        .map(|k| {
+            looks.get(if columns < 2 {
+                0
+            } else {
+                k * (looks.len() - 1) / (columns - 1)
+            })
+        })
+        .map(|look| look.and_then(|look| row_of(level(look))))
+        .collect();
+    let mut text = String::new();
+    for row in (0..height).rev() {
+        let threshold = row_of(line) == Some(row);
+        let share =
+            f64::from(u32::try_from(row).unwrap_or(0)) / f64::from(u32::try_from(height - 1).unwrap_or(1));
+        text.push_str(&format!(
+            "{:>9} |",
+            format!("1e{:+.1}", floor + (top - floor) * share)
+        ));
+        text.extend(shown.iter().map(|at| match (*at == Some(row), threshold) {
+            (true, _) => '*',
+            (false, true) => '-',
+            (false, false) => ' ',
+        }));
+        text.push_str(if threshold { " alarm\n" } else { "\n" });
+    }
+    text
+}
