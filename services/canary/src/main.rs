@@ -1,1 +1,3 @@
+//! Runs canary control alone.
+
 fn main() {}

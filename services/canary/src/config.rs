@@ -1,0 +1,176 @@
+//! Settings of the section `[canary]`. Every one of them can be overridden by a `Rollout` document where that makes sense.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::{Span, Spec, Tracks};
+use crate::policy::{Adaptive, Budget};
+
+/// Settings of canary control.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Width of the intervals in which evidence is counted. Default 1 s: what the embedded proxy reports.
+    pub interval: Span,
+    /// How long after its end an interval stays open for what comes late. Default 1 s: one more report of every proxy.
+    pub lateness: Span,
+    /// How long to wait at weight 0 for the score. Default 30 s.
+    pub score_wait: Span,
+    /// How long a score of the revision alone waits for the better informed one of the deployment. Default 3 s.
+    pub score_settle: Span,
+    /// P(failure) when no score comes, within (0, 1). Default 0.1: what teams commonly report of their changes.
+    pub base_rate: f64,
+    /// Greatest share of healthy rollouts that may be rolled back on evidence, within (0, 0.5]. Default 0.01.
+    pub alpha: f64,
+    /// Greatest probability of letting a candidate pass that is worse by the margin, within (0, 0.5]. Default 0.05.
+    pub beta: f64,
+    /// Relative risk that may not be let through, above 1. Default 1.25.
+    pub margin: f64,
+    /// Difference of the rates that is of no concern, a share of requests. Default 0.005.
+    pub margin_abs: f64,
+    /// Requests of the candidate below which there is no verdict. Default 50.
+    pub min_samples: u64,
+    /// Intervals in which a served baseline beside a silent candidate is suspicious. Default 5; it also takes ten requests
+    /// that the candidate should have had.
+    pub silent_after: u32,
+    /// Whether a silent candidate is rolled back (true) or held (false). Default false.
+    pub silent_rolls_back: bool,
+    /// Least time between two raises. Default 5 s: an interval, its lateness, and a few to see.
+    pub min_dwell: Span,
+    /// Longest time at one weight before a person is asked. Default 1 h.
+    pub max_dwell: Span,
+    /// The default policy, and what a document's `budget` leaves out.
+    pub budget: Budget,
+    /// What a document's `adaptive` leaves out.
+    pub adaptive: Adaptive,
+    /// Environments whose deployments start a configured rollout; empty: all. Default empty. A deployment that brings its
+    /// own document starts it wherever.
+    pub environments: Vec<String>,
+    /// Rollouts by service, or by `project/service`: what a deployment starts that brings no document of its own.
+    pub rollouts: BTreeMap<String, Spec>,
+    /// Where the tracks of a service are found when neither document nor event says it.
+    pub targets: BTreeMap<String, Tracks>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interval: Span::seconds(1),
+            lateness: Span::seconds(1),
+            score_wait: Span::seconds(30),
+            score_settle: Span::seconds(3),
+            base_rate: 0.1,
+            alpha: 0.01,
+            beta: 0.05,
+            margin: 1.25,
+            margin_abs: 0.005,
+            min_samples: 50,
+            silent_after: 5,
+            silent_rolls_back: false,
+            min_dwell: Span::seconds(5),
+            max_dwell: Span::seconds(3_600),
+            budget: Budget::default(),
+            adaptive: Adaptive::default(),
+            environments: Vec::new(),
+            rollouts: BTreeMap::new(),
+            targets: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Every mistake; empty when there is none.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if !(100..=600_000).contains(&self.interval.duration().as_millis()) {
+            found.push(format!("interval: {} is not within 100ms..=10m", self.interval));
+        }
+        if self.lateness.duration().as_secs() > 600 {
+            found.push(format!("lateness: {} is above 10m", self.lateness));
+        }
+        if self.silent_after == 0 {
+            found.push("silent_after: 0 would call every candidate silent".to_owned());
+        }
+        // The defaults are held to what a document is held to.
+        let defaults = Spec {
+            alpha: Some(self.alpha),
+            beta: Some(self.beta),
+            margin: Some(self.margin),
+            margin_abs: Some(self.margin_abs),
+            policy: self.policies(),
+            ..Spec::default()
+        };
+        found.extend(defaults.problems("canary"));
+        if !(self.base_rate > 0.0 && self.base_rate < 1.0) {
+            found.push(format!("base_rate: {} is not within (0, 1)", self.base_rate));
+        }
+        let adaptive = crate::document::PolicyChoice {
+            adaptive: Some(choice(&self.adaptive)),
+            ..Default::default()
+        };
+        let bands = Spec {
+            policy: adaptive,
+            ..Spec::default()
+        };
+        found.extend(bands.problems("canary"));
+        for (key, spec) in &self.rollouts {
+            found.extend(spec.problems(&format!("rollouts.{key}")));
+        }
+        found
+    }
+
+    fn policies(&self) -> crate::document::PolicyChoice {
+        let b = &self.budget;
+        crate::document::PolicyChoice {
+            budget: Some(crate::document::BudgetChoice {
+                harmed: Some(b.harmed),
+                stake: Some(b.stake),
+                first_weight: Some(b.first_weight),
+                growth: Some(b.growth),
+                ceiling: Some(b.ceiling),
+                plausible_effect: Some(b.plausible_effect),
+            }),
+            ..Default::default()
+        }
+    }
+}
+
+fn choice(a: &Adaptive) -> crate::document::AdaptiveChoice {
+    crate::document::AdaptiveChoice {
+        high: Some(a.high),
+        moderate: Some(a.moderate),
+        low: Some(a.low),
+        fast: Some(a.fast),
+        gradual: Some(a.gradual),
+        limit: Some(a.limit),
+        ceiling: Some(a.ceiling),
+        rollback: Some(a.rollback),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_sound_and_every_mistake_is_named() {
+        assert_eq!(Config::default().problems(), Vec::<String>::new());
+        let wrong = Config {
+            interval: Span::millis(1),
+            alpha: 0.0,
+            base_rate: 1.0,
+            budget: Budget {
+                growth: 0.5,
+                ..Budget::default()
+            },
+            adaptive: Adaptive {
+                high: 2.0,
+                ..Adaptive::default()
+            },
+            ..Config::default()
+        };
+        assert_eq!(wrong.problems().len(), 5, "{:?}", wrong.problems());
+    }
+}

@@ -1,0 +1,128 @@
+//! Closed intervals enter the tests.
+
+use std::time::Duration;
+
+use auspex_judge::Counts;
+use auspex_proto::Timestamp;
+use auspex_proto::decision::Mode;
+
+use crate::state::Rollout;
+use crate::state::rollout::{RECENT, Silence, Tally};
+use crate::state::window::Interval;
+
+/// Weight of the newest interval in the smoothed traffic.
+const FRESH: f64 = 0.3;
+/// Routers that have been silent for so long are no longer there.
+const ROUTER_LIFE: Duration = Duration::from_secs(10);
+
+/// Closes every interval that is due at this boundary, in order.
+pub(super) fn close(rollout: &mut Rollout, boundary: Timestamp) {
+    let (width, lateness) = (
+        rollout.terms.interval.duration(),
+        rollout.terms.lateness.duration(),
+    );
+    rollout.forget_routers(boundary - ROUTER_LIFE);
+    for (start, interval) in rollout.window.close(boundary, width, lateness) {
+        absorb(rollout, start, interval);
+    }
+}
+
+fn absorb(rollout: &mut Rollout, start: Timestamp, interval: Interval) {
+    let width = rollout.terms.interval.duration();
+    let ours =
+        rollout.terms.mode != Mode::Act || rollout.first_weight.is_some_and(|first| start + width > first);
+    let of = |counts: Counts| match ours {
+        true => counts,
+        // An earlier rollout's candidate.
+        false => Counts {
+            candidate_bad: 0,
+            candidate_total: 0,
+            ..counts
+        },
+    };
+    let (requests, slow) = (of(interval.requests), of(interval.slow));
+    let share = share(rollout, start);
+    let settings = rollout.terms.counts;
+    let limited = rollout.terms.limits.error_rate.is_some() || rollout.terms.limits.slow_rate.is_some();
+    let tally = &mut rollout.tally;
+    tally.requests.absorb(&settings, &requests);
+    harm(tally, 0, &requests);
+    if interval.has_slow {
+        tally.has_slow = true;
+        tally.slow.absorb(&settings, &slow);
+        harm(tally, 1, &slow);
+    }
+    if interval.ready.is_some() {
+        tally.ready = interval.ready;
+    }
+    traffic(tally, &requests, width);
+    silence(tally, &requests, share);
+    if limited {
+        if tally.recent.len() >= RECENT {
+            tally.recent.remove(0);
+        }
+        let bad = [requests.candidate_bad, requests.candidate_total];
+        tally
+            .recent
+            .push([bad[0], bad[1], slow.candidate_bad, slow.candidate_total]);
+    }
+}
+
+/// Bad units of the candidate beyond what the baseline's rate explains.
+fn harm(tally: &mut Tally, metric: usize, counts: &Counts) {
+    let (Some(baseline), Some(harmed)) = (tally.baseline.get_mut(metric), tally.harmed.get_mut(metric))
+    else {
+        return;
+    };
+    let [bad, total] = baseline;
+    *bad = bad.saturating_add(counts.baseline_bad);
+    *total = total.saturating_add(counts.baseline_total);
+    let rate = match (counts.baseline_total, *total) {
+        (0, 0) => 0.0,
+        (0, total) => real(*bad) / real(total),
+        (now, _) => real(counts.baseline_bad) / real(now),
+    };
+    *harmed += real(counts.candidate_bad) - rate * real(counts.candidate_total);
+}
+
+fn traffic(tally: &mut Tally, requests: &Counts, width: Duration) {
+    let units = requests.candidate_total.saturating_add(requests.baseline_total);
+    let rate = real(units) / width.as_secs_f64().max(1e-3);
+    tally.traffic = Some(match tally.traffic {
+        Some(before) => before + FRESH * (rate - before),
+        None => rate,
+    });
+}
+
+/// The candidate's share in all of an interval, as far as is known; `None`: it changed, or nobody knows it.
+fn share(rollout: &Rollout, start: Timestamp) -> Option<f64> {
+    if rollout.routers.values().any(|router| router.suspended) {
+        return None;
+    }
+    let weight = match rollout.terms.mode {
+        Mode::Act => (start >= rollout.weighed).then_some(rollout.weight),
+        Mode::Observe | Mode::Gate => rollout.verified_weight(),
+    };
+    weight.map(|weight| f64::from(weight) / 100.0)
+}
+
+fn silence(tally: &mut Tally, requests: &Counts, share: Option<f64>) {
+    let (candidate, baseline) = (requests.candidate_total, requests.baseline_total);
+    let count = |before: Silence, this: u64, other: u64, odds: Option<f64>| match (this, other, odds) {
+        (0, 0, _) | (0, _, None) => before,
+        (0, other, Some(odds)) if odds > 0.0 => Silence {
+            intervals: before.intervals.saturating_add(1),
+            expected: before.expected + odds * real(other),
+        },
+        _ => Silence::default(),
+    };
+    let odds = |this: f64| if this < 1.0 { this / (1.0 - this) } else { 0.0 };
+    tally.silent_candidate = count(tally.silent_candidate, candidate, baseline, share.map(odds));
+    let others = share.map(|share| odds(1.0 - share));
+    tally.silent_baseline = count(tally.silent_baseline, baseline, candidate, others);
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts above 2^53 do not occur")]
+fn real(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,113 @@
+//! The verb: from scores, observations, events, commands and ticks to decisions.
+//!
+//! What arrives between two ticks only accumulates; intervals close, evidence is judged and weights are raised on ticks, so
+//! that neither the order nor the batches in which observations arrive can change a decision. Events, commands and scores
+//! act at once.
+
+mod close;
+mod command;
+pub mod judge;
+mod prior;
+mod rules;
+mod start;
+mod voice;
+
+use auspex_chassis::{Input, Reject, Route, Verb};
+use auspex_proto::event::Body;
+use auspex_proto::{Fact, ObservationBatch, Project, Tick, Timestamp};
+
+use self::voice::Voice;
+use crate::config::Config;
+use crate::state::State;
+
+/// The canary's verb, with its configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Decide {
+    config: Config,
+}
+
+impl Decide {
+    /// With this configuration.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config }
+    }
+}
+
+impl Verb for Decide {
+    type State = State;
+
+    fn route(&self, fact: &Fact) -> Route {
+        match fact {
+            Fact::Tick(_) => Route::Every,
+            Fact::Event(event) if !matches!(event.body, Body::Deployment(_)) => Route::Nobody,
+            Fact::Event(_) | Fact::Observations(_) | Fact::Score(_) | Fact::Command(_) => {
+                let project = fact.project();
+                // What bears on all projects (freezes, dependencies) says nothing to control yet.
+                if project.is_all() {
+                    Route::Nobody
+                } else {
+                    Route::Key(project.to_string())
+                }
+            }
+            _ => Route::Nobody,
+        }
+    }
+
+    fn absorb(&self, state: &mut State, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
+        let project = Project::new(input.key)?;
+        let mut voice = Voice::new(input, project);
+        match input.fact {
+            Fact::Event(event) => start::by_event(&self.config, state, event, &mut voice)?,
+            Fact::Command(command) => command::carry_out(&self.config, state, command, &mut voice)?,
+            Fact::Score(score) => prior::learn(state, score, &mut voice),
+            Fact::Observations(batch) => observe(state, batch),
+            Fact::Tick(tick) => pass(state, tick, &mut voice),
+            _ => {}
+        }
+        Ok(voice.into_facts())
+    }
+
+    fn due(&self, state: &State) -> Option<Timestamp> {
+        let youngest = state.active.values().map(|rollout| rollout.started).max()?;
+        Some(
+            youngest
+                .max(state.ticked)
+                .next_boundary(self.config.interval.duration()),
+        )
+    }
+}
+
+/// Observations accumulate, and nothing else.
+fn observe(state: &mut State, batch: &ObservationBatch) {
+    for seen in &batch.observations {
+        if let (Some(track), Some(rollout)) = (seen.track, state.active.get_mut(seen.service.as_str())) {
+            let width = rollout.terms.interval.duration();
+            rollout.window.add(seen, track, width);
+        }
+    }
+    for applied in &batch.applied {
+        if let Some(rollout) = state.active.get_mut(applied.service.as_str()) {
+            rollout.applied(applied, batch.meta.time);
+        }
+    }
+}
+
+/// Time passes: intervals close, what they say is judged, and each rollout goes on or ends.
+fn pass(state: &mut State, tick: &Tick, voice: &mut Voice<'_>) {
+    if state.active.is_empty() || tick.boundary <= state.ticked {
+        return;
+    }
+    state.ticked = tick.boundary;
+    let now = voice.now();
+    for (service, mut rollout) in std::mem::take(&mut state.active) {
+        close::close(&mut rollout, tick.boundary);
+        prior::settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
+        rules::tick(&mut rollout, voice);
+        if rollout.phase.is_terminal() {
+            state.retire(rollout, now);
+        } else {
+            state.active.insert(service, rollout);
+        }
+    }
+}

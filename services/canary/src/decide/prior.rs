@@ -1,0 +1,154 @@
+//! The prior: the score that is frozen at the start, or the base rate in its place.
+//!
+//! A later score of the running candidate never enters the odds again; in a higher band it holds the rollout and says so.
+
+use auspex_judge::{Portfolio, posterior};
+use auspex_proto::Score;
+use auspex_proto::decision::{Action, Phase, Reason};
+use auspex_proto::score::Band;
+
+use super::judge::judge;
+use super::rules;
+use super::voice::Voice;
+use crate::policy::Wish;
+use crate::state::scores::{Known, Scores};
+use crate::state::{Prior, Rollout, State};
+
+/// A score has come.
+pub(super) fn learn(state: &mut State, score: &Score, voice: &mut Voice<'_>) {
+    let known = Known::of(score);
+    if !state.scores.note(known.clone()) {
+        return;
+    }
+    let now = voice.now();
+    for (service, mut rollout) in std::mem::take(&mut state.active) {
+        if about(&known, &rollout) {
+            if rollout.phase == Phase::Waiting {
+                settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
+            } else {
+                compare(&mut rollout, &known, voice);
+            }
+        }
+        if rollout.phase.is_terminal() {
+            state.retire(rollout, now);
+        } else {
+            state.active.insert(service, rollout);
+        }
+    }
+}
+
+fn about(known: &Known, rollout: &Rollout) -> bool {
+    let deployment = rollout.deployment.as_deref() == Some(known.entity.as_str());
+    let revision = !known.revision.is_empty() && known.revision == rollout.candidate.revision;
+    known.fits(rollout.service.as_str()) && (deployment || revision)
+}
+
+/// A later score of a higher band holds the rollout until the evidence or a person says go on.
+fn compare(rollout: &mut Rollout, known: &Known, voice: &mut Voice<'_>) {
+    let Some(prior) = &rollout.prior else { return };
+    let (band, cause) = (prior.band.unwrap_or(Band::Low), prior.cause);
+    if known.cause <= cause || known.band <= band || rollout.raised.is_some_and(|p| p >= known.p_failure) {
+        return;
+    }
+    rollout.raised = Some(known.p_failure);
+    if rollout.phase == Phase::Progressing {
+        let judged = judge(rollout);
+        let wish = rules::risk(rollout, known.p_failure);
+        voice.carry(rollout, wish, &judged);
+    }
+}
+
+/// Ends the wait when there is what was waited for, or when it has been long enough.
+pub(super) fn settle(
+    rollout: &mut Rollout,
+    scores: &Scores,
+    portfolio: &mut Portfolio,
+    voice: &mut Voice<'_>,
+) {
+    if rollout.phase != Phase::Waiting {
+        return;
+    }
+    let waited = voice.now().since(rollout.started);
+    let service = rollout.service.as_str();
+    let deployment = rollout.deployment.as_deref();
+    let exact = deployment.and_then(|id| scores.of_deployment(id, service));
+    let settled = deployment.is_none() || waited >= rollout.terms.score_settle.duration();
+    let near = scores
+        .of_revision(&rollout.candidate.revision, service)
+        .filter(|_| settled);
+    match exact.or(near).cloned() {
+        Some(known) => freeze(rollout, Some(known), portfolio, voice),
+        None if waited >= rollout.terms.score_wait.duration() => freeze(rollout, None, portfolio, voice),
+        None => {}
+    }
+}
+
+/// Ends the wait at once, with the best that is known.
+pub(super) fn settle_now(rollout: &mut Rollout, state: &mut State, voice: &mut Voice<'_>) {
+    let service = rollout.service.as_str();
+    let exact = rollout
+        .deployment
+        .as_deref()
+        .and_then(|id| state.scores.of_deployment(id, service));
+    let known = exact
+        .or_else(|| state.scores.of_revision(&rollout.candidate.revision, service))
+        .cloned();
+    freeze(rollout, known, &mut state.portfolio, voice);
+}
+
+fn freeze(rollout: &mut Rollout, known: Option<Known>, portfolio: &mut Portfolio, voice: &mut Voice<'_>) {
+    let p_failure = known
+        .as_ref()
+        .map_or(rollout.terms.base_rate, |known| known.p_failure);
+    let (reason, text) = match &known {
+        Some(known) => (
+            Reason::ScoreArrived,
+            format!("P(failure) {p_failure:.2} by {}", known.model),
+        ),
+        None => (
+            Reason::ScoreMissing,
+            format!("no score: the base rate {p_failure:.2} in its place"),
+        ),
+    };
+    rollout.prior = Some(Prior {
+        p_failure,
+        score: known.as_ref().map(|known| known.id.clone()),
+        band: known.as_ref().map(|known| known.band),
+        cause: known.as_ref().map_or(0, |known| known.cause),
+        share: portfolio.weight_for(p_failure),
+        model: known
+            .as_ref()
+            .map(|known| known.model.clone())
+            .unwrap_or_default(),
+        features: known.map(|known| known.features).unwrap_or_default(),
+    });
+    let judged = judge(rollout);
+    rollout.posterior = posterior(p_failure, judged.log_odds);
+    rollout.phase = Phase::Progressing;
+    if let Some(most) = rollout.terms.limits.p_failure.filter(|most| p_failure >= *most) {
+        let text = format!("P(failure) {p_failure:.2} is not below {most:.2}, the most that may begin");
+        let wish = Wish {
+            weight: 0,
+            action: Action::RollBack,
+            reason: Reason::LowConfidence,
+            text,
+        };
+        return voice.carry(rollout, wish, &judged);
+    }
+    let first = rules::policy(rollout, &judged, voice.now(), false);
+    let wish = match first {
+        Some(first) if first.action == Action::Advance => Wish {
+            reason,
+            text: format!("{text}; {}", first.text),
+            ..first
+        },
+        // A schedule may begin with a pause: that is said by the next tick.
+        _ => Wish {
+            weight: 0,
+            action: Action::Hold,
+            reason,
+            text,
+        },
+    };
+    voice.carry(rollout, wish, &judged);
+}

@@ -1,0 +1,204 @@
+//! The rules, in their order: what is harmful ends it, what cannot be judged holds it, and only then the policy wishes.
+
+use auspex_judge::posterior;
+use auspex_proto::Timestamp;
+use auspex_proto::decision::{Action, Mode, Phase, Reason};
+
+use super::judge::{Judged, judge};
+use super::voice::Voice;
+use crate::policy::{self, Sight, Wish};
+use crate::state::Rollout;
+
+/// Intervals that a router may take to report a new weight before that is held against it.
+const APPLIES_WITHIN: u32 = 5;
+
+/// One tick of one rollout.
+pub(super) fn tick(rollout: &mut Rollout, voice: &mut Voice<'_>) {
+    if rollout.phase.is_terminal() {
+        return;
+    }
+    let judged = judge(rollout);
+    if rollout.prior.is_some() {
+        rollout.posterior = posterior(rollout.p_failure(), judged.log_odds);
+    }
+    if let Some(wish) = next(rollout, &judged, voice.now()) {
+        voice.carry(rollout, wish, &judged);
+    }
+}
+
+fn next(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> {
+    if let Some(wish) = ends(rollout, judged, now) {
+        return Some(wish);
+    }
+    if rollout.phase != Phase::Progressing {
+        return None;
+    }
+    match holds(rollout, judged, now) {
+        Some(held) => held,
+        None => policy(rollout, judged, now, false),
+    }
+}
+
+/// What ends a rollout, whoever has paused it.
+fn ends(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> {
+    let back = |reason, text| Some(rollback(reason, text));
+    if let Some(text) = &judged.worse {
+        return back(Reason::EvidenceWorse, text.clone());
+    }
+    if let Some(text) = limit(rollout) {
+        return back(Reason::LimitCrossed, text);
+    }
+    if let Some(text) = judged.silent.as_ref().filter(|_| rollout.terms.silent_rolls_back) {
+        return back(Reason::SilentCandidate, text.clone());
+    }
+    let deadline = rollout
+        .terms
+        .deadline
+        .filter(|_| rollout.phase != Phase::Paused)?;
+    if now.since(rollout.started) < deadline.duration() {
+        return None;
+    }
+    back(
+        Reason::Deadline,
+        format!("not done within {deadline}: {}", judged.figures),
+    )
+}
+
+/// A rollback for a reason.
+pub(super) fn rollback(reason: Reason, text: String) -> Wish {
+    Wish {
+        weight: 0,
+        action: Action::RollBack,
+        reason,
+        text,
+    }
+}
+
+/// A user's own thresholds.
+fn limit(rollout: &Rollout) -> Option<String> {
+    let limits = &rollout.terms.limits;
+    if let Some(most) = limits.harmed.filter(|most| rollout.harmed() > *most) {
+        return Some(format!(
+            "{} requests harmed, {most} are the limit",
+            rollout.harmed()
+        ));
+    }
+    let recent = &rollout.tally.recent;
+    let least = rollout.terms.counts.min_samples.max(1);
+    let rates = [
+        (limits.error_rate, 0, "failed"),
+        (limits.slow_rate, 2, "were slow"),
+    ];
+    rates.into_iter().find_map(|(most, at, what)| {
+        let most = most?;
+        let sum = |at: usize| recent.iter().filter_map(|row| row.get(at)).sum::<u64>();
+        let (bad, total) = (sum(at), sum(at + 1));
+        if total < least {
+            return None;
+        }
+        let rate = real(bad) / real(total);
+        (rate > most).then(|| {
+            format!(
+                "{bad} of the candidate's last {total} requests {what} ({:.1} %), {:.1} % is the limit",
+                100.0 * rate,
+                100.0 * most
+            )
+        })
+    })
+}
+
+/// What holds a rollout; `Some(None)`: quietly.
+fn holds(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Option<Wish>> {
+    let hold = |weight, reason, text| {
+        Some(Some(Wish {
+            weight,
+            action: Action::Hold,
+            reason,
+            text,
+        }))
+    };
+    let most = rollout.tally.ready.map_or(100, capacity);
+    if rollout.weight > most || most == 0 {
+        let text = format!("the candidate reports that it can take {most} %");
+        return hold(rollout.weight.min(most), Reason::NoCapacity, text);
+    }
+    if rollout.terms.mode == Mode::Act {
+        if let Some((name, _)) = rollout.routers.iter().find(|(_, router)| router.suspended) {
+            let text = format!(
+                "router {name} is suspended: everything goes to stable, there is nothing to judge by"
+            );
+            return hold(rollout.weight, Reason::NoEvidence, text);
+        }
+        let differs = |router: &&crate::state::Router| router.weight != rollout.weight;
+        if let Some((name, router)) = rollout.routers.iter().find(|(_, router)| differs(router)) {
+            let patience =
+                rollout.terms.interval.duration() * APPLIES_WITHIN + rollout.terms.lateness.duration();
+            if now.since(rollout.weighed) < patience {
+                return Some(None);
+            }
+            let text = format!(
+                "router {name} is at {} %, not at {} %",
+                router.weight, rollout.weight
+            );
+            return hold(rollout.weight, Reason::NoEvidence, text);
+        }
+    }
+    if let Some(text) = &judged.silent {
+        return hold(rollout.weight, Reason::SilentCandidate, text.clone());
+    }
+    rollout
+        .raised
+        .filter(|_| !judged.safe)
+        .map(|p_failure| Some(risk(rollout, p_failure)))
+}
+
+/// A later score of a higher band.
+pub(super) fn risk(rollout: &Rollout, p_failure: f64) -> Wish {
+    Wish {
+        weight: rollout.weight,
+        action: Action::Hold,
+        reason: Reason::RiskRaised,
+        text: format!(
+            "P(failure) is now {p_failure:.2}, it was {:.2} at the start: held until no worse is proven or resumed",
+            rollout.p_failure()
+        ),
+    }
+}
+
+/// What the policy wishes.
+pub(super) fn policy(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pushed: bool) -> Option<Wish> {
+    let sight = Sight {
+        now,
+        weight: rollout.weight,
+        dwelt: now.since(rollout.weighed),
+        min_dwell: rollout.terms.min_dwell.duration(),
+        max_dwell: rollout.terms.max_dwell.duration(),
+        horizon: rollout.terms.horizon(),
+        posterior: rollout.posterior,
+        safe: judged.safe,
+        none: judged.none.as_deref(),
+        diff_upper: judged.diff_upper,
+        harmed: rollout.harmed(),
+        traffic: rollout.tally.traffic,
+        pushed,
+        figures: &judged.figures,
+    };
+    let (cursor, wish) = policy::wish(&rollout.terms.policy, rollout.cursor, &sight);
+    rollout.cursor = cursor;
+    wish
+}
+
+/// A share of 0..=1 as a whole percentage, rounded down.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 0..=100 before"
+)]
+pub(super) fn capacity(ready: f64) -> u8 {
+    (100.0 * ready).clamp(0.0, 100.0).floor() as u8
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts above 2^53 do not occur")]
+fn real(count: u64) -> f64 {
+    count as f64
+}

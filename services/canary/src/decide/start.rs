@@ -1,0 +1,252 @@
+//! How a rollout begins: by a deployment event or by a command.
+
+use std::collections::btree_map::Entry;
+
+use auspex_chassis::Reject;
+use auspex_proto::decision::{Action, Phase, Reason, TrackTarget};
+use auspex_proto::event::{Body, Deployment, Event};
+use auspex_proto::{RolloutName, ServiceName};
+
+use super::judge::judge;
+use super::prior;
+use super::rules::rollback;
+use super::voice::Voice;
+use crate::config::Config;
+use crate::document::{API_VERSION, Document, KIND, Metadata, Target};
+use crate::policy::Wish;
+use crate::state::{MOST_ACTIVE, Rollout, State, Window};
+use crate::terms::Terms;
+
+/// Why a rollout does not begin.
+pub(super) enum Refusal {
+    /// The same revision of the service is under way already.
+    UnderWay(String),
+    /// It cannot.
+    Impossible(String),
+}
+
+/// A deployment that is asked for starts a rollout, when it brings a document or one is configured for its service.
+pub(super) fn by_event(
+    config: &Config,
+    state: &mut State,
+    event: &Event,
+    voice: &mut Voice<'_>,
+) -> Result<(), Reject> {
+    let Body::Deployment(deployment) = &event.body else {
+        return Ok(());
+    };
+    let Some(document) = document_for(config, deployment, voice)? else {
+        return Ok(());
+    };
+    let mut seen = state.seen.clone();
+    if !seen.admit(&event.meta.id) {
+        return Ok(());
+    }
+    match begin(config, state, (document, Some(deployment)), voice) {
+        Ok(()) | Err(Refusal::UnderWay(_)) => {
+            state.seen = seen;
+            Ok(())
+        }
+        Err(Refusal::Impossible(why)) => Err(Reject(why)),
+    }
+}
+
+fn document_for(
+    config: &Config,
+    deployment: &Deployment,
+    voice: &Voice<'_>,
+) -> Result<Option<Document>, Reject> {
+    if !deployment.document.is_empty() {
+        let mut document =
+            Document::parse(&deployment.document).map_err(|fault| Reject(fault.to_string()))?;
+        if document.spec.service != deployment.service.as_str() {
+            let (theirs, ours) = (&document.spec.service, &deployment.service);
+            return Err(Reject(format!(
+                "rollout document: spec.service is {theirs}, the deployment is of {ours}"
+            )));
+        }
+        document
+            .metadata
+            .project
+            .get_or_insert_with(|| voice.project().to_string());
+        return Ok(Some(document));
+    }
+    let listed = &config.environments;
+    if !listed.is_empty() && !listed.contains(&deployment.environment) {
+        return Ok(None);
+    }
+    let service = deployment.service.to_string();
+    let own = format!("{}/{service}", voice.project());
+    let configured = config
+        .rollouts
+        .get(&own)
+        .or_else(|| config.rollouts.get(&service));
+    Ok(configured.map(|spec| Document {
+        api_version: API_VERSION.to_owned(),
+        kind: KIND.to_owned(),
+        metadata: Metadata {
+            name: service.clone(),
+            project: Some(voice.project().to_string()),
+        },
+        spec: crate::document::Spec {
+            service,
+            ..spec.clone()
+        },
+    }))
+}
+
+/// Begins a rollout; what runs for the same service goes back to stable first.
+pub(super) fn begin(
+    config: &Config,
+    state: &mut State,
+    (document, deployment): (Document, Option<&Deployment>),
+    voice: &mut Voice<'_>,
+) -> Result<(), Refusal> {
+    let mut rollout = build(config, state, (&document, deployment), voice)?;
+    let service = rollout.service.to_string();
+    if let Entry::Occupied(running) = state.active.entry(service.clone()) {
+        let revision = &rollout.candidate.revision;
+        if !revision.is_empty() && &running.get().candidate.revision == revision {
+            let name = &running.get().name;
+            return Err(Refusal::UnderWay(format!(
+                "{name} is under way with the same revision {revision}"
+            )));
+        }
+        let mut old = running.remove();
+        let judged = judge(&old);
+        let text = format!("superseded by {} of {service}", describe(&rollout.candidate));
+        voice.carry(&mut old, rollback(Reason::Superseded, text), &judged);
+        state.retire(old, voice.now());
+    }
+    let judged = judge(&rollout);
+    let text = format!(
+        "{} beside {}: waiting for its score, at most {}",
+        describe(&rollout.candidate),
+        describe(&rollout.stable),
+        rollout.terms.score_wait
+    );
+    let wish = Wish {
+        weight: 0,
+        action: Action::Start,
+        reason: Reason::Started,
+        text,
+    };
+    voice.carry(&mut rollout, wish, &judged);
+    prior::settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
+    if rollout.phase.is_terminal() {
+        state.retire(rollout, voice.now());
+    } else {
+        state.active.insert(service, rollout);
+    }
+    Ok(())
+}
+
+fn build(
+    config: &Config,
+    state: &State,
+    (document, deployment): (&Document, Option<&Deployment>),
+    voice: &Voice<'_>,
+) -> Result<Rollout, Refusal> {
+    let impossible = |fault: auspex_proto::Invalid| Refusal::Impossible(format!("rollout document: {fault}"));
+    let name = RolloutName::new(document.metadata.name.as_str()).map_err(impossible)?;
+    let service = ServiceName::new(document.spec.service.as_str()).map_err(impossible)?;
+    if let Some(project) = &document.metadata.project
+        && project != voice.project().as_str()
+    {
+        let ours = voice.project();
+        return Err(Refusal::Impossible(format!(
+            "rollout document: metadata.project is {project}, not {ours}"
+        )));
+    }
+    let others = state
+        .active
+        .iter()
+        .filter(|(other, _)| *other != service.as_str());
+    let (mut count, mut taken) = (0, None);
+    for (_, other) in others {
+        count += 1;
+        if other.name == name {
+            taken = Some(&other.service);
+        }
+    }
+    if let Some(other) = taken {
+        return Err(Refusal::Impossible(format!(
+            "the name {name} is taken by the rollout of {other}"
+        )));
+    }
+    if count >= MOST_ACTIVE {
+        return Err(Refusal::Impossible(format!(
+            "{MOST_ACTIVE} rollouts of the project are under way, the most there may be"
+        )));
+    }
+    let (stable, candidate) = targets(config, state, document, deployment);
+    let terms = Terms::of(&document.spec, config);
+    let now = voice.now();
+    Ok(Rollout {
+        name,
+        service,
+        deployment: deployment.map(|d| d.deployment_id.clone()),
+        stable,
+        candidate,
+        phase: Phase::Waiting,
+        weight: 0,
+        started: now,
+        weighed: now,
+        first_weight: None,
+        prior: None,
+        posterior: terms.base_rate,
+        window: Window::from(now, terms.interval.duration()),
+        tally: crate::state::rollout::Tally::default(),
+        routers: std::collections::BTreeMap::new(),
+        cursor: crate::policy::Cursor {
+            since: now,
+            ..crate::policy::Cursor::default()
+        },
+        raised: None,
+        last: None,
+        number: 0,
+        terms,
+    })
+}
+
+/// Event before document before configuration before what was promoted last.
+fn targets(
+    config: &Config,
+    state: &State,
+    document: &Document,
+    deployment: Option<&Deployment>,
+) -> (TrackTarget, TrackTarget) {
+    let service = &document.spec.service;
+    let configured = config.targets.get(service).cloned().unwrap_or_default();
+    let tracks = &document.spec.tracks;
+    let pick = |texts: [&str; 3]| {
+        texts
+            .into_iter()
+            .find(|t| !t.is_empty())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let target = |event: Option<String>, wanted: &Target, default: &Target| TrackTarget {
+        revision: pick([&event.unwrap_or_default(), &wanted.revision, &default.revision]),
+        url: pick([&wanted.url, &default.url, ""]),
+    };
+    let deployed = deployment.map(|d| d.revision.to_string());
+    let candidate = target(deployed, &tracks.candidate, &configured.candidate);
+    let serving = deployment
+        .and_then(|d| d.stable_revision.clone())
+        .map(|r| r.to_string());
+    let mut stable = target(serving, &tracks.stable, &configured.stable);
+    if stable.revision.is_empty() {
+        stable.revision = state.serving(service).map(|r| r.to_string()).unwrap_or_default();
+    }
+    (stable, candidate)
+}
+
+fn describe(target: &TrackTarget) -> String {
+    let short = |text: &str| text.chars().take(12).collect::<String>();
+    match (target.revision.as_str(), target.url.as_str()) {
+        ("", "") => "an unnamed revision".to_owned(),
+        ("", url) => url.to_owned(),
+        (revision, _) => short(revision),
+    }
+}

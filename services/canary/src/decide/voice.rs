@@ -1,0 +1,134 @@
+//! How decisions are said: a change is carried out on the rollout and put into words, or nothing is said at all.
+
+use auspex_chassis::Input;
+use auspex_proto::decision::{Action, Decision, Mode, Phase, Reason, Versions};
+use auspex_proto::{Fact, Project, Timestamp, stage};
+
+use super::judge::Judged;
+use crate::policy::Wish;
+use crate::state::Rollout;
+
+/// Longest reason, in characters: a person's note may be longer than a state can hold.
+const LONGEST_TEXT: usize = 500;
+
+/// Collects what follows from one input.
+#[derive(Debug)]
+pub(super) struct Voice<'a> {
+    input: &'a Input<'a>,
+    project: Project,
+    facts: Vec<Fact>,
+}
+
+impl<'a> Voice<'a> {
+    pub(super) fn new(input: &'a Input<'a>, project: Project) -> Self {
+        Self {
+            input,
+            project,
+            facts: Vec::new(),
+        }
+    }
+
+    /// The log's time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.input.now
+    }
+
+    pub(super) fn project(&self) -> &Project {
+        &self.project
+    }
+
+    pub(super) fn into_facts(self) -> Vec<Fact> {
+        self.facts
+    }
+
+    /// Carries a wish out, within what the candidate can take. Says a decision when weight, phase, action or reason
+    /// changed; else nothing.
+    pub(super) fn carry(&mut self, rollout: &mut Rollout, wish: Wish, judged: &Judged) {
+        let wish = within_capacity(rollout, wish);
+        let before = (rollout.weight, rollout.phase);
+        rollout.phase = match wish.action {
+            Action::Start => Phase::Waiting,
+            Action::Pause => Phase::Paused,
+            Action::RollBack => Phase::RolledBack,
+            Action::Promote => Phase::Promoted,
+            Action::Resume if rollout.prior.is_none() => Phase::Waiting,
+            Action::Resume | Action::Advance => Phase::Progressing,
+            Action::Hold => rollout.phase,
+        };
+        rollout.weight = wish.weight;
+        if rollout.weight != before.0 {
+            rollout.weighed = self.now();
+            if rollout.first_weight.is_none() {
+                rollout.first_weight = Some(self.now());
+            }
+        }
+        let last = rollout.last.as_ref().map(|last| (last.action, last.reason));
+        if (rollout.weight, rollout.phase) == before && last == Some((wish.action, wish.reason)) {
+            return;
+        }
+        self.say(rollout, wish, judged, before.0);
+    }
+
+    fn say(&mut self, rollout: &mut Rollout, wish: Wish, judged: &Judged, previous_weight: u8) {
+        rollout.number = rollout.number.saturating_add(1);
+        let prior = rollout.prior.as_ref();
+        let decision = Decision {
+            meta: self
+                .input
+                .derive(stage::CANARY.name, &self.project, self.facts.len()),
+            rollout: rollout.name.clone(),
+            service: rollout.service.clone(),
+            mode: rollout.terms.mode,
+            phase: rollout.phase,
+            action: wish.action,
+            reason: wish.reason,
+            reason_text: wish.text.chars().take(LONGEST_TEXT).collect(),
+            weight: rollout.weight,
+            previous_weight,
+            acts: rollout.terms.mode == Mode::Act,
+            prior: rollout.p_failure(),
+            prior_is_base_rate: prior.is_none_or(|prior| prior.score.is_none()),
+            posterior: rollout.posterior,
+            evidence: judged.evidence.clone(),
+            harmed: rollout.harmed(),
+            versions: Versions {
+                model: prior.map(|prior| prior.model.clone()).unwrap_or_default(),
+                policy: rollout.terms.policy.name().to_owned(),
+                features: prior.map(|prior| prior.features.clone()).unwrap_or_default(),
+            },
+            stable: rollout.stable.clone(),
+            candidate: rollout.candidate.clone(),
+            number: rollout.number,
+            affinity: rollout.terms.affinity.clone(),
+            slo_ms: rollout.terms.slo_ms,
+            score: prior.and_then(|prior| prior.score.clone()),
+        };
+        rollout.last = Some(decision.clone());
+        self.facts.push(Fact::Decision(decision));
+    }
+}
+
+/// Law 6: never above what the candidate says it can take.
+fn within_capacity(rollout: &Rollout, wish: Wish) -> Wish {
+    let weight = match wish.action {
+        Action::RollBack | Action::Start => 0,
+        Action::Promote => 100,
+        _ => wish.weight.min(100),
+    };
+    let most = rollout.tally.ready.map_or(100, super::rules::capacity);
+    if weight <= most {
+        return Wish { weight, ..wish };
+    }
+    let text = format!("the candidate can take {most} %, not {weight} % ({})", wish.text);
+    let (action, reason) = match wish.action {
+        // A person's pause stays a pause.
+        Action::Pause => (Action::Pause, wish.reason),
+        _ => (Action::Hold, Reason::NoCapacity),
+    };
+    Wish {
+        weight: most,
+        action,
+        reason,
+        text,
+    }
+}

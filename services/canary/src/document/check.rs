@@ -1,0 +1,170 @@
+//! What a document may ask for. Every fault is named, with its path.
+
+use auspex_proto::{Project, RolloutName, ServiceName};
+
+use super::{API_VERSION, Document, KIND, PolicyChoice, Spec, Step};
+
+/// Most steps of a policy.
+const MOST_STEPS: usize = 100;
+/// Longest URL.
+const LONGEST_URL: usize = 2_048;
+
+impl Document {
+    /// Every fault of content; empty when there is none.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.api_version != API_VERSION {
+            found.push(format!("apiVersion: `{}` is not {API_VERSION}", self.api_version));
+        }
+        if self.kind != KIND {
+            found.push(format!("kind: `{}` is not {KIND}", self.kind));
+        }
+        if let Err(fault) = RolloutName::new(self.metadata.name.as_str()) {
+            found.push(format!("metadata.name: {}", fault.reason));
+        }
+        if let Some(Err(fault)) = self.metadata.project.as_deref().map(Project::new) {
+            found.push(format!("metadata.project: {}", fault.reason));
+        }
+        if let Err(fault) = ServiceName::new(self.spec.service.as_str()) {
+            found.push(format!("spec.service: {}", fault.reason));
+        }
+        found.extend(self.spec.problems("spec"));
+        found
+    }
+}
+
+impl Spec {
+    /// Every fault of content below `path`, the service's name aside.
+    #[must_use]
+    pub fn problems(&self, path: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let limits = &self.limits;
+        for (field, value, least, most) in [
+            ("alpha", self.alpha, 1e-9, 0.5),
+            ("beta", self.beta, 1e-9, 0.5),
+            ("margin", self.margin, 1.000_001, 100.0),
+            ("margin_abs", self.margin_abs, 1e-9, 0.999),
+            ("slo_ms", self.slo_ms, 1e-3, 1e9),
+            ("limits.error_rate", limits.error_rate, 0.0, 1.0),
+            ("limits.slow_rate", limits.slow_rate, 0.0, 1.0),
+            ("limits.p_failure", limits.p_failure, 0.0, 1.0),
+        ] {
+            range(&mut found, &format!("{path}.{field}"), value, (least, most));
+        }
+        if limits.slow_rate.is_some() && self.slo_ms.is_none() {
+            found.push(format!("{path}.limits.slow_rate: needs {path}.slo_ms"));
+        }
+        for (field, target) in [
+            ("stable", &self.tracks.stable),
+            ("candidate", &self.tracks.candidate),
+        ] {
+            let url = &target.url;
+            let http = url.starts_with("http://") || url.starts_with("https://");
+            if !url.is_empty() && !http {
+                found.push(format!(
+                    "{path}.tracks.{field}.url: `{url}` is not an http(s) URL"
+                ));
+            }
+            if url.len() > LONGEST_URL || target.revision.len() > auspex_proto::id::MAX_LENGTH {
+                found.push(format!("{path}.tracks.{field}: url or revision is too long"));
+            }
+        }
+        if let Some(sticky) = &self.affinity {
+            let name = match (&sticky.cookie, &sticky.header) {
+                (Some(name), None) | (None, Some(name)) => name.as_str(),
+                _ => "",
+            };
+            if name.is_empty() || name.len() > 128 || name.chars().any(|c| !c.is_ascii_graphic()) {
+                found.push(format!(
+                    "{path}.affinity: wants exactly one of cookie and header, a name"
+                ));
+            }
+        }
+        found.extend(self.policy.problems(&format!("{path}.policy")));
+        found
+    }
+}
+
+impl PolicyChoice {
+    fn problems(&self, path: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let chosen = [
+            self.steps.is_some(),
+            self.adaptive.is_some(),
+            self.budget.is_some(),
+        ]
+        .map(usize::from);
+        if chosen.iter().sum::<usize>() > 1 {
+            found.push(format!("{path}: is more than one of steps, adaptive and budget"));
+        }
+        if let Some(steps) = &self.steps {
+            if steps.is_empty() || steps.len() > MOST_STEPS {
+                found.push(format!("{path}.steps: are not 1 to {MOST_STEPS}"));
+            }
+            for (at, step) in steps.iter().enumerate() {
+                if let Some(fault) = step_problem(step) {
+                    found.push(format!("{path}.steps[{at}]: {fault}"));
+                }
+            }
+        }
+        if let Some(a) = &self.adaptive {
+            for (field, value) in [
+                ("high", a.high),
+                ("moderate", a.moderate),
+                ("low", a.low),
+                ("rollback", a.rollback),
+            ] {
+                range(&mut found, &format!("{path}.adaptive.{field}"), value, (0.0, 1.0));
+            }
+            for (field, value) in [
+                ("fast", a.fast),
+                ("gradual", a.gradual),
+                ("limit", a.limit),
+                ("ceiling", a.ceiling),
+            ] {
+                let value = value.map(f64::from);
+                range(
+                    &mut found,
+                    &format!("{path}.adaptive.{field}"),
+                    value,
+                    (1.0, 100.0),
+                );
+            }
+        }
+        if let Some(b) = &self.budget {
+            for (field, value, least, most) in [
+                ("stake", b.stake, 1e-6, 1.0),
+                ("growth", b.growth, 1.0, 100.0),
+                ("plausible_effect", b.plausible_effect, 1e-6, 1.0),
+                ("first_weight", b.first_weight.map(f64::from), 1.0, 100.0),
+                ("ceiling", b.ceiling.map(f64::from), 1.0, 100.0),
+            ] {
+                range(
+                    &mut found,
+                    &format!("{path}.budget.{field}"),
+                    value,
+                    (least, most),
+                );
+            }
+        }
+        found
+    }
+}
+
+fn step_problem(step: &Step) -> Option<String> {
+    match (step.set_weight, &step.pause) {
+        (Some(weight), None) if weight > 100 => Some(format!("setWeight {weight} is not within 0..=100")),
+        (Some(_), None) | (None, Some(_)) => None,
+        _ => Some("wants exactly one of setWeight and pause".to_owned()),
+    }
+}
+
+/// Notes a value outside its range.
+pub(crate) fn range(found: &mut Vec<String>, path: &str, value: Option<f64>, (least, most): (f64, f64)) {
+    if let Some(value) = value
+        && !(least..=most).contains(&value)
+    {
+        found.push(format!("{path}: {value} is not within {least}..={most}"));
+    }
+}

@@ -1,0 +1,209 @@
+//! `Rollout` documents: how a person says what they want of a rollout.
+//!
+//! What a document leaves out, the configuration supplies ([`crate::terms::Terms::of`]). Unknown fields are errors; an error
+//! names the line and the field where the YAML reader gives them, and every fault of content is reported at once.
+
+mod check;
+mod policy;
+mod span;
+
+use auspex_proto::decision::{Affinity, Mode};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use self::policy::{AdaptiveChoice, BudgetChoice, Pause, PolicyChoice, Step};
+pub use self::span::Span;
+
+/// The only version there is.
+pub const API_VERSION: &str = "auspex.dev/v1";
+/// The only kind there is.
+pub const KIND: &str = "Rollout";
+/// Longest document that is read, in bytes: a hundred steps fit well.
+pub const LONGEST: usize = 64 * 1024;
+
+/// A `Rollout` document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// `auspex.dev/v1`.
+    #[serde(rename = "apiVersion")]
+    pub api_version: String,
+    /// `Rollout`.
+    pub kind: String,
+    /// What it is called.
+    pub metadata: Metadata,
+    /// What is wanted.
+    pub spec: Spec,
+}
+
+/// What a rollout is called.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// Unique within the project.
+    pub name: String,
+    /// To which project it belongs; absent: that of the request or event that brings it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+}
+
+/// What is wanted of a rollout. Everything but the service may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spec {
+    /// Which service; in the configuration it may be left out, the key says it.
+    pub service: String,
+    /// Who drives; absent: `act`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The two versions and where they are found.
+    pub tracks: Tracks,
+    /// How much harm is bearable; absent: `medium`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub criticality: Option<Criticality>,
+    /// How weight is raised; absent: by budget.
+    pub policy: PolicyChoice,
+    /// Thresholds of the user's own; crossing one rolls back.
+    pub limits: Limits,
+    /// Requests slower than this many milliseconds count as `slow`; absent: latency is not judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slo_ms: Option<f64>,
+    /// Greatest share of healthy rollouts that may be rolled back on evidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    /// Greatest probability of letting a candidate pass that is worse by the margin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
+    /// Relative risk that may not be let through, above 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// Difference of rates that is of no concern, a share of requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin_abs: Option<f64>,
+    /// Candidate requests below which there is no verdict. 0: with `steps`, the schedule alone is enough to promote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_samples: Option<u64>,
+    /// How long to wait at weight 0 for the score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score_wait: Option<Span>,
+    /// Least time between two raises.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_dwell: Option<Span>,
+    /// Longest time at one weight before a person is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_dwell: Option<Span>,
+    /// Longest the rollout may take, pauses aside; then it is rolled back. Absent: as long as it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Span>,
+    /// Keeps a user on one version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Sticky>,
+}
+
+/// The two versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tracks {
+    /// The one users are on.
+    pub stable: Target,
+    /// The one on trial.
+    pub candidate: Target,
+}
+
+/// One version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Target {
+    /// Its revision; empty when the deployment event says it.
+    pub revision: String,
+    /// Where the embedded proxy finds it; empty when another router drives.
+    pub url: String,
+}
+
+/// How much harm is bearable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Criticality {
+    /// An internal tool.
+    Low,
+    /// Most services.
+    #[default]
+    Medium,
+    /// Users notice at once.
+    High,
+    /// Money or safety.
+    Critical,
+}
+
+/// Thresholds of the user's own. Rates are over the last thirty intervals of the candidate.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Share of the candidate's requests that may fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_rate: Option<f64>,
+    /// Share that may be slower than `slo_ms`: 0.05 is "p95 within `slo_ms`".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_rate: Option<f64>,
+    /// Requests that may be harmed in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub harmed: Option<u64>,
+    /// P(failure) at the start from which the rollout is not begun at all: the prior alone. Absent: it never decides alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p_failure: Option<f64>,
+}
+
+/// By what a user stays on one version: exactly one of the two.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sticky {
+    /// By a cookie that the proxy sets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<String>,
+    /// By a header that the client sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+}
+
+impl Sticky {
+    /// As a decision carries it.
+    #[must_use]
+    pub fn affinity(&self) -> Option<Affinity> {
+        let header = || self.header.clone().map(Affinity::Header);
+        self.cookie.clone().map(Affinity::Cookie).or_else(header)
+    }
+}
+
+/// Why a document cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Fault {
+    /// It cannot be read.
+    #[error("rollout document: {0}")]
+    Unreadable(String),
+    /// It can be read, and asks for what cannot be.
+    #[error("rollout document: {}", .0.join("; "))]
+    Wrong(Vec<String>),
+}
+
+impl Document {
+    /// Reads and checks a document.
+    ///
+    /// # Errors
+    /// [`Fault`]: line and field where the reader gives them, or every fault of content.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        if text.len() > LONGEST {
+            return Err(Fault::Unreadable(format!("is longer than {LONGEST} bytes")));
+        }
+        let document: Self =
+            serde_yaml_ng::from_str(text).map_err(|fault| Fault::Unreadable(fault.to_string()))?;
+        let problems = document.problems();
+        if problems.is_empty() {
+            Ok(document)
+        } else {
+            Err(Fault::Wrong(problems))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

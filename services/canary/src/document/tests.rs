@@ -1,0 +1,85 @@
+use super::*;
+
+const FULL: &str = "
+apiVersion: auspex.dev/v1
+kind: Rollout
+metadata: { name: checkout, project: acme/shop }
+spec:
+  service: checkout
+  mode: act
+  tracks:
+    stable: { revision: aaa, url: 'http://127.0.0.1:8001' }
+    candidate: { revision: bbb, url: 'http://127.0.0.1:8002' }
+  criticality: high
+  policy:
+    steps:
+      - setWeight: 10
+      - pause: { duration: 30s }
+      - setWeight: 50
+      - pause: {}
+  limits: { error_rate: 0.2, slow_rate: 0.05, harmed: 100 }
+  slo_ms: 250
+  alpha: 0.01
+  score_wait: 5
+  affinity: { cookie: auspex }
+";
+
+fn wrong(old: &str, new: &str) -> String {
+    assert!(FULL.contains(old), "{old}");
+    Document::parse(&FULL.replace(old, new)).unwrap_err().to_string()
+}
+
+#[test]
+fn a_full_document_reads_and_writes_back() {
+    let document = Document::parse(FULL).unwrap();
+    assert_eq!(document.metadata.project.as_deref(), Some("acme/shop"));
+    assert_eq!(document.spec.score_wait, Some(Span::seconds(5)));
+    let steps = document.spec.policy.steps.clone().unwrap();
+    assert_eq!(steps[1].pause.as_ref().unwrap().duration, Some(Span::seconds(30)));
+    assert_eq!(steps[3].pause.as_ref().unwrap().duration, None);
+    let text = serde_yaml_ng::to_string(&document).unwrap();
+    assert_eq!(Document::parse(&text).unwrap(), document);
+}
+
+#[test]
+fn the_least_document_is_short() {
+    let text = "{apiVersion: auspex.dev/v1, kind: Rollout, metadata: {name: a}, spec: {service: a}}";
+    assert!(Document::parse(text).is_ok());
+}
+
+#[test]
+fn an_error_names_line_and_field() {
+    let unknown = wrong("criticality: high", "critikality: high");
+    assert!(
+        unknown.contains("critikality") && unknown.contains("line"),
+        "{unknown}"
+    );
+    let typed = wrong("slo_ms: 250", "slo_ms: quick");
+    assert!(typed.contains("slo_ms") && typed.contains("line"), "{typed}");
+    let span = wrong("duration: 30s", "duration: soon");
+    assert!(span.contains("duration") && span.contains("soon"), "{span}");
+}
+
+#[test]
+fn every_fault_of_content_is_reported_at_once() {
+    let text = FULL
+        .replace("setWeight: 10", "setWeight: 110")
+        .replace("alpha: 0.01", "alpha: 2")
+        .replace("cookie: auspex", "cookie: a, header: b")
+        .replace("auspex.dev/v1", "argoproj.io/v1alpha1")
+        .replace("http://127.0.0.1:8001", "ftp://x");
+    let Err(Fault::Wrong(found)) = Document::parse(&text) else {
+        panic!("must be refused");
+    };
+    assert_eq!(found.len(), 5, "{found:?}");
+    assert!(
+        found.iter().any(|f| f.contains("spec.policy.steps[0]")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn one_policy_at_most() {
+    let both = wrong("  policy:\n", "  policy:\n    budget: {}\n");
+    assert!(both.contains("more than one"), "{both}");
+}

@@ -1,0 +1,97 @@
+//! Weights and pauses in order, in Argo's semantics: `setWeight` is done when the weight is there, a pause when its time has
+//! passed or a person says so; after the last step the candidate gets everything, unless there was nothing to judge by.
+
+use auspex_proto::Timestamp;
+use auspex_proto::decision::{Action, Reason};
+use serde::{Deserialize, Serialize};
+
+use super::{Sight, Wish};
+use crate::document::Step;
+
+/// Where the steps stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cursor {
+    /// The step that is not done yet, from 0.
+    pub index: usize,
+    /// Since when.
+    pub since: Timestamp,
+    /// A person has resumed it.
+    pub released: bool,
+}
+
+impl Cursor {
+    fn next(self, now: Timestamp) -> Self {
+        Self {
+            index: self.index + 1,
+            since: now,
+            released: false,
+        }
+    }
+}
+
+/// What the step at the cursor wishes.
+#[must_use]
+pub fn wish(steps: &[Step], cursor: Cursor, sight: &Sight<'_>) -> (Cursor, Option<Wish>) {
+    let mut cursor = cursor;
+    // A person's push ends the step at hand, whatever it is.
+    if sight.pushed && cursor.index < steps.len() {
+        cursor = cursor.next(sight.now);
+    }
+    // A weight that was taken back (no capacity) is due again.
+    let done = steps.iter().take(cursor.index).rev();
+    let due = done.filter_map(|step| step.set_weight).next().unwrap_or(0);
+    let ahead = steps.get(cursor.index).and_then(|step| step.set_weight);
+    if sight.weight != due && ahead.is_none() {
+        let text = format!("weight {due} % is due again");
+        return (
+            cursor,
+            Some(Wish::new(Action::Advance, due, Reason::StepDone, text)),
+        );
+    }
+    while let Some(step) = steps.get(cursor.index) {
+        let label = format!("step {} of {}", cursor.index + 1, steps.len());
+        match (step.set_weight, &step.pause) {
+            (Some(weight), _) if sight.weight != weight => {
+                let text = format!("{label}: weight {weight} %");
+                return (
+                    cursor,
+                    Some(Wish::new(Action::Advance, weight, Reason::StepDone, text)),
+                );
+            }
+            (None, Some(pause)) if !cursor.released => match pause.duration {
+                None => {
+                    let text = format!("{label}: pause until resumed or promoted");
+                    return (
+                        cursor,
+                        Some(Wish::new(Action::Pause, sight.weight, Reason::StepWait, text)),
+                    );
+                }
+                Some(span) if sight.now.since(cursor.since) < span.duration() => {
+                    let text = format!("{label}: pause of {span} at {} %", sight.weight);
+                    return (
+                        cursor,
+                        Some(Wish::new(Action::Hold, sight.weight, Reason::StepWait, text)),
+                    );
+                }
+                Some(_) => {}
+            },
+            _ => {}
+        }
+        cursor = cursor.next(sight.now);
+    }
+    (cursor, Some(end(steps.len(), sight)))
+}
+
+fn end(steps: usize, sight: &Sight<'_>) -> Wish {
+    match sight.none {
+        Some(why) if !sight.pushed => {
+            let text = format!("all {steps} steps are done, and there is nothing to judge by: {why}");
+            Wish::new(Action::Hold, sight.weight, Reason::NoEvidence, text)
+        }
+        _ => {
+            let text = format!("all {steps} steps are done; {}", sight.figures);
+            Wish::new(Action::Promote, 100, Reason::StepDone, text)
+        }
+    }
+}

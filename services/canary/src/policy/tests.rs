@@ -1,0 +1,244 @@
+use std::time::Duration;
+
+use auspex_proto::Timestamp;
+use auspex_proto::decision::{Action, Reason};
+
+use super::*;
+use crate::document::{Criticality, Pause, Span};
+
+fn sight() -> Sight<'static> {
+    Sight {
+        now: Timestamp(100_000),
+        weight: 5,
+        dwelt: Duration::from_secs(10),
+        min_dwell: Duration::from_secs(5),
+        max_dwell: Duration::from_secs(3_600),
+        horizon: Duration::from_secs(7),
+        posterior: 0.2,
+        safe: false,
+        none: None,
+        diff_upper: 0.05,
+        harmed: 0,
+        traffic: Some(350.0),
+        pushed: false,
+        figures: "0 of 100",
+    }
+}
+
+fn budget(sight: Sight<'_>) -> Option<Wish> {
+    budget::wish(&Budget::default(), &sight)
+}
+
+#[test]
+fn a_worse_prior_begins_smaller() {
+    let first = |posterior, traffic| {
+        let (weight, diff_upper) = (0, 1.0);
+        let sight = Sight {
+            posterior,
+            traffic,
+            weight,
+            diff_upper,
+            ..sight()
+        };
+        budget(sight).unwrap().weight
+    };
+    assert_eq!(first(0.1, Some(350.0)), 5);
+    assert!(first(0.8, Some(350.0)) < first(0.3, Some(350.0)));
+    assert_eq!(first(0.8, None), 2);
+    assert_eq!(first(1.0, None), 1, "evidence can only come from some traffic");
+    assert_eq!(first(0.5, Some(1e9)), 1);
+}
+
+#[test]
+fn a_raise_fits_the_budget_the_factor_and_the_ceiling() {
+    let raised = |sight: Sight<'_>| budget(sight).map(|w| (w.action, w.weight, w.reason));
+    let admits = |to| Some((Action::Advance, to, Reason::BudgetAdmits));
+    assert_eq!(raised(sight()), admits(10), "twice at most");
+    let held = Some((Action::Hold, 5, Reason::BudgetSpent));
+    assert_eq!(
+        raised(Sight {
+            posterior: 0.99,
+            diff_upper: 0.3,
+            ..sight()
+        }),
+        held
+    );
+    assert_eq!(
+        raised(Sight {
+            weight: 40,
+            diff_upper: 0.0,
+            ..sight()
+        }),
+        admits(50)
+    );
+    let uncertain = Some((Action::Hold, 50, Reason::Uncertain));
+    assert_eq!(
+        raised(Sight {
+            weight: 50,
+            diff_upper: 0.0,
+            ..sight()
+        }),
+        uncertain
+    );
+    let promoted = Some((Action::Promote, 100, Reason::EvidenceSafe));
+    assert_eq!(
+        raised(Sight {
+            weight: 50,
+            safe: true,
+            ..sight()
+        }),
+        promoted
+    );
+    let safe = Some((Action::Advance, 10, Reason::EvidenceSafe));
+    assert_eq!(
+        raised(Sight {
+            safe: true,
+            posterior: 1.0,
+            ..sight()
+        }),
+        safe
+    );
+    assert_eq!(
+        raised(Sight {
+            dwelt: Duration::from_secs(1),
+            ..sight()
+        }),
+        None
+    );
+    let spent = Some((Action::Hold, 1, Reason::BudgetSpent));
+    assert_eq!(
+        raised(Sight {
+            harmed: 100,
+            ..sight()
+        }),
+        spent
+    );
+    let none = Some((Action::Hold, 5, Reason::NoEvidence));
+    assert_eq!(
+        raised(Sight {
+            none: Some("silence"),
+            ..sight()
+        }),
+        none
+    );
+    let asked = Some((Action::Pause, 5, Reason::NoEvidence));
+    let long = Duration::from_secs(3_600);
+    assert_eq!(
+        raised(Sight {
+            none: Some("silence"),
+            dwelt: long,
+            ..sight()
+        }),
+        asked
+    );
+}
+
+#[test]
+fn what_matters_more_may_be_harmed_less() {
+    let of = |criticality| Budget::default().of(criticality).harmed;
+    assert_eq!(
+        [
+            Criticality::Low,
+            Criticality::Medium,
+            Criticality::High,
+            Criticality::Critical
+        ]
+        .map(of),
+        [400, 100, 40, 15]
+    );
+}
+
+#[test]
+fn bands_raise_fast_gradually_wait_and_limit() {
+    let bands = Adaptive::default();
+    let said = |posterior, weight| {
+        let wish = adaptive::wish(
+            &bands,
+            &Sight {
+                posterior,
+                weight,
+                ..sight()
+            },
+        )
+        .unwrap();
+        (wish.action, wish.weight, wish.reason)
+    };
+    assert_eq!(said(0.05, 10), (Action::Advance, 35, Reason::Confident));
+    assert_eq!(said(0.2, 10), (Action::Advance, 20, Reason::Uncertain));
+    assert_eq!(said(0.5, 10), (Action::Hold, 10, Reason::Uncertain));
+    assert_eq!(said(0.9, 10), (Action::Hold, 5, Reason::Uncertain));
+    assert_eq!(said(0.05, 50), (Action::Hold, 50, Reason::Uncertain));
+    assert_eq!(said(0.5, 0), (Action::Advance, 5, Reason::Uncertain));
+    let strict = Adaptive {
+        rollback: 0.2,
+        ..bands
+    };
+    let wish = adaptive::wish(
+        &strict,
+        &Sight {
+            posterior: 0.9,
+            ..sight()
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        (wish.action, wish.reason),
+        (Action::RollBack, Reason::LowConfidence)
+    );
+}
+
+#[test]
+fn steps_follow_in_order() {
+    let weight = |n| Step {
+        set_weight: Some(n),
+        pause: None,
+    };
+    let pause = |duration| Step {
+        set_weight: None,
+        pause: Some(Pause { duration }),
+    };
+    let steps = [
+        weight(10),
+        pause(Some(Span::seconds(30))),
+        weight(50),
+        pause(None),
+    ];
+    let at = |seconds: i64, weight| Sight {
+        now: Timestamp(seconds * 1_000),
+        weight,
+        ..sight()
+    };
+    let go = |cursor, sight: &Sight<'_>| {
+        let (cursor, wish) = steps::wish(&steps, cursor, sight);
+        let wish = wish.unwrap();
+        (cursor, (wish.action, wish.weight))
+    };
+    let (cursor, said) = go(Cursor::default(), &at(0, 0));
+    assert_eq!((cursor.index, said), (0, (Action::Advance, 10)));
+    let (cursor, said) = go(cursor, &at(1, 10));
+    assert_eq!((cursor.index, said), (1, (Action::Hold, 10)));
+    assert_eq!(
+        go(cursor, &at(30, 10)).1,
+        (Action::Hold, 10),
+        "the pause began at 1 s"
+    );
+    let (cursor, said) = go(cursor, &at(31, 10));
+    assert_eq!((cursor.index, said), (2, (Action::Advance, 50)));
+    let (cursor, said) = go(cursor, &at(32, 50));
+    assert_eq!((cursor.index, said), (3, (Action::Pause, 50)));
+    let resumed = Cursor {
+        released: true,
+        ..cursor
+    };
+    assert_eq!(go(resumed, &at(99, 50)).1, (Action::Promote, 100));
+    let nothing = Sight {
+        none: Some("silence"),
+        ..at(99, 50)
+    };
+    assert_eq!(go(resumed, &nothing).1, (Action::Hold, 50));
+    let pushed = Sight {
+        pushed: true,
+        ..at(99, 50)
+    };
+    assert_eq!(go(cursor, &pushed).1, (Action::Promote, 100));
+}

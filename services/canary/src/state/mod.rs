@@ -1,0 +1,128 @@
+//! What is remembered of a project: rollouts under way and ended, recent scores, the portfolio of weights.
+//!
+//! Bounded by construction: at most [`MOST_ACTIVE`] rollouts of at most 45 kB, [`MOST_ENDED`] summaries of at most 4 kB,
+//! [`scores::MOST`] scores of at most 1 kB: below 1 MB in the worst case, some 10 kB in the usual one.
+
+pub mod rollout;
+pub mod scores;
+pub mod window;
+
+use std::collections::BTreeMap;
+
+use auspex_judge::Portfolio;
+use auspex_proto::decision::{Decision, Mode, Phase, TrackTarget};
+use auspex_proto::seen::Seen;
+use auspex_proto::{FactId, Revision, RolloutName, ServiceName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use self::rollout::{Prior, Rollout, Router};
+pub use self::scores::Scores;
+pub use self::window::Window;
+
+/// Most rollouts under way in a project at once.
+pub const MOST_ACTIVE: usize = 12;
+/// Most ended rollouts that are remembered.
+pub const MOST_ENDED: usize = 32;
+/// Most answers to commands that are remembered.
+const MOST_ANSWERS: usize = 32;
+
+/// What is remembered of a project.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// Under way, by service.
+    pub active: BTreeMap<String, Rollout>,
+    /// Over, the newest last.
+    pub ended: Vec<Ended>,
+    /// Of the project's revisions and deployments.
+    pub scores: Scores,
+    /// Law 8's budget over the project's rollouts.
+    pub portfolio: Portfolio,
+    /// Events and commands absorbed.
+    pub seen: Seen,
+    /// What became of the last commands, the newest last.
+    pub answers: Vec<Answer>,
+    /// The last tick while a rollout was under way.
+    pub ticked: Timestamp,
+}
+
+/// A rollout that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Its name.
+    pub name: RolloutName,
+    /// Its service.
+    pub service: ServiceName,
+    /// Who drove.
+    pub mode: Mode,
+    /// How it ended.
+    pub phase: Phase,
+    /// Its policy's name and version.
+    pub policy: String,
+    /// 0 or 100.
+    pub weight: u8,
+    /// P(failure) at its start.
+    pub prior: f64,
+    /// P(bad) at its end.
+    pub posterior: f64,
+    /// The version users were on.
+    pub stable: TrackTarget,
+    /// The version on trial.
+    pub candidate: TrackTarget,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Its last decision.
+    pub last: Option<Decision>,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Which command.
+    pub command: FactId,
+    /// Empty when carried out; else why not.
+    pub refused: String,
+}
+
+impl State {
+    /// The service whose rollout of this name is under way.
+    #[must_use]
+    pub fn service_of(&self, name: &RolloutName) -> Option<String> {
+        let found = self.active.iter().find(|(_, rollout)| &rollout.name == name);
+        found.map(|(service, _)| service.clone())
+    }
+
+    /// The newest ended rollout of this name.
+    #[must_use]
+    pub fn ended(&self, name: &RolloutName) -> Option<&Ended> {
+        self.ended.iter().rev().find(|ended| &ended.name == name)
+    }
+
+    /// What users are on now, as far as the rollouts tell: the candidate of the last promotion that moved traffic.
+    #[must_use]
+    pub fn serving(&self, service: &str) -> Option<Revision> {
+        let last = self.ended.iter().rev().find(|ended| {
+            ended.service.as_str() == service && ended.mode == Mode::Act && ended.phase == Phase::Promoted
+        })?;
+        Revision::new(last.candidate.revision.as_str()).ok()
+    }
+
+    /// Moves a rollout that is over to the memory of ended ones.
+    pub(crate) fn retire(&mut self, rollout: Rollout, now: Timestamp) {
+        if self.ended.len() >= MOST_ENDED {
+            self.ended.remove(0);
+        }
+        self.ended.push(rollout.into_ended(now));
+    }
+
+    /// Notes what became of a command.
+    pub(crate) fn answer(&mut self, command: &FactId, refused: String) {
+        if self.answers.len() >= MOST_ANSWERS {
+            self.answers.remove(0);
+        }
+        let command = command.clone();
+        self.answers.push(Answer { command, refused });
+    }
+}

@@ -1,0 +1,212 @@
+//! One rollout under way.
+
+use std::collections::BTreeMap;
+
+use auspex_judge::CountTest;
+use auspex_proto::decision::{Decision, Phase, TrackTarget};
+use auspex_proto::observation::Applied;
+use auspex_proto::score::Band;
+use auspex_proto::{FactId, RolloutName, ServiceName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Ended, Window};
+use crate::policy::Cursor;
+use crate::terms::Terms;
+
+/// Most routers that are told apart.
+const MOST_ROUTERS: usize = 32;
+/// Longest name of a router, in bytes.
+const LONGEST_NAME: usize = 256;
+/// Intervals over which a user's own rates are taken.
+pub const RECENT: usize = 30;
+
+/// One rollout under way: about 6 kB, at most 24.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// Its name, unique within the project.
+    pub name: RolloutName,
+    /// Its service.
+    pub service: ServiceName,
+    /// The deployment that brought it.
+    pub deployment: Option<String>,
+    /// The version users are on.
+    pub stable: TrackTarget,
+    /// The version on trial.
+    pub candidate: TrackTarget,
+    /// What holds for it.
+    pub terms: Terms,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The candidate's share, 0..=100; in `observe` and `gate` what it would be.
+    pub weight: u8,
+    /// When it began.
+    pub started: Timestamp,
+    /// When its weight last changed.
+    pub weighed: Timestamp,
+    /// When it first had weight: what the candidate's track reported before is of an earlier rollout.
+    #[serde(default)]
+    pub first_weight: Option<Timestamp>,
+    /// Frozen when it left `Waiting`.
+    #[serde(default)]
+    pub prior: Option<Prior>,
+    /// P(bad) now.
+    #[serde(default)]
+    pub posterior: f64,
+    /// Intervals not judged yet.
+    #[serde(default)]
+    pub window: Window,
+    /// What was seen in the intervals judged.
+    #[serde(default)]
+    pub tally: Tally,
+    /// What routers do, by instance.
+    #[serde(default)]
+    pub routers: BTreeMap<String, Router>,
+    /// Where the steps stand.
+    #[serde(default)]
+    pub cursor: Cursor,
+    /// A later score of a higher band.
+    #[serde(default)]
+    pub raised: Option<f64>,
+    /// Its last decision.
+    #[serde(default)]
+    pub last: Option<Decision>,
+    /// How many decisions there were.
+    #[serde(default)]
+    pub number: u64,
+}
+
+/// The score at the start, or the base rate in its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prior {
+    /// P(failure).
+    pub p_failure: f64,
+    /// Which score; `None`: the base rate.
+    pub score: Option<FactId>,
+    /// Its band; `None` for the base rate.
+    pub band: Option<Band>,
+    /// Which model.
+    pub model: String,
+    /// Of which features.
+    pub features: String,
+    /// Sequence of the score's vector.
+    pub cause: u64,
+    /// Factor on the evidence for harm, from the portfolio.
+    pub share: f64,
+}
+
+/// What was seen in the intervals judged.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    /// Errors among requests.
+    pub requests: CountTest,
+    /// Slow ones among requests.
+    pub slow: CountTest,
+    /// Whether anybody reported `slow`.
+    pub has_slow: bool,
+    /// Bad units of the candidate beyond what the baseline's rate explains: errors, slow ones.
+    pub harmed: [f64; 2],
+    /// Bad units and units of the baseline: errors, slow ones.
+    pub baseline: [[u64; 2]; 2],
+    /// Requests per second of both tracks, smoothed.
+    pub traffic: Option<f64>,
+    /// What the candidate says it can take, 0..=1.
+    pub ready: Option<f64>,
+    /// Intervals in a row in which only the baseline was served, and the requests the candidate should have had.
+    pub silent_candidate: Silence,
+    /// The same the other way round.
+    pub silent_baseline: Silence,
+    /// Of the candidate, per interval, the newest last: errors, requests, slow ones, requests.
+    pub recent: Vec<[u64; 4]>,
+}
+
+/// Silence of one track beside the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Silence {
+    /// Intervals in a row.
+    pub intervals: u32,
+    /// Requests that it should have had in them.
+    pub expected: f64,
+}
+
+/// What a router does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Router {
+    /// When it said so.
+    pub time: Timestamp,
+    /// The candidate's share.
+    pub weight: u8,
+    /// Control is gone, it says.
+    pub suspended: bool,
+}
+
+impl Rollout {
+    /// Notes what a router does.
+    pub fn applied(&mut self, applied: &Applied, time: Timestamp) {
+        let room = self.routers.len() < MOST_ROUTERS && applied.instance.len() <= LONGEST_NAME;
+        let known = self.routers.get(&applied.instance);
+        if known.is_some_and(|router| router.time >= time) || (known.is_none() && !room) {
+            return;
+        }
+        let router = Router {
+            time,
+            weight: applied.weight,
+            suspended: applied.suspended,
+        };
+        self.routers.insert(applied.instance.clone(), router);
+    }
+
+    /// Forgets routers that have said nothing for a while.
+    pub fn forget_routers(&mut self, before: Timestamp) {
+        self.routers.retain(|_, router| router.time >= before);
+    }
+
+    /// The weight that all routers have, or the least of them; `None`: no router says.
+    #[must_use]
+    pub fn verified_weight(&self) -> Option<u8> {
+        self.routers.values().map(|router| router.weight).min()
+    }
+
+    /// Requests harmed so far, the worse of errors and slowness.
+    #[must_use]
+    pub fn harmed(&self) -> u64 {
+        let worst = self.tally.harmed.iter().copied().fold(0.0, f64::max);
+        whole(worst)
+    }
+
+    /// P(failure) at the start; the base rate while it waits.
+    #[must_use]
+    pub fn p_failure(&self) -> f64 {
+        self.prior
+            .as_ref()
+            .map_or(self.terms.base_rate, |prior| prior.p_failure)
+    }
+
+    pub(super) fn into_ended(self, now: Timestamp) -> Ended {
+        Ended {
+            prior: self.p_failure(),
+            policy: self.terms.policy.name().to_owned(),
+            name: self.name,
+            service: self.service,
+            mode: self.terms.mode,
+            phase: self.phase,
+            weight: self.weight,
+            posterior: self.posterior,
+            stable: self.stable,
+            candidate: self.candidate,
+            started: self.started,
+            ended: now,
+            last: self.last,
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rounded and not below 0"
+)]
+fn whole(value: f64) -> u64 {
+    value.round().max(0.0) as u64
+}

@@ -1,0 +1,221 @@
+//! Open intervals: observations add up per interval until a tick closes it, so that the order and the batches in which they
+//! arrive cannot matter.
+//!
+//! An observation belongs to the interval in which it ends. Within an interval each (instance, region, start, length,
+//! metric, track) counts once, whoever sends it again. What comes after its interval has closed is counted as late and not judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use auspex_judge::Counts;
+use auspex_proto::observation::{Observation, Value};
+use auspex_proto::{Timestamp, Track};
+use serde::{Deserialize, Serialize};
+
+/// Most intervals that are open at once: what a pause of control may last without losing evidence, at 1 s.
+pub const MOST_OPEN: u32 = 120;
+/// Most observations that are told apart while open: 50 proxies with 4 observations each, 5 intervals.
+pub const MOST_SEEN: usize = 1_024;
+
+/// The intervals of one rollout that are not judged yet.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Window {
+    /// Everything that ends before or at this boundary is closed.
+    pub closed: Timestamp,
+    /// By start of the interval.
+    open: BTreeMap<i64, Interval>,
+    /// Observations that came after their interval had closed, or too far ahead of it.
+    pub late: u64,
+}
+
+/// What both tracks did in one interval.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interval {
+    /// Requests, bad are errors.
+    pub requests: Counts,
+    /// Requests, bad are slow.
+    pub slow: Counts,
+    /// Whether anybody reported `slow`.
+    pub has_slow: bool,
+    /// What the candidate says it can take, 0..=1: the least that any instance reports.
+    pub ready: Option<f64>,
+    seen: BTreeSet<u64>,
+}
+
+impl Window {
+    /// Begins at an instant.
+    #[must_use]
+    pub fn from(start: Timestamp, width: Duration) -> Self {
+        Self {
+            closed: start.boundary(width),
+            ..Self::default()
+        }
+    }
+
+    /// Adds an observation of a track to its interval.
+    pub fn add(&mut self, seen: &Observation, track: Track, width: Duration) {
+        let end = seen.start + seen.length - Duration::from_millis(1);
+        let start = end.boundary(width);
+        if start < self.closed || start >= self.closed + width * MOST_OPEN {
+            self.late = self.late.saturating_add(1);
+            return;
+        }
+        let room = self
+            .open
+            .values()
+            .map(|interval| interval.seen.len())
+            .sum::<usize>()
+            < MOST_SEEN;
+        let interval = self.open.entry(start.0).or_default();
+        let key = key(seen, track);
+        if interval.seen.contains(&key) {
+            return;
+        }
+        if !room {
+            self.late = self.late.saturating_add(1);
+            return;
+        }
+        interval.seen.insert(key);
+        interval.add(seen, track);
+    }
+
+    /// Takes every interval that has been over for the lateness at this boundary, in order, empty ones left out.
+    pub fn close(
+        &mut self,
+        boundary: Timestamp,
+        width: Duration,
+        lateness: Duration,
+    ) -> Vec<(Timestamp, Interval)> {
+        let until = (boundary - lateness).boundary(width);
+        if until <= self.closed {
+            return Vec::new();
+        }
+        self.closed = until;
+        let open = self.open.split_off(&until.0);
+        std::mem::replace(&mut self.open, open)
+            .into_iter()
+            .map(|(start, interval)| (Timestamp(start), interval))
+            .collect()
+    }
+}
+
+impl Interval {
+    fn add(&mut self, seen: &Observation, track: Track) {
+        match (&seen.value, seen.metric.as_str()) {
+            (Value::Counts { bad, total }, "requests") => count(&mut self.requests, track, *bad, *total),
+            (Value::Counts { bad, total }, "slow") => {
+                self.has_slow = true;
+                count(&mut self.slow, track, *bad, *total);
+            }
+            (Value::Gauge(ready), "ready") if track == Track::Candidate => {
+                let ready = ready.clamp(0.0, 1.0);
+                self.ready = Some(self.ready.map_or(ready, |least| least.min(ready)));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn count(counts: &mut Counts, track: Track, bad: u64, total: u64) {
+    let (sum_bad, sum_total) = match track {
+        Track::Stable => (&mut counts.baseline_bad, &mut counts.baseline_total),
+        Track::Candidate => (&mut counts.candidate_bad, &mut counts.candidate_total),
+    };
+    *sum_bad = sum_bad.saturating_add(bad);
+    *sum_total = sum_total.saturating_add(total);
+}
+
+/// FNV-1a over what makes an observation the same one: the same on every machine and in every version.
+fn key(seen: &Observation, track: Track) -> u64 {
+    let length = u64::try_from(seen.length.as_millis()).unwrap_or(u64::MAX);
+    let numbers = [seen.start.0.to_le_bytes(), length.to_le_bytes(), [track as u8; 8]];
+    let texts = [
+        seen.instance.as_bytes(),
+        seen.region.as_bytes(),
+        seen.metric.as_bytes(),
+    ];
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut eat = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for text in texts {
+        eat(text);
+        eat(&[0]);
+    }
+    for number in numbers {
+        eat(&number);
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use auspex_proto::ServiceName;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn observed(start: i64, instance: &str, bad: u64) -> Observation {
+        Observation {
+            service: ServiceName::new("a").unwrap(),
+            track: Some(Track::Candidate),
+            region: String::new(),
+            metric: "requests".to_owned(),
+            instance: instance.to_owned(),
+            start: Timestamp(start),
+            length: SECOND,
+            value: Value::Counts { bad, total: 10 },
+        }
+    }
+
+    #[test]
+    fn instances_add_up_and_repeats_do_not() {
+        let mut window = Window::from(Timestamp(10_000), SECOND);
+        for seen in [
+            observed(10_000, "a", 1),
+            observed(10_000, "b", 2),
+            observed(10_000, "a", 1),
+        ] {
+            window.add(&seen, Track::Candidate, SECOND);
+        }
+        assert!(
+            window.close(Timestamp(11_000), SECOND, SECOND).is_empty(),
+            "late ones may still come"
+        );
+        let closed = window.close(Timestamp(12_000), SECOND, SECOND);
+        assert_eq!(closed.len(), 1);
+        assert_eq!(
+            (
+                closed[0].1.requests.candidate_bad,
+                closed[0].1.requests.candidate_total
+            ),
+            (3, 20)
+        );
+        window.add(&observed(10_000, "c", 1), Track::Candidate, SECOND);
+        assert_eq!(window.late, 1);
+        window.add(&observed(900_000, "c", 1), Track::Candidate, SECOND);
+        assert_eq!(
+            window.late, 2,
+            "far ahead: a broken clock must not fill the state"
+        );
+    }
+
+    #[test]
+    fn the_state_is_bounded_whoever_reports() {
+        let mut window = Window::from(Timestamp(0), SECOND);
+        for n in 0..3_000 {
+            window.add(
+                &observed(n % 60 * 1_000, &format!("instance-{n}"), 1),
+                Track::Candidate,
+                SECOND,
+            );
+        }
+        let size = rmp_serde::to_vec_named(&window).unwrap().len();
+        assert!(size < 24_000, "{size}");
+    }
+}

@@ -1,0 +1,102 @@
+//! What holds for one rollout: its document, with the configuration in the gaps. Fixed at the start, so that a change of the
+//! configuration never changes a rollout under way.
+
+use std::time::Duration;
+
+use auspex_judge::CountSettings;
+use auspex_proto::decision::{Affinity, Mode};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::document::{Limits, Span, Spec};
+use crate::policy::Policy;
+
+/// The terms of one rollout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of `Config` and `Spec`, documented there"
+)]
+pub struct Terms {
+    pub mode: Mode,
+    pub policy: Policy,
+    pub limits: Limits,
+    pub slo_ms: Option<f64>,
+    pub affinity: Option<Affinity>,
+    pub alpha: f64,
+    pub beta: f64,
+    pub counts: CountSettings,
+    /// The schedule alone is enough to promote.
+    pub evidence_optional: bool,
+    pub base_rate: f64,
+    pub interval: Span,
+    pub lateness: Span,
+    pub score_wait: Span,
+    pub score_settle: Span,
+    pub min_dwell: Span,
+    pub max_dwell: Span,
+    pub deadline: Option<Span>,
+    pub silent_after: u32,
+    pub silent_rolls_back: bool,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self::of(&Spec::default(), &Config::default())
+    }
+}
+
+impl Terms {
+    /// The terms that a document and the configuration make together.
+    #[must_use]
+    pub fn of(spec: &Spec, config: &Config) -> Self {
+        let min_samples = spec.min_samples.unwrap_or(config.min_samples);
+        Self {
+            mode: spec.mode.unwrap_or(Mode::Act),
+            policy: policy(spec, config),
+            limits: spec.limits.clone(),
+            slo_ms: spec.slo_ms,
+            affinity: spec.affinity.as_ref().and_then(crate::document::Sticky::affinity),
+            alpha: spec.alpha.unwrap_or(config.alpha),
+            beta: spec.beta.unwrap_or(config.beta),
+            counts: CountSettings {
+                margin: spec.margin.unwrap_or(config.margin),
+                margin_abs: spec.margin_abs.unwrap_or(config.margin_abs),
+                min_samples,
+                // Silence is judged here, where the weight is known.
+                silent_after: 0,
+                ..CountSettings::default()
+            },
+            evidence_optional: min_samples == 0,
+            base_rate: config.base_rate,
+            interval: config.interval,
+            lateness: config.lateness,
+            score_wait: spec.score_wait.unwrap_or(config.score_wait),
+            score_settle: config.score_settle,
+            min_dwell: spec.min_dwell.unwrap_or(config.min_dwell),
+            max_dwell: spec.max_dwell.unwrap_or(config.max_dwell),
+            deadline: spec.deadline,
+            silent_after: config.silent_after,
+            silent_rolls_back: config.silent_rolls_back,
+        }
+    }
+
+    /// How long harm goes on unseen after a raise.
+    #[must_use]
+    pub fn horizon(&self) -> Duration {
+        self.min_dwell.duration() + self.interval.duration() + self.lateness.duration()
+    }
+}
+
+fn policy(spec: &Spec, config: &Config) -> Policy {
+    let choice = &spec.policy;
+    if let Some(steps) = &choice.steps {
+        return Policy::Steps(steps.clone());
+    }
+    if let Some(adaptive) = &choice.adaptive {
+        return Policy::Adaptive(adaptive.over(&config.adaptive));
+    }
+    let configured = config.budget.of(spec.criticality.unwrap_or_default());
+    Policy::Budget(choice.budget.clone().unwrap_or_default().over(&configured))
+}

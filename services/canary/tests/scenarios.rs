@@ -1,0 +1,235 @@
+//! Scripts in, decisions out: each `scenarios/NAME.txt` against its `NAME.golden`. `UPDATE_GOLDEN=1 cargo test` writes them anew.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+mod stage;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+use auspex_canary::Config;
+use auspex_proto::command::Ask;
+use auspex_proto::observation::{Observation, Value};
+use auspex_proto::{Decision, EntityKind, Fact, ObservationBatch, Timestamp, Track};
+use stage::{Second, Stage};
+
+struct Script {
+    stage: Stage,
+    document: String,
+    last: Option<ObservationBatch>,
+    out: String,
+}
+
+fn line(decision: &Decision) -> String {
+    format!(
+        "    {:>2} {:?} {:?} {} -> {} % {:?}{} p={:.2} harmed={}: {}",
+        decision.number,
+        decision.action,
+        decision.reason,
+        decision.previous_weight,
+        decision.weight,
+        decision.phase,
+        if decision.acts { "" } else { " (would have)" },
+        decision.posterior,
+        decision.harmed,
+        decision.reason_text
+    )
+}
+
+impl Script {
+    fn hear(&mut self, said: Result<Vec<Decision>, String>) {
+        match said {
+            Ok(decisions) => {
+                for decision in decisions {
+                    writeln!(self.out, "  {:.2} s", self.stage.seconds()).unwrap();
+                    writeln!(self.out, "{}", line(&decision)).unwrap();
+                }
+            }
+            Err(why) => writeln!(self.out, "  dead letter: {why}").unwrap(),
+        }
+    }
+
+    fn number(words: &[&str], after: &str) -> Option<f64> {
+        let at = words.iter().position(|word| *word == after)?;
+        words.get(at + 1)?.parse().ok()
+    }
+
+    fn observe(&mut self, words: &[&str], start: Timestamp) {
+        let at = |track: &str, offset: usize| -> u64 {
+            let at = words.iter().position(|word| *word == track).unwrap();
+            words[at + offset].parse().unwrap()
+        };
+        let second = Second {
+            stable: (at("stable", 1), at("stable", 2)),
+            candidate: (at("candidate", 1), at("candidate", 2)),
+            slow: None,
+        };
+        let batch = self.stage.batch(start, second);
+        self.last = Some(batch.clone());
+        let said = self.stage.feed(Fact::Observations(batch));
+        self.hear(said);
+    }
+
+    fn gauge(&mut self, ready: f64) {
+        let start = self.stage.now;
+        let mut batch = self.stage.batch(start, Second::default());
+        let gauge = Observation {
+            track: Some(Track::Candidate),
+            metric: "ready".to_owned(),
+            value: Value::Gauge(ready),
+            ..batch.observations.remove(0)
+        };
+        batch.observations = vec![gauge];
+        let said = self.stage.feed(Fact::Observations(batch));
+        self.hear(said);
+    }
+
+    fn traffic(&mut self, words: &[&str]) {
+        let of = |name| Self::number(words, name).unwrap();
+        let slow = words.contains(&"slow").then(|| (of("slow"), of("to")));
+        for _ in 0..of("for") as u64 {
+            let said = self
+                .stage
+                .traffic(of("traffic"), (of("stable"), of("candidate")), slow);
+            self.hear(Ok(said));
+        }
+    }
+
+    fn command(&mut self, words: &[&str]) {
+        let ask = match words[1..] {
+            ["start"] => Ask::Start {
+                document: self.document.clone(),
+            },
+            ["pause"] => Ask::Pause,
+            ["resume"] => Ask::Resume,
+            ["promote"] => Ask::Promote { full: false },
+            ["promote", "full"] => Ask::Promote { full: true },
+            ["abort"] => Ask::Abort,
+            _ => panic!("{words:?}"),
+        };
+        let said = self.stage.command("checkout", ask);
+        self.hear(said);
+        if let Some(answer) = self.stage.state.answers.last().filter(|a| !a.refused.is_empty()) {
+            writeln!(self.out, "  refused: {}", answer.refused).unwrap();
+        }
+    }
+
+    fn play(&mut self, text: &str) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match words[0] {
+            "tick" => {
+                for _ in 0..words.get(1).map_or(1, |n| n.parse().unwrap()) {
+                    let said = self.stage.tick();
+                    self.hear(Ok(said));
+                }
+            }
+            "deployment" => {
+                let document = if words.contains(&"configured") {
+                    String::new()
+                } else {
+                    self.document.clone()
+                };
+                let said = self.stage.deploy(words[1], &document);
+                self.hear(said);
+            }
+            "score" => {
+                let kind = if words.contains(&"change") {
+                    EntityKind::Change
+                } else {
+                    EntityKind::Deployment
+                };
+                let said = self.stage.score(kind, words[2], words[1].parse().unwrap());
+                self.hear(Ok(said));
+            }
+            "observe" => self.observe(&words, self.stage.now),
+            "late" => self.observe(&words, Timestamp(self.stage.now.0 - 10_000)),
+            "again" => {
+                let batch = self.last.clone().unwrap();
+                let said = self.stage.feed(Fact::Observations(batch));
+                self.hear(said);
+            }
+            "ready" => self.gauge(words[1].parse().unwrap()),
+            "applied" => {
+                let mut batch = self.stage.batch(self.stage.now, Second::default());
+                batch.observations.clear();
+                batch.applied.push(Stage::applied(
+                    words[1].parse().unwrap(),
+                    words.contains(&"suspended"),
+                ));
+                let said = self.stage.feed(Fact::Observations(batch));
+                self.hear(said);
+            }
+            "traffic" => self.traffic(&words),
+            "command" => self.command(&words),
+            "state" => {
+                let late = self.stage.rollout().map_or(0, |r| r.window.late);
+                writeln!(self.out, "  weight {} % late {late}", self.stage.weight()).unwrap();
+            }
+            other => panic!("no such line: {other}"),
+        }
+    }
+}
+
+fn perform(text: &str) -> String {
+    let mut lines = text.lines();
+    let mut config = Config::default();
+    let mut script = None;
+    let mut document = String::new();
+    while let Some(line) = lines.next() {
+        if line.starts_with("config ") {
+            config = serde_yaml_ng::from_str(&line["config ".len()..]).unwrap();
+        } else if line == "document" {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "end").collect();
+            let spec = body.join("\n");
+            document = format!(
+                "apiVersion: auspex.dev/v1\nkind: Rollout\nmetadata: {{name: checkout}}\nspec:\n  service: checkout\n{spec}\n"
+            );
+            if let Some(Script { document: held, .. }) = &mut script {
+                held.clone_from(&document);
+            }
+        } else if !line.is_empty() && !line.starts_with('#') {
+            let script = script.get_or_insert_with(|| Script {
+                stage: Stage::new(config.clone()),
+                document: document.clone(),
+                last: None,
+                out: String::new(),
+            });
+            writeln!(script.out, "> {line}").unwrap();
+            script.play(line);
+        }
+    }
+    script.map(|script| script.out).unwrap_or_default()
+}
+
+#[test]
+fn scenarios_give_their_golden_traces() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut names: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    names.retain(|path| path.extension().is_some_and(|e| e == "txt"));
+    names.sort();
+    assert!(names.len() >= 14);
+    let mut wrong = Vec::new();
+    for path in names {
+        let trace = perform(&fs::read_to_string(&path).unwrap());
+        let golden = path.with_extension("golden");
+        if env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &trace).unwrap();
+        } else if fs::read_to_string(&golden).unwrap_or_default() != trace {
+            wrong.push(format!("{}:\n{trace}", path.display()));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "traces differ from their golden files:\n{}",
+        wrong.join("\n")
+    );
+}
