@@ -110,7 +110,11 @@ impl Fact {
     /// # Errors
     /// [`Invalid`] naming the field.
     pub fn decode(kind: FactKind, bytes: &[u8]) -> Result<Self, Invalid> {
-        let fact = match kind {
+        Self::decode_body(kind, bytes).map_err(|fault| fault.within(kind.token()))
+    }
+
+    fn decode_body(kind: FactKind, bytes: &[u8]) -> Result<Self, Invalid> {
+        match kind {
             FactKind::Event => Event::from_wire(wire(bytes)?).map(Self::Event),
             FactKind::Observation => ObservationBatch::from_wire(wire(bytes)?).map(Self::Observations),
             FactKind::Vector => FeatureVector::from_wire(wire(bytes)?).map(Self::Vector),
@@ -120,8 +124,7 @@ impl Fact {
             FactKind::Command => Command::from_wire(wire(bytes)?).map(Self::Command),
             FactKind::Model => Model::from_wire(wire(bytes)?).map(Self::Model),
             FactKind::Tick => Tick::from_wire(wire(bytes)?).map(Self::Tick),
-        };
-        fact.map_err(|fault| fault.within(kind.token()))
+        }
     }
 }
 

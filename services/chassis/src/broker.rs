@@ -119,7 +119,7 @@ async fn launch(program: &Path, folder: &Path, port: u16, sync: Sync) -> anyhow:
     let config = folder.join("nats.conf");
     let text = format!(
         "listen: \"127.0.0.1:{port}\"\nmax_payload: 1MB\npid_file: \"{0}/nats.pid\"\n\
-         jetstream {{ store_dir: \"{0}/store\", max_mem: 256M, max_file: 8G, sync_interval: {1} }}\n",
+         jetstream {{ store_dir: \"{0}/store\", max_mem: 256M, max_file: 64G, sync_interval: {1} }}\n",
         folder.display(),
         sync.setting(),
     );

