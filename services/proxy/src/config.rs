@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use auspex_chassis::Settings;
 use auspex_proto::{Project, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ use crate::route;
 pub struct Config {
     /// Where users' traffic arrives, plain HTTP/1.1. Loopback: opening it to a network is a decision of the operator's.
     pub listen: String,
+    /// Whether `listen` may be beyond loopback although it is plain HTTP and asks nobody who they are.
+    pub insecure: bool,
     /// Where this proxy stands, as observations say; empty when there is one region only.
     pub region: String,
     /// Which requests go where. A service that is not listed is not served, whatever a decision says.
@@ -90,6 +93,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:7780".to_owned(),
+            insecure: false,
             region: String::new(),
             routes: Vec::new(),
             follow_targets: true,
@@ -126,13 +130,21 @@ impl Default for Health {
     }
 }
 
+impl Settings for Config {
+    fn problems(&self) -> Vec<String> {
+        self.mistakes()
+    }
+}
+
 impl Config {
-    /// Every mistake, as `key: what is wrong with it`.
-    #[must_use]
-    pub fn mistakes(&self) -> Vec<String> {
+    fn mistakes(&self) -> Vec<String> {
         let mut found = Vec::new();
-        if self.listen.parse::<SocketAddr>().is_err() {
-            found.push(format!("listen: {:?} is not address:port", self.listen));
+        match self.listen.parse::<SocketAddr>() {
+            Ok(address) if !address.ip().is_loopback() && !self.insecure => found.push(format!(
+                "listen: {address} is beyond loopback, and users' traffic is plain HTTP: put TLS before it and set insecure = true"
+            )),
+            Ok(_) => {}
+            Err(_) => found.push(format!("listen: {:?} is not address:port", self.listen)),
         }
         if self.max_connections == 0 {
             found.push("max_connections: is 0".to_owned());
@@ -305,14 +317,14 @@ mod tests {
 
     #[test]
     fn the_defaults_are_without_mistakes() {
-        assert_eq!(Config::default().mistakes(), Vec::<String>::new());
+        assert_eq!(Config::default().problems(), Vec::<String>::new());
     }
 
     #[test]
     fn all_mistakes_are_told_at_once() {
         let config: Config = toml::from_str(
             r#"
-            listen = "here"
+            listen = "0.0.0.0:80"
             lease_ms = 0
             [[routes]]
             service = ""
@@ -332,9 +344,9 @@ mod tests {
             "#,
         )
         .unwrap();
-        let mistakes = config.mistakes().join("\n");
+        let mistakes = config.problems().join("\n");
         for part in [
-            "listen: \"here\"",
+            "listen: 0.0.0.0:80 is beyond loopback",
             "lease_ms: is 0",
             "timeouts.idle_ms: is 0",
             "routes[0].service: is empty",

@@ -1,2 +1,4 @@
 //! Runs the proxy alone.
-fn main() {}
+fn main() -> std::process::ExitCode {
+    auspex_chassis::main(&[auspex_proxy::SERVICE])
+}

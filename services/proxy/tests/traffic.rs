@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use auspex_proto::decision::{Action, Affinity, Decision, Mode, Phase, Reason, TrackTarget, Versions};
-use auspex_proto::{FactId, Meta, Partitions, Project, RolloutName, ServiceName, Timestamp};
+use auspex_proto::decision::{Affinity, Phase};
+use auspex_proto::{Partitions, Project};
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
 use hyper::{Request, Response};
-use rig::{Proxy, Served, config, connect, counted, get, proxy, server, text};
+use rig::{Proxy, Served, config, connect, counted, decision, get, proxy, server, text};
 
 async fn named(name: &'static str) -> Served {
     server(move |_| async move { Response::new(Full::new(Bytes::from_static(name.as_bytes()))) }).await
@@ -23,40 +23,6 @@ async fn pair() -> (Served, Served, Proxy) {
     let (stable, candidate) = (named("stable").await, named("candidate").await);
     let proxy = proxy(config(&stable.url(), &candidate.url())).await;
     (stable, candidate, proxy)
-}
-
-fn decision(phase: Phase, weight: u8, affinity: Option<Affinity>) -> Decision {
-    Decision {
-        meta: Meta {
-            id: FactId::new("d").unwrap(),
-            project: Project::new("acme").unwrap(),
-            time: Timestamp(0),
-            cause: 1,
-            source: "canary".to_owned(),
-        },
-        rollout: RolloutName::new("shop").unwrap(),
-        service: ServiceName::new("shop").unwrap(),
-        mode: Mode::Act,
-        phase,
-        action: Action::Advance,
-        reason: Reason::EvidenceSafe,
-        reason_text: String::new(),
-        weight,
-        previous_weight: 0,
-        acts: true,
-        prior: 0.1,
-        prior_is_base_rate: false,
-        posterior: 0.1,
-        evidence: Vec::new(),
-        harmed: 0,
-        versions: Versions::default(),
-        stable: TrackTarget::default(),
-        candidate: TrackTarget::default(),
-        number: 1,
-        affinity,
-        slo_ms: Some(500.0),
-        score: None,
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
