@@ -176,6 +176,14 @@ impl CountTest {
         self.ratio.log_worse()
     }
 
+    /// Log e-value for a pass alone, cheaper than the whole [`Evidence`].
+    #[must_use]
+    pub fn log_e_safe(&self, settings: &CountSettings) -> f64 {
+        let by_ratio = self.ratio.log_safe(settings.margin.max(1.0));
+        let by_difference = self.difference.log_safe(settings.margin_abs.clamp(0.0, 1.0));
+        log_mix([(0.5, by_ratio), (0.5, by_difference)].into_iter())
+    }
+
     /// Log e-value for harm after `seconds` more of exactly the expected counts.
     pub(crate) fn foreseen(&self, traffic: &Traffic, risk: f64, seconds: f64) -> f64 {
         let ((c, _), (b, _)) = traffic.flow(risk);

@@ -1,7 +1,17 @@
 //! The proofs: seeded simulations of false alarms and of detection. Pure; the caller spreads the cells over threads.
+//!
+//! `cells()` lists the table; [`Cell::measure`] gives a cell's figures. The same seed gives the same figures.
 
+mod cells;
+pub mod counts;
+pub mod latency;
+pub mod portfolio;
 pub mod random;
+mod table;
 pub mod values;
+
+pub use self::cells::cells;
+pub use self::table::{Cell, Figure};
 
 /// Share of the way through.
 fn ratio_of(k: i64, of: u32) -> f64 {
