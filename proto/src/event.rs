@@ -1,10 +1,12 @@
 //! What CI, a deployer or a person did.
 
 mod body;
+mod change;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::body::{Change, ChangeStats, Deployment, DeploymentStatus, Incident, MAX_PATHS, Review, Run};
+pub use self::body::{Deployment, DeploymentStatus, Incident, Review, Run};
+pub use self::change::{Change, ChangeStats, MAX_PATHS};
 use crate::invalid::{Invalid, required};
 use crate::meta::Meta;
 use crate::wire;

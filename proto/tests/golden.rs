@@ -1,0 +1,282 @@
+//! One of each fact, as it was first written: old encodings must stay readable, and must not change by themselves.
+//!
+//! The files under `golden/` are never edited. A new field is seen here as a new file beside the old one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use auspex_proto::command::Ask;
+use auspex_proto::decision::{Action, Affinity, MetricEvidence, Mode, Phase, Reason, TrackTarget, Versions};
+use auspex_proto::event::{Body, Change, ChangeStats};
+use auspex_proto::observation::{Applied, Value};
+use auspex_proto::score::{Band, Contribution};
+use auspex_proto::vector::{Feature, Status, schema_hash};
+use auspex_proto::*;
+
+fn meta() -> Meta {
+    Meta {
+        id: FactId::new("id-1").unwrap(),
+        project: Project::new("acme/shop").unwrap(),
+        time: Timestamp(1_700_000_000_000),
+        cause: 7,
+        source: "test".to_owned(),
+    }
+}
+
+fn entity() -> Entity {
+    Entity {
+        kind: EntityKind::Deployment,
+        id: "42".to_owned(),
+        revision: Revision::new("abc123").unwrap(),
+        service: Some(ServiceName::new("checkout").unwrap()),
+    }
+}
+
+fn event() -> Event {
+    let stats = ChangeStats {
+        lines_added: Some(10.0),
+        entropy: Some(1.5),
+        ..ChangeStats::default()
+    };
+    let change = Change {
+        revision: Revision::new("abc123").unwrap(),
+        branch: "main".to_owned(),
+        author: "ada".to_owned(),
+        title: "Fix rounding".to_owned(),
+        paths: vec!["src/price.rs".to_owned()],
+        stats: Some(stats),
+        authored: Some(Timestamp(1_699_999_000_000)),
+    };
+    Event {
+        meta: meta(),
+        body: Body::Change(change),
+    }
+}
+
+fn observations() -> ObservationBatch {
+    let observation = |metric: &str, value| Observation {
+        service: ServiceName::new("checkout").unwrap(),
+        track: Some(Track::Candidate),
+        region: "eu".to_owned(),
+        metric: metric.to_owned(),
+        instance: "proxy-1".to_owned(),
+        start: Timestamp(1_700_000_000_000),
+        length: Duration::from_secs(1),
+        value,
+    };
+    let histogram = Value::Histogram {
+        bounds: vec![1.0, 10.0],
+        counts: vec![1, 2, 3],
+        sum: 55.5,
+    };
+    ObservationBatch {
+        meta: meta(),
+        observations: vec![
+            observation("requests", Value::Counts { bad: 2, total: 9 }),
+            observation("latency_ms", histogram),
+            observation("cpu", Value::Gauge(0.25)),
+        ],
+        applied: vec![Applied {
+            service: ServiceName::new("checkout").unwrap(),
+            decision: Some(FactId::new("canary:9:0:acme/shop").unwrap()),
+            weight: 10,
+            suspended: false,
+            instance: "proxy-1".to_owned(),
+        }],
+    }
+}
+
+fn vector() -> FeatureVector {
+    FeatureVector {
+        meta: meta(),
+        entity: entity(),
+        feature_service: "change-risk@1".to_owned(),
+        schema_hash: schema_hash(["files", "entropy"]),
+        features: vec![
+            Feature::present("files", 3.0),
+            Feature::absent("entropy", Status::NotFound),
+        ],
+        context: vec![Feature::present("hour", 14.0)],
+        wants_reasons: true,
+    }
+}
+
+fn score() -> Score {
+    Score {
+        meta: meta(),
+        entity: entity(),
+        p_failure: 0.75,
+        low: 0.5,
+        high: 0.875,
+        band: Band::High,
+        model: "change-risk@1".to_owned(),
+        schema_hash: schema_hash(["files", "entropy"]),
+        reasons: vec![Contribution {
+            feature: "files".to_owned(),
+            value: 3.0,
+            log_odds: 0.5,
+        }],
+        missing: vec!["entropy".to_owned()],
+    }
+}
+
+fn decision() -> Decision {
+    let evidence = MetricEvidence {
+        metric: "requests".to_owned(),
+        verdict: "worse".to_owned(),
+        reason: "evidence".to_owned(),
+        log_e_worse: 5.0,
+        log_e_safe: -3.0,
+        effect: 8.0,
+        low: 2.0,
+        high: 20.0,
+        candidate_bad: 9,
+        candidate_total: 40,
+        baseline_bad: 1,
+        baseline_total: 700,
+        diff_upper: 0.5,
+    };
+    let target = |revision: &str| TrackTarget {
+        revision: revision.to_owned(),
+        url: "http://127.0.0.1:1".to_owned(),
+    };
+    Decision {
+        meta: meta(),
+        rollout: RolloutName::new("checkout-42").unwrap(),
+        service: ServiceName::new("checkout").unwrap(),
+        mode: Mode::Act,
+        phase: Phase::RolledBack,
+        action: Action::RollBack,
+        reason: Reason::EvidenceWorse,
+        reason_text: "9 of 40 requests failed".to_owned(),
+        weight: 0,
+        previous_weight: 5,
+        acts: true,
+        prior: 0.75,
+        prior_is_base_rate: false,
+        posterior: 0.99,
+        evidence: vec![evidence],
+        harmed: 9,
+        versions: Versions {
+            model: "m".to_owned(),
+            policy: "p".to_owned(),
+            features: "f".to_owned(),
+        },
+        stable: target("old"),
+        candidate: target("abc123"),
+        number: 4,
+        affinity: Some(Affinity::Cookie("user".to_owned())),
+        slo_ms: Some(250.0),
+        score: Some(FactId::new("scoring:8:0:x").unwrap()),
+    }
+}
+
+fn alert() -> Alert {
+    Alert {
+        meta: meta(),
+        kind: alert::Kind::RolledBack,
+        severity: alert::Severity::Error,
+        status: alert::Status::Firing,
+        dedup_key: "auspex/acme/shop".to_owned(),
+        title: "rolled back".to_owned(),
+        text: "why".to_owned(),
+        service: Some(ServiceName::new("checkout").unwrap()),
+        rollout: "checkout-42".to_owned(),
+        causes: vec![alert::Cause {
+            what: "change".to_owned(),
+            weight: 0.5,
+            detail: "3 files".to_owned(),
+        }],
+        facts: vec![("harmed".to_owned(), "9".to_owned())],
+        receivers: vec!["slack".to_owned()],
+    }
+}
+
+fn all() -> Vec<Fact> {
+    let command = Command {
+        meta: meta(),
+        rollout: RolloutName::new("checkout-42").unwrap(),
+        actor: "ada".to_owned(),
+        note: "because".to_owned(),
+        ask: Ask::Promote { full: true },
+    };
+    let model = Model {
+        meta: meta(),
+        name: "change-risk".to_owned(),
+        version: "1".to_owned(),
+        location: "file:///models".to_owned(),
+        sha256: "ab".repeat(32),
+        schema_hash: schema_hash(["files"]),
+        alias: "champion".to_owned(),
+    };
+    let tick = Tick {
+        meta: meta(),
+        boundary: Timestamp(2_000),
+        previous: Some(Timestamp(1_000)),
+    };
+    vec![
+        Fact::Event(event()),
+        Fact::Observations(observations()),
+        Fact::Vector(vector()),
+        Fact::Score(score()),
+        Fact::Decision(decision()),
+        Fact::Alert(alert()),
+        Fact::Command(command),
+        Fact::Model(model),
+        Fact::Tick(tick),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn encodings_do_not_change() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for fact in all() {
+        let path = folder.join(format!("{}.hex", fact.kind().token()));
+        let now = hex(&fact.encode());
+        if !path.exists() && std::env::var_os("AUSPEX_NEW_GOLDEN").is_some() {
+            std::fs::write(&path, format!("{now}\n")).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(now, golden.trim(), "{}", fact.kind().token());
+    }
+}
+
+#[test]
+fn every_fact_reads_back_as_it_was() {
+    for fact in all() {
+        let again = Fact::decode(fact.kind(), &fact.encode()).unwrap();
+        // Through its bytes, because NaN stands for "missing" in a vector.
+        assert_eq!(again.encode(), fact.encode());
+        let address = subject::parse(&fact.subject(Partitions::new(8).unwrap())).unwrap();
+        assert_eq!(address.kind, fact.kind());
+        assert!(fact.message_id().starts_with(fact.kind().token()));
+    }
+}
+
+#[test]
+fn wrong_values_die_at_the_door() {
+    let mut wire = decision().to_wire();
+    wire.weight = 101;
+    let fault = Decision::from_wire(wire).unwrap_err();
+    assert_eq!(fault.to_string(), "weight: 101 is not within 0..=100");
+    let mut wire = score().to_wire();
+    wire.p_failure = f64::NAN;
+    assert!(
+        Score::from_wire(wire)
+            .unwrap_err()
+            .to_string()
+            .starts_with("p_failure: NaN")
+    );
+    let mut wire = vector().to_wire();
+    wire.schema_hash = "other".to_owned();
+    assert!(
+        FeatureVector::from_wire(wire)
+            .unwrap_err()
+            .to_string()
+            .starts_with("schema_hash: is other")
+    );
+}
