@@ -141,7 +141,6 @@ fn header<'a>(message: &'a Message, name: &str) -> &'a str {
 }
 
 fn letter(stage: Stage, message: &Message, seq: u64, reason: String) -> Outgoing {
-    tracing::warn!(stage = stage.name, seq, %reason, "dead letter");
     let partition = subject::parse(&message.subject).map_or(auspex_proto::Partition::All, |a| a.partition);
     let letter = DeadLetter {
         stage: stage.name.to_owned(),

@@ -189,7 +189,6 @@ impl<V: Verb> Owner<V> {
     }
 
     fn undecodable(&mut self, raw: &Raw, message_id: &str, reason: String) {
-        tracing::warn!(stage = self.post.stage.name, seq = raw.seq, %reason, "dead letter");
         let letter = DeadLetter {
             stage: self.post.stage.name.to_owned(),
             subject: raw.subject.clone(),
@@ -284,6 +283,9 @@ async fn sleep(duration: Option<Duration>) {
 pub(super) async fn publish(bus: &Bus, outgoing: &[Outgoing]) -> Result<(), Fault> {
     let mut pending = Vec::with_capacity(outgoing.len());
     for message in outgoing {
+        if !message.is_fact() {
+            tracing::warn!(id = message.message_id(), "dead letter");
+        }
         pending.push((message, bus.send(message).await));
     }
     for (message, sent) in pending {

@@ -207,7 +207,6 @@ impl<V: Verb> Slots<V> {
     }
 
     fn dead_letter(&self, message: &Arrived<'_>, reason: String) -> Outgoing {
-        tracing::warn!(stage = self.stage.name, seq = message.seq, %reason, "dead letter");
         let letter = DeadLetter {
             stage: self.stage.name.to_owned(),
             subject: message.subject.to_owned(),

@@ -1,0 +1,224 @@
+//! The one listener, with a real mesh behind it: operating doors, tokens, deadlines, load shedding, TLS, dead letters.
+
+mod parts;
+
+use std::time::Duration;
+
+use auspex_chassis::testing::TestHouse;
+use auspex_chassis::{House, Mesh, Options, Part, Section, ServiceSpec, Settings};
+use auspex_proto::wire::dead_letters_client::DeadLettersClient;
+use auspex_proto::wire::{DeadLetterRequest, ListDeadLettersRequest};
+use axum::routing::get;
+use parts::{COUNTER, Counter, event, insist, log_with_alerts};
+use serde::{Deserialize, Serialize};
+use tonic::Code;
+use tonic::metadata::MetadataValue;
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct NoSettings {}
+
+impl Settings for NoSettings {}
+
+const SLOW: ServiceSpec = ServiceSpec {
+    name: "slow",
+    build: |house: House| {
+        Box::pin(async move {
+            house.run_verb(COUNTER, Counter::default()).await?;
+            let nap = || async {
+                tokio::time::sleep(Duration::from_millis(600)).await;
+                "rested"
+            };
+            Ok(Part::http(axum::Router::new().route("/nap", get(nap))))
+        })
+    },
+    section: Section::of::<NoSettings>("slow"),
+};
+
+async fn mesh(test: &TestHouse, set: &[&str]) -> Mesh {
+    let mut options = Options::default();
+    options.set = vec![
+        format!("nats.url={}", test.settings.url),
+        "nats.partitions=2".to_owned(),
+        "server.listen=127.0.0.1:0".to_owned(),
+    ];
+    options.set.extend(set.iter().map(|s| (*s).to_owned()));
+    Mesh::start(&[SLOW], &options).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operating_doors_answer_and_overload_is_shed() {
+    let test = TestHouse::start().await.unwrap();
+    let mesh = mesh(&test, &["server.max_in_flight=1", "server.deadline_ms=300"]).await;
+    let url = |path: &str| format!("http://{}{path}", mesh.address());
+    assert_eq!(
+        reqwest::get(url("/livez")).await.unwrap().text().await.unwrap(),
+        "ok\n"
+    );
+    assert_eq!(
+        reqwest::get(url("/readyz")).await.unwrap().text().await.unwrap(),
+        "ready\n"
+    );
+    let first = tokio::spawn(reqwest::get(url("/nap")));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let shed = reqwest::get(url("/nap")).await.unwrap();
+    assert_eq!(
+        (shed.status().as_u16(), shed.headers()["retry-after"].as_bytes()),
+        (503, &b"1"[..])
+    );
+    assert_eq!(
+        reqwest::get(url("/livez")).await.unwrap().status(),
+        200,
+        "the operating doors stay open"
+    );
+    let late = first.await.unwrap().unwrap();
+    assert_eq!(late.status(), 504);
+    assert_eq!(late.text().await.unwrap(), "no answer within 300 ms\n");
+    let figures = reqwest::get(url("/metrics")).await.unwrap().text().await.unwrap();
+    assert!(figures.contains("auspex_requests_shed_total 1"), "{figures}");
+    assert!(mesh.stop().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_listed_shown_and_retried_under_an_id_of_their_own() {
+    let test = TestHouse::start().await.unwrap();
+    let mesh = mesh(&test, &[]).await;
+    let channel = tonic::transport::Channel::from_shared(format!("http://{}", mesh.address())).unwrap();
+    let mut letters = DeadLettersClient::new(channel.connect().await.unwrap());
+    insist(test.house.bus(), &event("a", "rejected", "bad")).await;
+    insist(test.house.bus(), &event("a", "one", "x")).await;
+    log_with_alerts(test.house.bus(), 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let all = letters
+        .list(ListDeadLettersRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .entries;
+    assert_eq!(all.len(), 1);
+    let number = all[0].number;
+    let shown = letters
+        .show(DeadLetterRequest { number })
+        .await
+        .unwrap()
+        .into_inner()
+        .letter
+        .unwrap();
+    assert_eq!(
+        (shown.reason.as_str(), shown.stage.as_str()),
+        ("it is bad", "counter")
+    );
+    let retried = letters
+        .retry(DeadLetterRequest { number })
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(retried.message_id.starts_with(&shown.message_id) && retried.message_id != shown.message_id);
+    assert!(retried.sequence > shown.sequence);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let again = letters
+        .list(ListDeadLettersRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .entries;
+    assert_eq!(again.len(), 2, "it was tried again, and is still bad");
+    let missing = letters.show(DeadLetterRequest { number: 99 }).await.unwrap_err();
+    assert_eq!(
+        (missing.code(), missing.message()),
+        (Code::NotFound, "there is no dead letter 99")
+    );
+    mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_loopback_needs_tls_and_a_token_of_the_right_role() {
+    let test = TestHouse::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let hash = auspex_chassis::serve::hash_token("open sesame");
+    let config = folder.path().join("auspex.toml");
+    let text = format!(
+        "[server]\nlisten = \"0.0.0.0:0\"\ntls_cert_file = \"{}\"\ntls_key_file = \"{}\"\n\
+         [[server.access]]\nname = \"tool\"\nrole = \"reader\"\nsha256 = \"{hash}\"\n\
+         [nats]\nurl = \"{}\"\npartitions = 2\n",
+        cert.display(),
+        key.display(),
+        test.settings.url
+    );
+    std::fs::write(&config, text).unwrap();
+    let options = Options {
+        config: Some(config),
+        ..Options::default()
+    };
+    let mesh = Mesh::start(&[SLOW], &options).await.unwrap();
+    let port = mesh.address().port();
+    let authority = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder()
+        .add_root_certificate(authority)
+        .build()
+        .unwrap();
+    let url = |path: &str| format!("https://localhost:{port}{path}");
+    assert_eq!(client.get(url("/livez")).send().await.unwrap().status(), 200);
+    assert_eq!(client.get(url("/metrics")).send().await.unwrap().status(), 401);
+    let with = |path: &str, token: &str| client.get(url(path)).bearer_auth(token).send();
+    assert_eq!(with("/metrics", "open sesame").await.unwrap().status(), 200);
+    assert_eq!(with("/metrics", "open says me").await.unwrap().status(), 401);
+    assert!(
+        reqwest::get(format!("http://localhost:{port}/livez"))
+            .await
+            .is_err(),
+        "no plain text"
+    );
+
+    let tls = tonic::transport::ClientTlsConfig::new()
+        .ca_certificate(tonic::transport::Certificate::from_pem(made.cert.pem()))
+        .domain_name("localhost");
+    let channel = tonic::transport::Channel::from_shared(format!("https://localhost:{port}")).unwrap();
+    let channel = channel.tls_config(tls).unwrap().connect().await.unwrap();
+    let bearer: MetadataValue<_> = "Bearer open sesame".parse().unwrap();
+    let mut letters =
+        DeadLettersClient::with_interceptor(channel.clone(), move |mut request: tonic::Request<()>| {
+            request.metadata_mut().insert("authorization", bearer.clone());
+            Ok(request)
+        });
+    letters.list(ListDeadLettersRequest::default()).await.unwrap();
+    let refused = letters.retry(DeadLetterRequest { number: 1 }).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.message()),
+        (
+            Code::PermissionDenied,
+            "a reader token may not do this; it needs admin"
+        )
+    );
+    let stranger = DeadLettersClient::new(channel)
+        .list(ListDeadLettersRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(stranger.code(), Code::Unauthenticated);
+    mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unprotected_listener_and_a_taken_port_are_refused_in_words() {
+    let options = Options {
+        set: vec!["server.listen=0.0.0.0:0".to_owned()],
+        ..Options::default()
+    };
+    let fault = Mesh::start(&[SLOW], &options).await.unwrap_err().to_string();
+    assert!(
+        fault.contains("beyond loopback and has no TLS") && fault.contains("has no tokens"),
+        "{fault}"
+    );
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let options = Options {
+        set: vec![format!("server.listen={address}")],
+        ..Options::default()
+    };
+    let fault = Mesh::start(&[SLOW], &options).await.unwrap_err();
+    assert_eq!(fault.to_string(), format!("binding server.listen {address}"));
+}
