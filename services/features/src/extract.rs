@@ -1,0 +1,159 @@
+//! The verb: what happened becomes what is remembered, and a change or deployment becomes a vector of numbers.
+//!
+//! *As known at the event's time*: a vector holds what came earlier in the log and, of that, what had happened by the time
+//! of its own event. So a fact that comes late changes no vector that was made before it, and a change or deployment that
+//! is told late is not judged by what happened after it. Repeats are recognised by their ids and leave no trace.
+
+use auspex_chassis::{Input, Reject, Route, Verb};
+use auspex_proto::event::{Body, Change, Deployment, RunPhase};
+use auspex_proto::vector::{Feature, Status};
+use auspex_proto::{Entity, EntityKind, Event, Fact, FeatureVector, Meta, ObservationBatch};
+
+use crate::context::{Question, WorkingHours, context};
+use crate::schema;
+use crate::state::{State, key};
+
+/// The stage's name, in ids and as the source of its facts.
+pub const STAGE: &str = "features";
+
+/// The stage: one state per project.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extract {
+    /// For `off_hours`.
+    pub hours: WorkingHours,
+}
+
+impl Verb for Extract {
+    type State = State;
+
+    fn route(&self, fact: &Fact) -> Route {
+        match fact {
+            Fact::Event(_) | Fact::Observations(_) if !fact.project().is_all() => {
+                Route::Key(fact.project().to_string())
+            }
+            _ => Route::Nobody,
+        }
+    }
+
+    fn absorb(&self, state: &mut State, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
+        let vector = match input.fact {
+            Fact::Event(event) => self.event(state, input, event),
+            Fact::Observations(batch) => {
+                observations(state, input, batch);
+                None
+            }
+            _ => None,
+        };
+        Ok(vector.map(Fact::Vector).into_iter().collect())
+    }
+}
+
+fn observations(state: &mut State, input: &Input<'_>, batch: &ObservationBatch) {
+    if batch.observations.is_empty() || !state.batches.admit(&batch.meta.id) {
+        return;
+    }
+    state.as_of = state.as_of.max(input.now);
+    for observation in &batch.observations {
+        state.health.absorb(observation, input.now);
+    }
+}
+
+impl Extract {
+    fn event(&self, state: &mut State, input: &Input<'_>, event: &Event) -> Option<FeatureVector> {
+        if matches!(event.body, Body::Other { .. }) || !state.seen.admit(&event.meta.id) {
+            return None;
+        }
+        state.as_of = state.as_of.max(input.now);
+        // A source's clock may run ahead; nothing has happened after the log's own time.
+        let at = event.meta.time.min(input.now);
+        match &event.body {
+            Body::Change(change) => return self.change(state, input, event, change),
+            Body::Deployment(deployment) => return self.deployment(state, input, event, deployment),
+            Body::Review(review) => state.changes.review(review, at, input.now),
+            Body::DeploymentStatus(status) => state.deployments.status(status, at),
+            Body::Incident(incident) => state.deployments.incident(incident, at),
+            Body::Run(run) => {
+                if let RunPhase::Finished(outcome) = run.phase {
+                    let before = state.builds.count(key(&run.name), at, outcome, run.duration);
+                    state.changes.run(run, at, input.now, before);
+                }
+            }
+            Body::Other { .. } => {}
+        }
+        None
+    }
+
+    fn change(
+        &self,
+        state: &mut State,
+        input: &Input<'_>,
+        event: &Event,
+        change: &Change,
+    ) -> Option<FeatureVector> {
+        let at = event.meta.time.min(input.now);
+        let authors = &mut state.authors;
+        state
+            .changes
+            .announce(change, input.now, |author| authors.count(author, at))?;
+        let entity = Entity {
+            kind: EntityKind::Change,
+            id: change.revision.to_string(),
+            revision: change.revision.clone(),
+            service: None,
+        };
+        let question = Question {
+            at,
+            service: None,
+            deployment: None,
+        };
+        let meta = input.derive(STAGE, &event.meta.project, 0);
+        Some(self.vector(state, meta, entity, question))
+    }
+
+    fn deployment(
+        &self,
+        state: &mut State,
+        input: &Input<'_>,
+        event: &Event,
+        deployment: &Deployment,
+    ) -> Option<FeatureVector> {
+        let at = event.meta.time.min(input.now);
+        if !state.deployments.ask(deployment, at) {
+            return None;
+        }
+        let entity = Entity {
+            kind: EntityKind::Deployment,
+            id: deployment.deployment_id.clone(),
+            revision: deployment.revision.clone(),
+            service: Some(deployment.service.clone()),
+        };
+        let question = Question {
+            at,
+            service: Some(&deployment.service),
+            deployment: Some(&deployment.deployment_id),
+        };
+        let meta = input.derive(STAGE, &event.meta.project, 0);
+        Some(self.vector(state, meta, entity, question))
+    }
+
+    /// The vector of an entity as the state knows it: the one function behind events, questions and training.
+    /// Of a revision nobody has told about, every feature is [`Status::NotFound`].
+    #[must_use]
+    pub fn vector(&self, state: &State, meta: Meta, entity: Entity, question: Question<'_>) -> FeatureVector {
+        let remembered = state.changes.get(&entity.revision);
+        let values = remembered.map(|r| r.values()).unwrap_or_default();
+        let feature = |(name, value): (&str, Option<f64>)| match value {
+            Some(value) => Feature::present(name, value),
+            None => Feature::absent(name, Status::NotFound),
+        };
+        FeatureVector {
+            meta,
+            wants_reasons: entity.kind == EntityKind::Deployment,
+            entity,
+            feature_service: schema::SERVICE.to_owned(),
+            schema_hash: schema::hash().to_owned(),
+            features: schema::MODEL.into_iter().zip(values.0).map(feature).collect(),
+            context: context(state, remembered, question, &self.hours),
+        }
+    }
+}
