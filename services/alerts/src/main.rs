@@ -1,1 +1,5 @@
-fn main() {}
+//! Runs the service `alerts` alone.
+
+fn main() -> std::process::ExitCode {
+    auspex_chassis::main(&[auspex_alerts::SERVICE])
+}
