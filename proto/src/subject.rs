@@ -20,6 +20,14 @@ pub const FACTS_SUBJECTS: &str = "auspex.v1.>";
 pub const DEAD: &str = "DEAD";
 /// What the stream of dead letters holds.
 pub const DEAD_SUBJECTS: &str = "auspex.dead.v1.>";
+/// The stream that `auspex bench` measures the bare server with; nowhere but in a server of its own.
+pub const BENCH: &str = "BENCH";
+/// What [`BENCH`] holds.
+pub const BENCH_SUBJECTS: &str = "auspex.bench.v1.>";
+/// Where a measured message goes in.
+pub const BENCH_IN: &str = "auspex.bench.v1.in";
+/// Where what was made of it comes out.
+pub const BENCH_OUT: &str = "auspex.bench.v1.out";
 /// The bucket of leases; its `max_age` is the lease time.
 pub const LEASES: &str = "AUSPEX_LEASES";
 /// The bucket of cursors: one per stage and partition.

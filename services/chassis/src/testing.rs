@@ -1,5 +1,7 @@
 //! Real parts for tests: a private `nats-server` with a store of its own, and a house on it.
 
+pub mod bare;
+
 use std::path::PathBuf;
 
 use crate::broker::{Broker, Sync};
