@@ -1,5 +1,7 @@
 //! Licences, sources and bans of everything we build on, from `cargo metadata`.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::process::Command;
 
 use auspex_tests::top;

@@ -2,6 +2,8 @@
 //!
 //! The files under `golden/` are never edited. A new field is seen here as a new file beside the old one.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::path::Path;
 use std::time::Duration;
 

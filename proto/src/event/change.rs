@@ -80,7 +80,7 @@ impl Change {
             author: self.author.clone(),
             title: self.title.clone(),
             paths: self.paths.clone(),
-            stats: self.stats.as_ref().map(ChangeStats::to_wire),
+            stats: self.stats.map(ChangeStats::to_wire),
             authored_ms: self.authored.map_or(0, |t| t.0),
         }
     }
@@ -93,7 +93,7 @@ macro_rules! stats {
                 Ok(Self { $($field: count(wire.$field, stringify!($field))?),* })
             }
 
-            fn to_wire(&self) -> wire::ChangeStats {
+            fn to_wire(self) -> wire::ChangeStats {
                 wire::ChangeStats { $($field: self.$field),* }
             }
 

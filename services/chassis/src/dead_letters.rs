@@ -78,13 +78,13 @@ impl DeadLetters for Letters {
         );
         loop {
             let raw = reader.next().await.map_err(unavailable)?;
-            if let Ok(letter) = DeadLetter::decode(raw.payload.as_ref()) {
-                if asked.stage.is_empty() || asked.stage == letter.stage {
-                    entries.push(DeadLetterEntry {
-                        number: raw.seq,
-                        letter: Some(letter),
-                    });
-                }
+            if let Ok(letter) = DeadLetter::decode(raw.payload.as_ref())
+                && (asked.stage.is_empty() || asked.stage == letter.stage)
+            {
+                entries.push(DeadLetterEntry {
+                    number: raw.seq,
+                    letter: Some(letter),
+                });
             }
             if raw.behind == 0 {
                 break;

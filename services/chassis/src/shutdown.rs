@@ -41,7 +41,6 @@ impl Stop {
     }
 
     /// A word of one's own, and the way to give it.
-    #[must_use]
     pub fn pair() -> (impl Fn() + Send + Sync + 'static, Self) {
         let token = CancellationToken::new();
         let given = token.clone();

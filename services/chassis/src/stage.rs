@@ -156,7 +156,7 @@ async fn work<V: Verb>(
             taken = owner::Owner::take(&bus, post, Arc::clone(&verb), errands.clone(), poison.clone()) => taken,
         };
         let ended = match taken {
-            Ok(owner) => owner.run(stop.clone()).await,
+            Ok(owner) => Box::pin(owner.run(stop.clone())).await,
             Err(fault) => Err(fault),
         };
         match ended {

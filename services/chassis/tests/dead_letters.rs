@@ -1,5 +1,7 @@
 //! What cannot be absorbed becomes a dead letter with its reason, and what follows it is absorbed all the same.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 mod parts;
 
 use std::time::Duration;

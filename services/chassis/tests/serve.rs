@@ -1,5 +1,7 @@
 //! The one listener, with a real mesh behind it: operating doors, tokens, deadlines, load shedding, TLS, dead letters.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 mod parts;
 
 use std::time::Duration;
@@ -36,13 +38,16 @@ const SLOW: ServiceSpec = ServiceSpec {
 };
 
 async fn mesh(test: &TestHouse, set: &[&str]) -> Mesh {
-    let mut options = Options::default();
-    options.set = vec![
+    let mut all = vec![
         format!("nats.url={}", test.settings.url),
         "nats.partitions=2".to_owned(),
         "server.listen=127.0.0.1:0".to_owned(),
     ];
-    options.set.extend(set.iter().map(|s| (*s).to_owned()));
+    all.extend(set.iter().map(|s| (*s).to_owned()));
+    let options = Options {
+        set: all,
+        ..Options::default()
+    };
     Mesh::start(&[SLOW], &options).await.unwrap()
 }
 
@@ -132,6 +137,10 @@ async fn dead_letters_are_listed_shown_and_retried_under_an_id_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(
+    clippy::too_many_lines,
+    reason = "one story: one certificate, one listener, all its doors"
+)]
 async fn beyond_loopback_needs_tls_and_a_token_of_the_right_role() {
     let test = TestHouse::start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -209,7 +209,7 @@ impl<V: Verb> Owner<V> {
         if self.slots.poisoned {
             return Err(Fault::Poisoned(std::mem::take(&mut self.slots.poison)));
         }
-        let values = self.slots.to_save()?;
+        let values = self.slots.take_unsaved()?;
         let bucket = &self.bucket;
         let partition = self.post.partition;
         let saves = values.into_iter().map(|(key, revision, value)| async move {

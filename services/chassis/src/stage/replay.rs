@@ -130,7 +130,7 @@ impl<V: Verb> Replay<V> {
                     self.stage.name,
                     logged.seq
                 );
-                for (key, _, _) in slots.to_save()? {
+                for (key, _, _) in slots.take_unsaved()? {
                     let sent = slots.get(&key).into_iter().flat_map(|slot| slot.outbox.iter());
                     outputs.extend(
                         sent.filter(|o| o.is_fact())

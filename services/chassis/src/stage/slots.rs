@@ -242,7 +242,7 @@ impl<V: Verb> Slots<V> {
     }
 
     /// The values to save now: keys whose state changed or whose outbox is not empty.
-    pub(crate) fn to_save(&mut self) -> anyhow::Result<Vec<(String, u64, Vec<u8>)>> {
+    pub(crate) fn take_unsaved(&mut self) -> anyhow::Result<Vec<(String, u64, Vec<u8>)>> {
         let mut values = Vec::new();
         for key in std::mem::take(&mut self.touched) {
             let Some(slot) = self.keys.get_mut(&key) else {
