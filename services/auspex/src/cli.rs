@@ -1,0 +1,118 @@
+//! The command line: one file per group of commands.
+
+mod config;
+mod dlq;
+mod event;
+pub(crate) mod id;
+mod print;
+mod reach;
+mod rollout;
+mod token;
+mod topology;
+mod up;
+pub(crate) mod view;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::reach::Reach;
+use crate::fault::Fault;
+
+/// Reads the signs before and during a deployment: scores a change, watches its canary, rolls back by itself, and says why.
+#[derive(Debug, Parser)]
+#[command(name = "auspex", version, about, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(subcommand)]
+    ask: Ask,
+}
+
+#[derive(Debug, Subcommand)]
+enum Ask {
+    /// Run every service in one process, with a NATS server of its own
+    Up(up::Up),
+    /// Run some services, or all, on a NATS server that is there (nats.url)
+    Run(up::Run),
+    /// Print services, streams, subjects, durables and buckets
+    Topology(topology::Topology),
+    /// Check a configuration, and say everything that is wrong with it
+    CheckConfig(config::CheckConfig),
+    /// Make an access token and the entry for the server's configuration
+    Token(token::NewToken),
+    /// Look at facts that could not be absorbed, and give them another chance
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
+    /// Tell what happened: a change, a run, a deployment
+    #[command(subcommand)]
+    Event(event::Ask),
+    /// Start, watch and steer rollouts
+    #[command(subcommand)]
+    Rollout(rollout::Ask),
+}
+
+/// How a command shows what it found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON document, or one a line for what goes on.
+    Json,
+}
+
+/// What `main` calls: reads the arguments, does what they ask.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(fault) => {
+            eprintln!("auspex: {fault}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(Box::pin(cli.carry_out())) {
+        Ok(code) => code,
+        Err(fault) => {
+            eprintln!("auspex: {fault}");
+            fault.code()
+        }
+    }
+}
+
+impl Cli {
+    async fn carry_out(self) -> Result<ExitCode, Fault> {
+        let done = |()| ExitCode::SUCCESS;
+        match self.ask {
+            Ask::Up(up) => up.carry_out().await,
+            Ask::Run(run) => run.carry_out().await,
+            Ask::Topology(topology) => topology.carry_out().map(done),
+            Ask::CheckConfig(check) => check.carry_out().map(done),
+            Ask::Token(token) => token.carry_out().map(done),
+            Ask::Dlq(dlq) => dlq.carry_out(&self.reach).await.map(done),
+            Ask::Event(event) => event.carry_out(&self.reach).await.map(done),
+            Ask::Rollout(rollout) => rollout.carry_out(&self.reach).await.map(done),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_server_may_be_named_before_or_after_the_command() {
+        let cli = Cli::try_parse_from(["auspex", "rollout", "list", "--server", "https://a:1"]).unwrap();
+        assert_eq!(cli.reach.server, "https://a:1");
+        assert!(Cli::try_parse_from(["auspex", "rollout", "lst"]).is_err());
+    }
+}

@@ -1,0 +1,263 @@
+//! An event from flags.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use auspex_proto::event::{
+    Body, Deployment, DeploymentState, DeploymentStatus, Incident, Outcome, Run, RunPhase,
+};
+use auspex_proto::{Event, FactId, Meta, Project, Revision, ServiceName, Timestamp};
+use clap::{Args, ValueEnum};
+
+use super::super::id;
+use crate::fault::Fault;
+
+/// The source of what a person or a script tells by flags.
+const SOURCE: &str = "cli";
+
+/// The flags; which of them are needed depends on the kind.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Compose {
+    /// What happened
+    #[arg(long, value_enum)]
+    pub(crate) kind: Option<Kind>,
+    /// The revision it is about; with --from-git the default is HEAD
+    #[arg(long)]
+    pub(crate) revision: Option<String>,
+    /// The service
+    #[arg(long)]
+    service: Option<String>,
+    /// Id of the deployment, run or incident; sending the same again is no second event. Default: a fresh one
+    #[arg(long)]
+    id: Option<String>,
+    /// deployment: the revision that users are on
+    #[arg(long, value_name = "REVISION")]
+    stable_revision: Option<String>,
+    /// deployment: where to
+    #[arg(long, default_value = "production")]
+    environment: String,
+    /// deployment: a Rollout document (YAML)
+    #[arg(long, value_name = "FILE")]
+    document: Option<PathBuf>,
+    /// deployment-status: how it stands
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// run: how it ended; without it the run has started
+    #[arg(long, value_enum)]
+    outcome: Option<Ended>,
+    /// run: its name
+    #[arg(long, default_value = "build")]
+    name: String,
+    /// run: how long it took, in milliseconds
+    #[arg(long, value_name = "MS")]
+    duration_ms: Option<u64>,
+    /// incident: what it is; deployment-status: why
+    #[arg(long, default_value = "")]
+    title: String,
+    /// incident: it is over
+    #[arg(long)]
+    resolved: bool,
+}
+
+/// What can be told by flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A build or test run
+    Run,
+    /// Somebody wants a revision in front of users
+    Deployment,
+    /// How a deployment goes
+    DeploymentStatus,
+    /// An incident opened or closed
+    Incident,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum State {
+    Pending,
+    InProgress,
+    Success,
+    Failure,
+    Error,
+    Inactive,
+    RolledBack,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Ended {
+    Success,
+    /// The code's fault
+    Failure,
+    /// The CI system's fault
+    Error,
+    Timeout,
+    Cancellation,
+    Skip,
+}
+
+impl Compose {
+    pub(super) fn event(&self, project: Option<&str>) -> Result<Event, Fault> {
+        let project = project.ok_or_else(|| Fault::invalid("--project: is needed"))?;
+        let id = match &self.id {
+            Some(id) => id.clone(),
+            None => id::random_hex(12)?,
+        };
+        let body = self.body(&id)?;
+        // The same deployment moves several times: each state is an event of its own.
+        let stage = match &body {
+            Body::DeploymentStatus(status) => format!("{:?}", status.state),
+            Body::Run(run) => format!("{:?}", run.phase),
+            Body::Incident(incident) => incident.resolved.to_string(),
+            _ => String::new(),
+        };
+        let meta = Meta {
+            id: FactId::outside(SOURCE, &format!("{project}\n{}\n{id}\n{stage}", body.kind())),
+            project: Project::new(project)?,
+            time: Timestamp(id::now_ms()),
+            cause: 0,
+            source: SOURCE.to_owned(),
+        };
+        Ok(Event { meta, body })
+    }
+
+    fn body(&self, id: &str) -> Result<Body, Fault> {
+        let id = id.to_owned();
+        Ok(match self.kind {
+            Some(Kind::Deployment) => Body::Deployment(Deployment {
+                deployment_id: id,
+                service: needed(self.service()?, "--service")?,
+                environment: self.environment.clone(),
+                revision: needed(self.revision()?, "--revision")?,
+                stable_revision: self.stable_revision.clone().map(Revision::new).transpose()?,
+                document: self.document()?,
+                actor: id::person(),
+            }),
+            Some(Kind::DeploymentStatus) => Body::DeploymentStatus(DeploymentStatus {
+                deployment_id: needed(self.id.clone(), "--id")?,
+                service: self.service()?,
+                environment: self.environment.clone(),
+                revision: self.revision()?,
+                state: needed(self.state, "--state")?.into(),
+                reason: self.title.clone(),
+            }),
+            Some(Kind::Run) => Body::Run(Run {
+                run_id: id,
+                name: self.name.clone(),
+                revision: self.revision()?,
+                branch: String::new(),
+                attempt: 1,
+                phase: self
+                    .outcome
+                    .map_or(RunPhase::Started, |ended| RunPhase::Finished(ended.into())),
+                queued: None,
+                duration: self.duration_ms.map(Duration::from_millis),
+                runner: String::new(),
+            }),
+            Some(Kind::Incident) => Body::Incident(Incident {
+                incident_id: id,
+                service: self.service()?,
+                title: self.title.clone(),
+                resolved: self.resolved,
+            }),
+            None => return Err(Fault::invalid("--kind: is needed")),
+        })
+    }
+
+    fn service(&self) -> Result<Option<ServiceName>, Fault> {
+        Ok(self.service.clone().map(ServiceName::new).transpose()?)
+    }
+
+    fn revision(&self) -> Result<Option<Revision>, Fault> {
+        Ok(self.revision.clone().map(Revision::new).transpose()?)
+    }
+
+    fn document(&self) -> Result<String, Fault> {
+        let Some(path) = &self.document else {
+            return Ok(String::new());
+        };
+        std::fs::read_to_string(path)
+            .map_err(|fault| Fault::invalid(format!("--document {}: {fault}", path.display())))
+    }
+}
+
+fn needed<T>(value: Option<T>, flag: &str) -> Result<T, Fault> {
+    value.ok_or_else(|| Fault::invalid(format!("{flag}: is needed for this kind")))
+}
+
+impl From<State> for DeploymentState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Pending => Self::Pending,
+            State::InProgress => Self::InProgress,
+            State::Success => Self::Success,
+            State::Failure => Self::Failure,
+            State::Error => Self::Error,
+            State::Inactive => Self::Inactive,
+            State::RolledBack => Self::RolledBack,
+        }
+    }
+}
+
+impl From<Ended> for Outcome {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Success => Self::Success,
+            Ended::Failure => Self::Failure,
+            Ended::Error => Self::Error,
+            Ended::Timeout => Self::Timeout,
+            Ended::Cancellation => Self::Cancellation,
+            Ended::Skip => Self::Skip,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment() -> Compose {
+        Compose {
+            kind: Some(Kind::Deployment),
+            revision: Some("abc".to_owned()),
+            service: Some("shop".to_owned()),
+            id: Some("7".to_owned()),
+            ..Compose::default()
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named_by_its_flag() {
+        let fault = deployment().event(None).unwrap_err();
+        assert_eq!(fault, Fault::invalid("--project: is needed"));
+        let bare = Compose {
+            service: None,
+            ..deployment()
+        };
+        let fault = bare.event(Some("acme/shop")).unwrap_err();
+        assert_eq!(fault, Fault::invalid("--service: is needed for this kind"));
+        let status = Compose {
+            kind: Some(Kind::DeploymentStatus),
+            ..deployment()
+        };
+        let fault = status.event(Some("acme/shop")).unwrap_err();
+        assert_eq!(fault, Fault::invalid("--state: is needed for this kind"));
+    }
+
+    #[test]
+    fn the_same_deployment_is_the_same_event_and_its_states_are_others() {
+        let id = |compose: &Compose| compose.event(Some("acme/shop")).unwrap().meta.id;
+        assert_eq!(id(&deployment()), id(&deployment()));
+        let status = |state| Compose {
+            kind: Some(Kind::DeploymentStatus),
+            state: Some(state),
+            ..deployment()
+        };
+        assert_ne!(id(&status(State::Pending)), id(&status(State::Success)));
+    }
+
+    #[test]
+    fn what_is_composed_can_be_read_back_from_the_log() {
+        let event = deployment().event(Some("acme/shop")).unwrap();
+        assert_eq!(Event::from_wire(event.to_wire()).unwrap(), event);
+    }
+}

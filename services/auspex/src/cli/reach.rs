@@ -1,0 +1,109 @@
+//! Reaching a running mesh.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+
+use crate::fault::Fault;
+
+/// Where the mesh is, and who asks.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Reach {
+    /// Address of any process of the mesh
+    #[arg(
+        long,
+        global = true,
+        env = "AUSPEX_SERVER",
+        default_value = "http://127.0.0.1:7700"
+    )]
+    pub(crate) server: String,
+    /// Access token (`auspex token` makes one)
+    #[arg(long, global = true, env = "AUSPEX_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Root certificates (PEM) to trust beside the usual ones
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// A connection that shows the token.
+pub(crate) type Line = InterceptedService<Channel, Bearer>;
+
+/// Puts the token on each call.
+#[derive(Debug, Clone)]
+pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+impl Reach {
+    /// Connects for gRPC.
+    pub(crate) async fn open(&self) -> Result<Line, Fault> {
+        let server = &self.server;
+        let not_an_address = |_| Fault::invalid(format!("--server {server}: is not http(s)://host:port"));
+        let mut endpoint = Endpoint::from_shared(server.clone()).map_err(not_an_address)?;
+        if server.starts_with("https://") {
+            let mut tls = ClientTlsConfig::new().with_webpki_roots();
+            if let Some(pem) = self.authority()? {
+                tls = tls.ca_certificate(Certificate::from_pem(pem));
+            }
+            endpoint = endpoint.tls_config(tls).map_err(|fault| self.away(&fault))?;
+        }
+        let channel = endpoint.connect_timeout(Duration::from_secs(5)).connect().await;
+        let channel = channel.map_err(|fault| self.away(&fault))?;
+        Ok(InterceptedService::new(channel, Bearer(self.bearer()?)))
+    }
+
+    /// A client for plain HTTP.
+    pub(crate) fn http(&self) -> Result<reqwest::Client, Fault> {
+        let mut builder = reqwest::Client::builder().timeout(Duration::from_secs(30));
+        if let Some(pem) = self.authority()? {
+            let fault = |fault| Fault::invalid(format!("--ca: {fault}"));
+            builder = builder.add_root_certificate(reqwest::Certificate::from_pem(&pem).map_err(fault)?);
+        }
+        builder.build().map_err(|fault| self.away(&fault))
+    }
+
+    /// Says that the mesh is out of reach, and why.
+    pub(crate) fn away(&self, fault: &dyn std::error::Error) -> Fault {
+        let mut deepest = fault;
+        while let Some(source) = deepest.source() {
+            deepest = source;
+        }
+        Fault::failed(format!(
+            "{} cannot be reached ({deepest}); is `auspex up` running there?",
+            self.server
+        ))
+    }
+
+    fn authority(&self) -> Result<Option<Vec<u8>>, Fault> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|fault| Fault::invalid(format!("--ca {}: {fault}", path.display())))
+        };
+        self.ca.as_ref().map(read).transpose()
+    }
+
+    fn bearer(&self) -> Result<Option<MetadataValue<Ascii>>, Fault> {
+        let value = |token: &String| {
+            let fault = |_| Fault::invalid("--token: holds characters that no token has");
+            let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(fault)?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        self.token
+            .as_ref()
+            .filter(|token| !token.is_empty())
+            .map(value)
+            .transpose()
+    }
+}

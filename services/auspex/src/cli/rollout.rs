@@ -1,0 +1,192 @@
+//! `auspex rollout`: start, watch and steer.
+
+use std::path::{Path, PathBuf};
+
+use auspex_proto::wire::rollout_service_client::RolloutServiceClient;
+use auspex_proto::wire::{
+    Abort, Command, CommandRolloutRequest, CommandRolloutResponse, GetRolloutRequest, ListRolloutsRequest,
+    Meta, Pause, Promote, Resume, StartRolloutRequest, command,
+};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::reach::{Line, Reach};
+use super::{Output, id, print, view};
+use crate::fault::Fault;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ask {
+    /// Start one from a Rollout document
+    Start {
+        /// The document (YAML); - is standard input
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+        /// Its project, when the document does not say
+        #[arg(long)]
+        project: Option<String>,
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// All of them, or those of a project
+    List {
+        #[arg(long)]
+        project: Option<String>,
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// One of them, with its evidence
+    Get {
+        #[command(flatten)]
+        one: One,
+        /// Go on until it is over
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Hold it where it is
+    Pause(One),
+    /// Let it go on
+    Resume(One),
+    /// Go past the current hold, or at once to 100 %
+    Promote {
+        #[command(flatten)]
+        one: One,
+        /// To 100 %, whatever the policy still wants
+        #[arg(long)]
+        full: bool,
+    },
+    /// Back to stable
+    Abort(One),
+}
+
+/// Which rollout, and how to show it.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// Its name
+    name: String,
+    /// Its project, when several have one of that name
+    #[arg(long)]
+    project: Option<String>,
+    /// Why, for those who read the history
+    #[arg(long, default_value = "")]
+    note: String,
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+type Client = RolloutServiceClient<Line>;
+
+impl Ask {
+    pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
+        match self {
+            Self::Start {
+                file,
+                project,
+                output,
+            } => {
+                let document = read(&file)?;
+                let request = StartRolloutRequest {
+                    project: project.unwrap_or_default(),
+                    document,
+                    actor: id::person(),
+                };
+                let mut client = Client::new(reach.open().await?);
+                answered(client.start(request).await?.into_inner(), output)
+            }
+            Self::List { project, output } => {
+                let mut client = Client::new(reach.open().await?);
+                let request = ListRolloutsRequest {
+                    project: project.unwrap_or_default(),
+                };
+                let views = client.list(request).await?.into_inner().rollouts;
+                match output {
+                    Output::Text => print::text(&view::list(&views)),
+                    Output::Json => {
+                        print::json(&Value::from(views.iter().map(view::document).collect::<Vec<_>>()))
+                    }
+                }
+            }
+            Self::Get { one, watch } => one.get(Client::new(reach.open().await?), watch).await,
+            Self::Pause(one) => one.command(reach, command::Ask::Pause(Pause {})).await,
+            Self::Resume(one) => one.command(reach, command::Ask::Resume(Resume {})).await,
+            Self::Promote { one, full } => one.command(reach, command::Ask::Promote(Promote { full })).await,
+            Self::Abort(one) => one.command(reach, command::Ask::Abort(Abort {})).await,
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, Fault> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    text.map_err(|fault| Fault::invalid(format!("{}: {fault}", file.display())))
+}
+
+impl One {
+    fn request(&self) -> GetRolloutRequest {
+        GetRolloutRequest {
+            project: self.project.clone().unwrap_or_default(),
+            name: self.name.clone(),
+        }
+    }
+
+    async fn get(&self, mut client: Client, watch: bool) -> Result<(), Fault> {
+        if !watch {
+            let found = client.get(self.request()).await?.into_inner();
+            return match self.output {
+                Output::Text => print::text(&view::text(&found)),
+                Output::Json => print::json(&view::document(&found)),
+            };
+        }
+        let mut views = client.watch(self.request()).await?.into_inner();
+        while let Some(found) = views.message().await? {
+            match self.output {
+                Output::Text => print::line(&view::line(&found))?,
+                Output::Json => print::line(&view::document(&found).to_string())?,
+            }
+            if view::is_over(found.phase) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn command(&self, reach: &Reach, ask: command::Ask) -> Result<(), Fault> {
+        let mut client = Client::new(reach.open().await?);
+        let project = match &self.project {
+            Some(project) => project.clone(),
+            // A command goes into the log of its project, so the project must be known before.
+            None => client.get(self.request()).await?.into_inner().project,
+        };
+        let command = Command {
+            meta: Some(Meta {
+                id: format!("cli-{}", id::random_hex(16)?),
+                project,
+                time_ms: id::now_ms(),
+                cause_seq: 0,
+                source: "cli".to_owned(),
+            }),
+            rollout: self.name.clone(),
+            actor: id::person(),
+            note: self.note.clone(),
+            ask: Some(ask),
+        };
+        let request = CommandRolloutRequest {
+            command: Some(command),
+        };
+        answered(client.command(request).await?.into_inner(), self.output)
+    }
+}
+
+fn answered(answer: CommandRolloutResponse, output: Output) -> Result<(), Fault> {
+    if !answer.refused.is_empty() {
+        return Err(Fault::failed(answer.refused));
+    }
+    match (answer.rollout, output) {
+        (Some(rollout), Output::Text) => print::text(&view::text(&rollout)),
+        (Some(rollout), Output::Json) => print::json(&view::document(&rollout)),
+        // It is in the log; whoever owns the rollout has not absorbed it yet.
+        (None, _) => print::line(&format!("accepted at {}, not absorbed yet", answer.sequence)),
+    }
+}

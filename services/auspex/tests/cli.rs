@@ -1,0 +1,139 @@
+//! The command line as a person meets it: the program itself, its output and its exit codes.
+
+use std::process::{Command, Output};
+
+fn auspex(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_auspex"))
+        .args(arguments)
+        .env_remove("AUSPEX_TOKEN")
+        .env_remove("AUSPEX_SERVER")
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn topology_names_every_stage_stream_and_bucket() {
+    let text = out(&auspex(&["topology"]));
+    for part in [
+        "ingest",
+        "delivery",
+        "FACTS",
+        &auspex_proto::subject::facts_everywhere(auspex_proto::FactKind::Decision),
+        "AUSPEX_LEASES",
+        "durable auspex-scoring",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&out(&auspex(&["topology", "--output", "json"]))).unwrap();
+    assert_eq!(json["streams"][0]["stream"], "FACTS");
+    assert!(
+        json["services"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|s| s["bucket"] == "AUSPEX_STATE_canary")
+    );
+}
+
+#[test]
+fn a_sound_configuration_is_said_to_be_sound_and_shown() {
+    let sound = auspex(&["check-config"]);
+    assert!(sound.status.success(), "{}", err(&sound));
+    let effective = auspex(&[
+        "check-config",
+        "--effective",
+        "--set",
+        "nats.user=me",
+        "--set",
+        "nats.password=hunter2",
+    ]);
+    let text = out(&effective);
+    assert!(
+        text.contains("server.listen = \"127.0.0.1:7700\"") && text.contains("nats.user = \"me\""),
+        "{text}"
+    );
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn all_mistakes_of_a_configuration_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("auspex.toml");
+    std::fs::write(
+        &file,
+        "[server]\nlistn = 1\n[nats]\npartitions = \"many\"\n[shop]\nx = 1\n",
+    )
+    .unwrap();
+    let wrong = auspex(&["check-config", "--config", file.to_str().unwrap()]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let text = err(&wrong);
+    for part in [
+        "server.listn: no such key",
+        "nats.partitions:",
+        "shop: no such section",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_token_is_fresh_and_its_entry_is_a_configuration() {
+    let token = || -> serde_json::Value {
+        serde_json::from_str(&out(&auspex(&[
+            "token",
+            "ci",
+            "--role",
+            "publisher",
+            "--output",
+            "json",
+        ])))
+        .unwrap()
+    };
+    let (one, two) = (token(), token());
+    assert_ne!(one["token"], two["token"]);
+    assert_eq!(
+        one["access"]["sha256"],
+        auspex_chassis::serve::hash_token(one["token"].as_str().unwrap())
+    );
+
+    let text = out(&auspex(&["token", "the \"ci\"", "--role", "admin"]));
+    let entry = text.split_once("[[server.access]]").unwrap().1;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("auspex.toml");
+    std::fs::write(&file, format!("[[server.access]]{entry}")).unwrap();
+    let checked = auspex(&["check-config", "--config", file.to_str().unwrap()]);
+    assert!(checked.status.success(), "{}", err(&checked));
+}
+
+#[test]
+fn wrong_use_is_2_and_a_server_out_of_reach_is_1_in_one_sentence() {
+    assert_eq!(auspex(&["rollout", "lst"]).status.code(), Some(2));
+    assert_eq!(auspex(&["token", "x", "--role", "king"]).status.code(), Some(2));
+    assert_eq!(auspex(&["run", "shop"]).status.code(), Some(2));
+    let missing = auspex(&[
+        "event",
+        "publish",
+        "--kind",
+        "deployment",
+        "--project",
+        "acme/shop",
+    ]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert_eq!(err(&missing).trim(), "auspex: --service: is needed for this kind");
+    let away = auspex(&["rollout", "list", "--server", "http://127.0.0.1:9"]);
+    assert_eq!(away.status.code(), Some(1));
+    let text = err(&away);
+    assert!(
+        text.contains("127.0.0.1:9 cannot be reached") && text.lines().count() == 1,
+        "{text}"
+    );
+}
