@@ -173,10 +173,9 @@ async fn errands_are_run_in_order_and_at_most_one_is_repeated_per_crash() {
     }
     let project = auspex_proto::Project::new("a").unwrap();
     for _ in 0..200 {
-        if let Ok(Some(kept)) = view.get(&project, "a").await {
-            if kept.state.carried.len() >= 60 {
-                break;
-            }
+        let carried = view.get(&project, "a").await.ok().flatten().map_or(0, |kept| kept.state.carried.len());
+        if carried >= 60 {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
