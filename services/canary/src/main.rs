@@ -1,3 +1,7 @@
 //! Runs canary control alone.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    auspex_chassis::main(&[auspex_canary::SERVICE])
+}

@@ -62,7 +62,9 @@ impl Terms {
             beta: spec.beta.unwrap_or(config.beta),
             counts: CountSettings {
                 margin: spec.margin.unwrap_or(config.margin),
-                margin_abs: spec.margin_abs.unwrap_or(config.margin_abs),
+                margin_abs: spec
+                    .margin_abs
+                    .unwrap_or(config.margin_abs * spec.criticality.unwrap_or_default().tolerance()),
                 min_samples,
                 // Silence is judged here, where the weight is known.
                 silent_after: 0,

@@ -182,8 +182,8 @@ fn perform(text: &str) -> String {
     let mut script = None;
     let mut document = String::new();
     while let Some(line) = lines.next() {
-        if line.starts_with("config ") {
-            config = serde_yaml_ng::from_str(&line["config ".len()..]).unwrap();
+        if let Some(settings) = line.strip_prefix("config ") {
+            config = serde_yaml_ng::from_str(settings).unwrap();
         } else if line == "document" {
             let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "end").collect();
             let spec = body.join("\n");

@@ -3,9 +3,9 @@
 //! A later score of the running candidate never enters the odds again; in a higher band it holds the rollout and says so.
 
 use auspex_judge::{Portfolio, posterior};
-use auspex_proto::Score;
 use auspex_proto::decision::{Action, Phase, Reason};
 use auspex_proto::score::Band;
+use auspex_proto::{EntityKind, Score};
 
 use super::judge::judge;
 use super::rules;
@@ -38,7 +38,8 @@ pub(super) fn learn(state: &mut State, score: &Score, voice: &mut Voice<'_>) {
 }
 
 fn about(known: &Known, rollout: &Rollout) -> bool {
-    let deployment = rollout.deployment.as_deref() == Some(known.entity.as_str());
+    let same = rollout.deployment.as_deref() == Some(known.entity.as_str());
+    let deployment = known.kind == EntityKind::Deployment && same;
     let revision = !known.revision.is_empty() && known.revision == rollout.candidate.revision;
     known.fits(rollout.service.as_str()) && (deployment || revision)
 }

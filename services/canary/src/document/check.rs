@@ -2,7 +2,7 @@
 
 use auspex_proto::{Project, RolloutName, ServiceName};
 
-use super::{API_VERSION, Document, KIND, PolicyChoice, Spec, Step};
+use super::{API_VERSION, AdaptiveChoice, BudgetChoice, Document, KIND, PolicyChoice, Spec, Step};
 
 /// Most steps of a policy.
 const MOST_STEPS: usize = 100;
@@ -108,47 +108,46 @@ impl PolicyChoice {
                 }
             }
         }
-        if let Some(a) = &self.adaptive {
-            for (field, value) in [
-                ("high", a.high),
-                ("moderate", a.moderate),
-                ("low", a.low),
-                ("rollback", a.rollback),
-            ] {
-                range(&mut found, &format!("{path}.adaptive.{field}"), value, (0.0, 1.0));
-            }
-            for (field, value) in [
-                ("fast", a.fast),
-                ("gradual", a.gradual),
-                ("limit", a.limit),
-                ("ceiling", a.ceiling),
-            ] {
-                let value = value.map(f64::from);
-                range(
-                    &mut found,
-                    &format!("{path}.adaptive.{field}"),
-                    value,
-                    (1.0, 100.0),
-                );
-            }
+        if let Some(adaptive) = &self.adaptive {
+            adaptive.problems(&format!("{path}.adaptive"), &mut found);
         }
-        if let Some(b) = &self.budget {
-            for (field, value, least, most) in [
-                ("stake", b.stake, 1e-6, 1.0),
-                ("growth", b.growth, 1.0, 100.0),
-                ("plausible_effect", b.plausible_effect, 1e-6, 1.0),
-                ("first_weight", b.first_weight.map(f64::from), 1.0, 100.0),
-                ("ceiling", b.ceiling.map(f64::from), 1.0, 100.0),
-            ] {
-                range(
-                    &mut found,
-                    &format!("{path}.budget.{field}"),
-                    value,
-                    (least, most),
-                );
-            }
+        if let Some(budget) = &self.budget {
+            budget.problems(&format!("{path}.budget"), &mut found);
         }
         found
+    }
+}
+
+impl AdaptiveChoice {
+    fn problems(&self, path: &str, found: &mut Vec<String>) {
+        let percent = |value: Option<u8>| value.map(f64::from);
+        for (field, value, least, most) in [
+            ("high", self.high, 0.0, 1.0),
+            ("moderate", self.moderate, 0.0, 1.0),
+            ("low", self.low, 0.0, 1.0),
+            ("rollback", self.rollback, 0.0, 1.0),
+            ("fast", percent(self.fast), 1.0, 100.0),
+            ("gradual", percent(self.gradual), 1.0, 100.0),
+            ("limit", percent(self.limit), 1.0, 100.0),
+            ("ceiling", percent(self.ceiling), 1.0, 100.0),
+        ] {
+            range(found, &format!("{path}.{field}"), value, (least, most));
+        }
+    }
+}
+
+impl BudgetChoice {
+    fn problems(&self, path: &str, found: &mut Vec<String>) {
+        let percent = |value: Option<u8>| value.map(f64::from);
+        for (field, value, least, most) in [
+            ("stake", self.stake, 1e-6, 1.0),
+            ("growth", self.growth, 1.0, 100.0),
+            ("plausible_effect", self.plausible_effect, 1e-6, 1.0),
+            ("first_weight", percent(self.first_weight), 1.0, 100.0),
+            ("ceiling", percent(self.ceiling), 1.0, 100.0),
+        ] {
+            range(found, &format!("{path}.{field}"), value, (least, most));
+        }
     }
 }
 

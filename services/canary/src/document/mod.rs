@@ -135,6 +135,19 @@ pub enum Criticality {
     Critical,
 }
 
+impl Criticality {
+    /// How much of the difference of rates that is of no concern at medium criticality is of none here.
+    #[must_use]
+    pub fn tolerance(self) -> f64 {
+        match self {
+            Self::Low => 2.0,
+            Self::Medium => 1.0,
+            Self::High => 0.5,
+            Self::Critical => 0.2,
+        }
+    }
+}
+
 /// Thresholds of the user's own. Rates are over the last thirty intervals of the candidate.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -49,88 +49,36 @@ fn a_worse_prior_begins_smaller() {
     assert_eq!(first(0.5, Some(1e9)), 1);
 }
 
+fn raised(change: impl FnOnce(&mut Sight<'_>)) -> Option<(Action, u8, Reason)> {
+    let mut sight = sight();
+    change(&mut sight);
+    budget(sight).map(|w| (w.action, w.weight, w.reason))
+}
+
 #[test]
 fn a_raise_fits_the_budget_the_factor_and_the_ceiling() {
-    let raised = |sight: Sight<'_>| budget(sight).map(|w| (w.action, w.weight, w.reason));
     let admits = |to| Some((Action::Advance, to, Reason::BudgetAdmits));
-    assert_eq!(raised(sight()), admits(10), "twice at most");
-    let held = Some((Action::Hold, 5, Reason::BudgetSpent));
-    assert_eq!(
-        raised(Sight {
-            posterior: 0.99,
-            diff_upper: 0.3,
-            ..sight()
-        }),
-        held
-    );
-    assert_eq!(
-        raised(Sight {
-            weight: 40,
-            diff_upper: 0.0,
-            ..sight()
-        }),
-        admits(50)
-    );
-    let uncertain = Some((Action::Hold, 50, Reason::Uncertain));
-    assert_eq!(
-        raised(Sight {
-            weight: 50,
-            diff_upper: 0.0,
-            ..sight()
-        }),
-        uncertain
-    );
-    let promoted = Some((Action::Promote, 100, Reason::EvidenceSafe));
-    assert_eq!(
-        raised(Sight {
-            weight: 50,
-            safe: true,
-            ..sight()
-        }),
-        promoted
-    );
-    let safe = Some((Action::Advance, 10, Reason::EvidenceSafe));
-    assert_eq!(
-        raised(Sight {
-            safe: true,
-            posterior: 1.0,
-            ..sight()
-        }),
-        safe
-    );
-    assert_eq!(
-        raised(Sight {
-            dwelt: Duration::from_secs(1),
-            ..sight()
-        }),
-        None
-    );
-    let spent = Some((Action::Hold, 1, Reason::BudgetSpent));
-    assert_eq!(
-        raised(Sight {
-            harmed: 100,
-            ..sight()
-        }),
-        spent
-    );
-    let none = Some((Action::Hold, 5, Reason::NoEvidence));
-    assert_eq!(
-        raised(Sight {
-            none: Some("silence"),
-            ..sight()
-        }),
-        none
-    );
-    let asked = Some((Action::Pause, 5, Reason::NoEvidence));
-    let long = Duration::from_secs(3_600);
-    assert_eq!(
-        raised(Sight {
-            none: Some("silence"),
-            dwelt: long,
-            ..sight()
-        }),
-        asked
-    );
+    assert_eq!(raised(|_| {}), admits(10), "twice at most");
+    let held = raised(|s| (s.posterior, s.diff_upper) = (0.99, 0.3));
+    assert_eq!(held, Some((Action::Hold, 5, Reason::BudgetSpent)));
+    assert_eq!(raised(|s| (s.weight, s.diff_upper) = (40, 0.0)), admits(50));
+    let at_half = raised(|s| (s.weight, s.diff_upper) = (50, 0.0));
+    assert_eq!(at_half, Some((Action::Hold, 50, Reason::Uncertain)));
+    let spent = raised(|s| s.harmed = 100);
+    assert_eq!(spent, Some((Action::Hold, 1, Reason::BudgetSpent)));
+    assert_eq!(raised(|s| s.dwelt = Duration::from_secs(1)), None);
+}
+
+#[test]
+fn proof_raises_and_promotes_and_its_absence_holds_until_a_person_is_asked() {
+    let promoted = raised(|s| (s.weight, s.safe) = (50, true));
+    assert_eq!(promoted, Some((Action::Promote, 100, Reason::EvidenceSafe)));
+    let safe = raised(|s| (s.safe, s.posterior) = (true, 1.0));
+    assert_eq!(safe, Some((Action::Advance, 10, Reason::EvidenceSafe)));
+    let none = raised(|s| s.none = Some("silence"));
+    assert_eq!(none, Some((Action::Hold, 5, Reason::NoEvidence)));
+    let asked = raised(|s| (s.none, s.dwelt) = (Some("silence"), Duration::from_secs(3_600)));
+    assert_eq!(asked, Some((Action::Pause, 5, Reason::NoEvidence)));
 }
 
 #[test]

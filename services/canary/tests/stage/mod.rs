@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use auspex_canary::state::{Rollout, State};
 use auspex_canary::{Config, Decide};
-use auspex_chassis::{Input, Route, Verb};
+use auspex_chassis::{Input, Route, Settings, Verb};
 use auspex_proto::command::Ask;
 use auspex_proto::event::{Body, Deployment, Event};
 use auspex_proto::observation::{Applied, Observation, Value};
@@ -28,7 +28,10 @@ pub struct Stage {
     pub state: State,
     pub seq: u64,
     pub now: Timestamp,
+    /// Everything fed, while `keeps`.
     pub log: Vec<(u64, Timestamp, Fact)>,
+    /// Whether the log is kept and every refusal is checked to change nothing: too slow for thousands of rollouts.
+    pub keeps: bool,
     /// What had fractions of requests left over: candidate, bad of both tracks, slow of both.
     rest: [f64; 5],
 }
@@ -50,6 +53,7 @@ impl Stage {
             seq: 0,
             now: Timestamp(T0),
             log: Vec::new(),
+            keeps: true,
             rest: [0.0; 5],
         }
     }
@@ -74,8 +78,13 @@ impl Stage {
     /// One fact at this instant.
     pub fn feed(&mut self, fact: Fact) -> Result<Vec<Decision>, String> {
         self.seq += 1;
-        self.log.push((self.seq, self.now, fact.clone()));
-        absorb(&self.decide, &mut self.state, (self.seq, self.now, &fact))
+        let at = (self.seq, self.now, &fact);
+        if self.keeps {
+            self.log.push((self.seq, self.now, fact.clone()));
+            absorb(&self.decide, &mut self.state, at)
+        } else {
+            step(&self.decide, &mut self.state, at)
+        }
     }
 
     pub fn meta(&self, id: &str) -> Meta {
@@ -233,8 +242,24 @@ impl Stage {
     }
 }
 
-/// One fact into every key that it bears upon.
+/// One fact into the project's key; what is refused must have changed nothing.
 pub fn absorb(
+    decide: &Decide,
+    state: &mut State,
+    at: (u64, Timestamp, &Fact),
+) -> Result<Vec<Decision>, String> {
+    let before = state.clone();
+    let said = step(decide, state, at);
+    if said.is_err() {
+        assert_eq!(
+            *state, before,
+            "a fact that is refused leaves the state as it was"
+        );
+    }
+    said
+}
+
+fn step(
     decide: &Decide,
     state: &mut State,
     (seq, now, fact): (u64, Timestamp, &Fact),
@@ -242,24 +267,81 @@ pub fn absorb(
     if decide.route(fact) == Route::Nobody {
         return Ok(Vec::new());
     }
-    let before = state.clone();
-    let project = Stage::project();
-    let input = Input {
-        key: project.as_str(),
-        fact,
-        seq,
-        now,
-    };
-    let facts = decide.absorb(state, &input).map_err(|reject| {
-        assert_eq!(
-            *state, before,
-            "a fact that is refused leaves the state as it was"
-        );
-        reject.0
-    })?;
+    let key = "acme/shop";
+    let input = Input { key, fact, seq, now };
+    let facts = decide.absorb(state, &input).map_err(|reject| reject.0)?;
     let said = facts.into_iter().map(|fact| match fact {
         Fact::Decision(decision) => decision,
         other => panic!("canary makes decisions, not {:?}", other.kind()),
     });
     Ok(said.collect())
+}
+
+/// Numbers that only look random: the same seed gives the same ones (splitmix64).
+#[derive(Debug, Clone)]
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Within [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// How many of `n` happen at this rate, by the gaps between them.
+    pub fn of(&mut self, n: u64, rate: f64) -> u64 {
+        if rate <= 0.0 || n == 0 {
+            return 0;
+        }
+        if rate >= 1.0 {
+            return n;
+        }
+        let (mut at, mut count) = (0.0, 0);
+        loop {
+            at += (1.0 - self.unit()).ln() / (-rate).ln_1p();
+            at = at.floor() + 1.0;
+            if at > n as f64 {
+                return count;
+            }
+            count += 1;
+        }
+    }
+}
+
+/// How a service and its candidate behave.
+#[derive(Debug, Clone, Copy)]
+pub struct Nature {
+    pub rps: f64,
+    pub stable: f64,
+    pub candidate: f64,
+    pub slow: Option<(f64, f64)>,
+}
+
+impl Stage {
+    /// A second of random requests at the present weight; the harm done in it, and what was said.
+    pub fn chance(&mut self, nature: Nature, chance: &mut Chance) -> (u64, Vec<Decision>) {
+        let total = chance.of(2 * nature.rps as u64, 0.5);
+        let candidate = chance.of(total, f64::from(self.weight()) / 100.0);
+        let stable = total - candidate;
+        let bad = (
+            chance.of(stable, nature.stable),
+            chance.of(candidate, nature.candidate),
+        );
+        let slow = nature
+            .slow
+            .map(|(s, c)| (chance.of(stable, s), chance.of(candidate, c)));
+        let said = self.second(Second {
+            stable: (stable, bad.0),
+            candidate: (candidate, bad.1),
+            slow,
+        });
+        (bad.1, said)
+    }
 }

@@ -1,0 +1,285 @@
+//! `RolloutService`: answers from the saved states. What is asked for becomes a `Command` on the log; nothing is decided here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use auspex_chassis::{House, Kept, PublishError, View};
+use auspex_proto::command::Ask;
+use auspex_proto::wire::rollout_service_server::RolloutService;
+use auspex_proto::wire::{
+    CommandRolloutRequest, CommandRolloutResponse, GetRolloutRequest, ListRolloutsRequest,
+    ListRolloutsResponse, RolloutView, StartRolloutRequest,
+};
+use auspex_proto::{Command, Fact, FactId, FactKind, Invalid, Meta, Project, RolloutName, wire};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::document::Document;
+use crate::state::State;
+use crate::view;
+
+/// How long an answer waits for its command to be absorbed.
+const ABSORBED_WITHIN: Duration = Duration::from_secs(5);
+/// How often a watched rollout is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Answers questions about rollouts.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    house: House,
+    view: View<State>,
+    asked: Arc<AtomicU64>,
+    closing: watch::Receiver<bool>,
+}
+
+impl Answers {
+    /// Answers from this view; watches end when `closing` says so.
+    #[must_use]
+    pub fn new(house: House, view: View<State>, closing: watch::Receiver<bool>) -> Self {
+        Self {
+            house,
+            view,
+            asked: Arc::new(AtomicU64::new(0)),
+            closing,
+        }
+    }
+
+    /// A head of our own for what came without one.
+    fn meta(&self, project: Project) -> Meta {
+        let source = format!("canary/{}", self.house.instance());
+        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        let now = self.house.now();
+        Meta {
+            id: FactId::outside(&source, &format!("{now}/{number}")),
+            project,
+            time: now,
+            cause: 0,
+            source,
+        }
+    }
+
+    /// The project in which the one rollout of this name is, when the asker does not say.
+    async fn project_of(&self, project: &str, name: &RolloutName) -> Result<Project, Status> {
+        if !project.is_empty() {
+            return Project::new(project).map_err(invalid);
+        }
+        let mut found = Vec::new();
+        for (key, kept) in self.view.list().await.map_err(away)? {
+            let project = Project::new(key).map_err(invalid)?;
+            if view::named(&kept.state, &project, name, kept.seq).is_some() {
+                found.push(project);
+            }
+        }
+        match (found.pop(), found.is_empty()) {
+            (Some(project), true) => Ok(project),
+            (Some(last), false) => {
+                let names: Vec<&str> = found.iter().chain([&last]).map(Project::as_str).collect();
+                let names = names.join(", ");
+                Err(Status::failed_precondition(format!(
+                    "rollout {name} is in several projects, name one: {names}"
+                )))
+            }
+            (None, _) => Err(Status::not_found(format!("no rollout is called {name}"))),
+        }
+    }
+
+    async fn look(&self, project: &Project, name: &RolloutName) -> Result<RolloutView, Status> {
+        let kept = self.view.get(project, project.as_str()).await.map_err(away)?;
+        kept.and_then(|kept| view::named(&kept.state, project, name, kept.seq))
+            .ok_or_else(|| Status::not_found(format!("no rollout of {project} is called {name}")))
+    }
+
+    /// Publishes a command, waits until it is absorbed, and answers what became of it.
+    async fn carry_out(&self, command: Command) -> Result<Response<CommandRolloutResponse>, Status> {
+        let (id, project, name) = (
+            command.meta.id.clone(),
+            command.meta.project.clone(),
+            command.rollout.clone(),
+        );
+        let receipt = self
+            .house
+            .bus()
+            .publish(&Fact::Command(command))
+            .await
+            .map_err(unpublished)?;
+        let kept: Option<Kept<State>> = self
+            .view
+            .at_least(&project, project.as_str(), receipt.sequence, ABSORBED_WITHIN)
+            .await
+            .map_err(away)?;
+        let Some(kept) = kept else {
+            let sequence = receipt.sequence;
+            let text = format!(
+                "the command is on the log as {sequence}, and was not absorbed within 5 s; it will be"
+            );
+            return Err(Status::deadline_exceeded(text));
+        };
+        let answer = kept
+            .state
+            .answers
+            .iter()
+            .rev()
+            .find(|answer| answer.command == id);
+        Ok(Response::new(CommandRolloutResponse {
+            sequence: receipt.sequence,
+            rollout: view::named(&kept.state, &project, &name, kept.seq),
+            refused: answer.map(|answer| answer.refused.clone()).unwrap_or_default(),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl RolloutService for Answers {
+    type WatchStream = ReceiverStream<Result<RolloutView, Status>>;
+
+    async fn start(
+        &self,
+        request: Request<StartRolloutRequest>,
+    ) -> Result<Response<CommandRolloutResponse>, Status> {
+        let asked = request.into_inner();
+        let document =
+            Document::parse(&asked.document).map_err(|fault| Status::invalid_argument(fault.to_string()))?;
+        let project = match (asked.project.as_str(), document.metadata.project.as_deref()) {
+            ("", None) => {
+                return Err(Status::invalid_argument(
+                    "neither request nor document names a project",
+                ));
+            }
+            ("", Some(project)) | (project, None) => project,
+            (asked, Some(wanted)) if asked != wanted => {
+                let text = format!("the document is of project {wanted}, the request of {asked}");
+                return Err(Status::invalid_argument(text));
+            }
+            (project, Some(_)) => project,
+        };
+        let project = Project::new(project).map_err(invalid)?;
+        let command = Command {
+            rollout: RolloutName::new(document.metadata.name).map_err(invalid)?,
+            meta: self.meta(project),
+            actor: asked.actor,
+            note: String::new(),
+            ask: Ask::Start {
+                document: asked.document,
+            },
+        };
+        self.carry_out(command).await
+    }
+
+    async fn command(
+        &self,
+        request: Request<CommandRolloutRequest>,
+    ) -> Result<Response<CommandRolloutResponse>, Status> {
+        let mut asked = request.into_inner().command.unwrap_or_default();
+        let given = asked.meta.take().unwrap_or_default();
+        let name = RolloutName::new(asked.rollout.as_str()).map_err(invalid)?;
+        let project = self.project_of(&given.project, &name).await?;
+        let mut meta = self.meta(project);
+        // An id of the asker's own makes a repeated request the same command.
+        if !given.id.is_empty() {
+            meta.id = FactId::new(given.id).map_err(invalid)?;
+        }
+        asked.meta = meta.to_wire();
+        if let Some(wire::command::Ask::Start(start)) = &asked.ask {
+            Document::parse(&start.document).map_err(|fault| Status::invalid_argument(fault.to_string()))?;
+        }
+        let bytes = prost::Message::encode_to_vec(&asked);
+        match Fact::decode(FactKind::Command, &bytes).map_err(invalid)? {
+            Fact::Command(command) => self.carry_out(command).await,
+            _ => Err(Status::internal("a command is no command")),
+        }
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListRolloutsRequest>,
+    ) -> Result<Response<ListRolloutsResponse>, Status> {
+        let wanted = request.into_inner().project;
+        let mut rollouts = Vec::new();
+        for (key, kept) in self.view.list().await.map_err(away)? {
+            if wanted.is_empty() || wanted == key {
+                let project = Project::new(key).map_err(invalid)?;
+                rollouts.extend(view::all(&kept.state, &project, kept.seq));
+            }
+        }
+        Ok(Response::new(ListRolloutsResponse { rollouts }))
+    }
+
+    async fn get(&self, request: Request<GetRolloutRequest>) -> Result<Response<RolloutView>, Status> {
+        let asked = request.into_inner();
+        let name = RolloutName::new(asked.name).map_err(invalid)?;
+        let project = self.project_of(&asked.project, &name).await?;
+        self.look(&project, &name).await.map(Response::new)
+    }
+
+    async fn watch(
+        &self,
+        request: Request<GetRolloutRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let asked = request.into_inner();
+        let name = RolloutName::new(asked.name).map_err(invalid)?;
+        let project = self.project_of(&asked.project, &name).await?;
+        let first = self.look(&project, &name).await?;
+        let (sender, receiver) = mpsc::channel(8);
+        tokio::spawn(self.clone().show(project, name, first, sender));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+impl Answers {
+    /// Shows a rollout until nobody looks any more, or the house closes. A bus that is away for a moment ends nothing.
+    async fn show(
+        mut self,
+        project: Project,
+        name: RolloutName,
+        first: RolloutView,
+        sender: mpsc::Sender<Result<RolloutView, Status>>,
+    ) {
+        let mut shown = first.clone();
+        let mut next = Some(first);
+        loop {
+            if let Some(view) = next.take()
+                && sender.send(Ok(view)).await.is_err()
+            {
+                return;
+            }
+            tokio::select! {
+                () = sender.closed() => return,
+                _ = self.closing.wait_for(|closing| *closing) => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            if let Ok(view) = self.look(&project, &name).await
+                && differs(&shown, &view)
+            {
+                shown.clone_from(&view);
+                next = Some(view);
+            }
+        }
+    }
+}
+
+/// Whether there is something new to see; a sequence alone is not.
+fn differs(shown: &RolloutView, view: &RolloutView) -> bool {
+    let absorbed_seq = view.absorbed_seq;
+    RolloutView {
+        absorbed_seq,
+        ..shown.clone()
+    } != *view
+}
+
+fn invalid(fault: Invalid) -> Status {
+    Status::invalid_argument(fault.to_string())
+}
+
+fn away(fault: anyhow::Error) -> Status {
+    Status::unavailable(format!("{fault:#}"))
+}
+
+fn unpublished(fault: PublishError) -> Status {
+    match fault {
+        PublishError::Full(_) => Status::resource_exhausted(fault.to_string()),
+        PublishError::TooLarge { .. } => Status::invalid_argument(fault.to_string()),
+        _ => Status::unavailable(fault.to_string()),
+    }
+}

@@ -1,0 +1,108 @@
+//! A rollout as a person sees it, from the saved state. No decisions are made here.
+
+use auspex_proto::decision::Mode;
+use auspex_proto::{Project, RolloutName, wire};
+
+use crate::state::{Ended, Rollout, State};
+
+/// Every rollout of a project: those under way by service, then those that are over, the newest first.
+#[must_use]
+pub fn all(state: &State, project: &Project, seq: u64) -> Vec<wire::RolloutView> {
+    let active = state.active.values().map(|rollout| active(rollout, project, seq));
+    let ended = state.ended.iter().rev().map(|over| ended(over, project, seq));
+    active.chain(ended).collect()
+}
+
+/// The rollout of a name: the one under way, else the newest that is over.
+#[must_use]
+pub fn named(state: &State, project: &Project, name: &RolloutName, seq: u64) -> Option<wire::RolloutView> {
+    let running = state.active.values().find(|rollout| &rollout.name == name);
+    running
+        .map(|rollout| active(rollout, project, seq))
+        .or_else(|| state.ended(name).map(|over| ended(over, project, seq)))
+}
+
+fn active(rollout: &Rollout, project: &Project, seq: u64) -> wire::RolloutView {
+    let verified = rollout.verified_weight();
+    let agree = rollout
+        .routers
+        .values()
+        .all(|router| !router.suspended && router.weight == rollout.weight);
+    wire::RolloutView {
+        project: project.to_string(),
+        name: rollout.name.to_string(),
+        service: rollout.service.to_string(),
+        mode: rollout.terms.mode.to_wire().into(),
+        phase: rollout.phase.to_wire().into(),
+        policy: rollout.terms.policy.name().to_owned(),
+        weight: rollout.weight.into(),
+        verified_weight: verified.unwrap_or(0).into(),
+        verified: verified.is_some() && agree,
+        prior: rollout.p_failure(),
+        posterior: rollout.posterior,
+        last: rollout.last.as_ref().map(auspex_proto::Decision::to_wire),
+        started_ms: rollout.started.0,
+        ended_ms: 0,
+        absorbed_seq: seq,
+        stable_revision: rollout.stable.revision.clone(),
+        candidate_revision: rollout.candidate.revision.clone(),
+        warnings: warnings(rollout),
+    }
+}
+
+fn ended(over: &Ended, project: &Project, seq: u64) -> wire::RolloutView {
+    wire::RolloutView {
+        project: project.to_string(),
+        name: over.name.to_string(),
+        service: over.service.to_string(),
+        mode: over.mode.to_wire().into(),
+        phase: over.phase.to_wire().into(),
+        policy: over.policy.clone(),
+        weight: over.weight.into(),
+        verified_weight: 0,
+        verified: false,
+        prior: over.prior,
+        posterior: over.posterior,
+        last: over.last.as_ref().map(auspex_proto::Decision::to_wire),
+        started_ms: over.started.0,
+        ended_ms: over.ended.0,
+        absorbed_seq: seq,
+        stable_revision: over.stable.revision.clone(),
+        candidate_revision: over.candidate.revision.clone(),
+        warnings: Vec::new(),
+    }
+}
+
+/// What a person should know beside the last decision.
+fn warnings(rollout: &Rollout) -> Vec<String> {
+    let mut said = Vec::new();
+    if rollout.prior.as_ref().is_some_and(|prior| prior.score.is_none()) {
+        said.push(format!(
+            "no score: the base rate {:.2} in its place",
+            rollout.p_failure()
+        ));
+    }
+    if let Some(p_failure) = rollout.raised {
+        said.push(format!("P(failure) has risen to {p_failure:.2} since the start"));
+    }
+    if rollout.window.late > 0 {
+        let late = rollout.window.late;
+        said.push(format!(
+            "{late} observations came too late, or too far ahead, to be judged"
+        ));
+    }
+    if rollout.terms.mode == Mode::Act && rollout.weight > 0 && rollout.routers.is_empty() {
+        said.push("no router says which weight it applies".to_owned());
+    }
+    for (name, router) in &rollout.routers {
+        if router.suspended {
+            said.push(format!("router {name} is suspended: control was gone"));
+        } else if rollout.terms.mode == Mode::Act && router.weight != rollout.weight {
+            said.push(format!(
+                "router {name} is at {} %, not at {} %",
+                router.weight, rollout.weight
+            ));
+        }
+    }
+    said
+}

@@ -1,0 +1,126 @@
+//! The service on a real bus: documents are refused at the door, commands are answered, a watch shows what changes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use auspex_canary::query::Answers;
+use auspex_canary::{Config, Decide};
+use auspex_chassis::testing::TestHouse;
+use auspex_proto::wire::rollout_service_server::RolloutService;
+use auspex_proto::wire::{
+    self, CommandRolloutRequest, GetRolloutRequest, ListRolloutsRequest, RolloutView, StartRolloutRequest,
+};
+use auspex_proto::{decision, stage};
+use tokio::sync::watch;
+use tokio_stream::StreamExt;
+use tonic::{Code, Request};
+
+const DOCUMENT: &str = "
+apiVersion: auspex.dev/v1
+kind: Rollout
+metadata: {name: checkout}
+spec: {service: checkout, score_wait: 1s}
+";
+
+fn start(document: &str) -> Request<StartRolloutRequest> {
+    Request::new(StartRolloutRequest {
+        project: "acme/shop".to_owned(),
+        document: document.to_owned(),
+        actor: "alice".to_owned(),
+    })
+}
+
+fn ask(name: &str, ask: wire::command::Ask) -> Request<CommandRolloutRequest> {
+    let command = wire::Command {
+        rollout: name.to_owned(),
+        actor: "alice".to_owned(),
+        ask: Some(ask),
+        ..wire::Command::default()
+    };
+    Request::new(CommandRolloutRequest {
+        command: Some(command),
+    })
+}
+
+fn named(name: &str) -> Request<GetRolloutRequest> {
+    Request::new(GetRolloutRequest {
+        project: String::new(),
+        name: name.to_owned(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_is_started_watched_and_aborted() {
+    let test = TestHouse::start().await.unwrap();
+    let decide = Decide::new(Config::default());
+    let view = test.house.run_verb(stage::CANARY, decide).await.unwrap();
+    let (close, closing) = watch::channel(false);
+    let answers = Answers::new(test.house.clone(), view, closing);
+
+    let refused = answers.start(start("kind: Pod")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let unknown = answers.get(named("checkout")).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+
+    let begun = answers.start(start(DOCUMENT)).await.unwrap().into_inner();
+    assert_eq!(begun.refused, "");
+    assert_eq!(begun.rollout.unwrap().phase, wire::Phase::Waiting as i32);
+    let resume = wire::command::Ask::Resume(wire::Resume {});
+    let resumed = answers
+        .command(ask("checkout", resume))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(resumed.refused, "it is not paused");
+
+    // Nobody scores it: time passes in the log, and the base rate takes the score's place.
+    let mut seen = answers.watch(named("checkout")).await.unwrap().into_inner();
+    let under_way = |view: &RolloutView| view.weight > 0;
+    let moved = until(&mut seen, under_way).await;
+    let last = moved.last.unwrap();
+    assert_eq!(last.reason, decision::Reason::ScoreMissing.to_wire() as i32);
+
+    let abort = wire::command::Ask::Abort(wire::Abort {});
+    let aborted = answers
+        .command(ask("checkout", abort))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(aborted.refused, "");
+    let over = until(&mut seen, |view| view.phase == wire::Phase::RolledBack as i32).await;
+    assert_eq!((over.weight, over.ended_ms > over.started_ms), (0, true));
+    let listed = answers
+        .list(Request::new(ListRolloutsRequest::default()))
+        .await
+        .unwrap();
+    assert_eq!(listed.into_inner().rollouts.len(), 1);
+    close.send_replace(true);
+    let rest = tokio::time::timeout(Duration::from_secs(5), seen.next()).await;
+    assert!(rest.unwrap().is_none(), "a watch ends when the house closes");
+    assert_eq!(
+        test.shutdown.finish(Duration::from_secs(5)).await,
+        Vec::<String>::new()
+    );
+}
+
+async fn until(
+    seen: &mut (impl StreamExt<Item = Result<RolloutView, tonic::Status>> + Unpin),
+    wanted: impl Fn(&RolloutView) -> bool,
+) -> RolloutView {
+    tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let view = seen.next().await.unwrap().unwrap();
+            if wanted(&view) {
+                return view;
+            }
+        }
+    })
+    .await
+    .unwrap()
+}
