@@ -1,2 +1,5 @@
 //! Runs ingest alone.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    auspex_chassis::main(&[auspex_ingest::SERVICE])
+}

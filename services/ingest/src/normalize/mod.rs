@@ -21,7 +21,7 @@ use auspex_proto::event::Body;
 use auspex_proto::{Event, FactId, Invalid, Meta, Project, Timestamp};
 
 pub use self::cloudevents::{Envelope, binary, cloudevent, structured};
-pub use self::github::{Delivery, github};
+pub use self::github::{Delivery, form_payload, github};
 pub use self::projects::Projects;
 
 /// The source of what GitHub delivers.

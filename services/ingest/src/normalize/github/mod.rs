@@ -6,6 +6,7 @@ mod deployment;
 use auspex_proto::{Invalid, Timestamp};
 use serde_json::Value;
 
+use super::cloudevents::percent_decode;
 use super::field::{Node, latest};
 use super::{GITHUB, Head, Normalized, Projects};
 
@@ -51,6 +52,18 @@ pub fn github(
         projects,
         received,
     })
+}
+
+/// The JSON document in the field `payload` of a form: what GitHub sends when a hook is set up so.
+///
+/// # Errors
+/// [`Invalid`] when there is no such field.
+pub fn form_payload(form: &[u8]) -> Result<Vec<u8>, Invalid> {
+    let mut fields = form.split(|byte| *byte == b'&');
+    let value = fields.find_map(|field| field.strip_prefix(b"payload="));
+    value
+        .map(|text| percent_decode(text, true))
+        .ok_or_else(|| Invalid::new("body", "is a form without the field payload"))
 }
 
 struct Payload<'a> {
