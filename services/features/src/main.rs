@@ -1,1 +1,4 @@
-fn main() {}
+//! Runs features alone.
+fn main() -> std::process::ExitCode {
+    auspex_chassis::main(&[auspex_features::SERVICE])
+}

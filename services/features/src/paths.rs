@@ -183,38 +183,6 @@ pub fn counts<'a>(paths: impl IntoIterator<Item = &'a str>) -> (usize, usize, us
     (subsystems.len(), directories.len(), files.len())
 }
 
-/// Whether a title refers to an issue: `#123` or `ABC-123`. The number that a forge adds of the pull request itself
-/// (`Merge pull request #7`, a last `(#7)`) refers to none, and names of standards (`UTF-8`) are no tracker's.
-#[must_use]
-pub fn refers_to_issue(title: &str) -> bool {
-    let mut title = title.trim();
-    if let Some(rest) = title.strip_prefix("Merge pull request #") {
-        title = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    }
-    if let Some((rest, last)) = title.rsplit_once("(#")
-        && last
-            .strip_suffix(')')
-            .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
-    {
-        title = rest;
-    }
-    let words = title.split(|c: char| !(c.is_ascii_alphanumeric() || c == '#' || c == '-'));
-    words.into_iter().any(is_issue)
-}
-
-fn is_issue(word: &str) -> bool {
-    const STANDARDS: [&str; 9] = ["UTF", "SHA", "ISO", "HTTP", "RFC", "MD", "AES", "TLS", "CVE"];
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if let Some(rest) = word.strip_prefix('#') {
-        return number(rest);
-    }
-    let Some((key, rest)) = word.split_once('-') else {
-        return false;
-    };
-    let upper = key.len() >= 2 && key.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    upper && key.starts_with(|c: char| c.is_ascii_uppercase()) && !STANDARDS.contains(&key) && number(rest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,23 +222,5 @@ mod tests {
             "a, b, root; a/x, a/y, b, root; mod.rs, top.rs, other.rs"
         );
         assert_eq!(counts([]), (0, 0, 0));
-    }
-
-    #[test]
-    fn an_issue_is_a_reference_and_not_the_word_fix() {
-        for title in ["Close #12", "SHOP-7: round prices", "Fix #3 (#44)", "[ABC2-9] x"] {
-            assert!(refers_to_issue(title), "{title}");
-        }
-        for title in [
-            "Fix rounding",
-            "Round prices (#44)",
-            "Merge pull request #7 from a/b",
-            "Read UTF-8",
-            "a-1",
-            "",
-            "#",
-        ] {
-            assert!(!refers_to_issue(title), "{title}");
-        }
     }
 }

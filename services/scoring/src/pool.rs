@@ -1,5 +1,6 @@
 //! The scoring threads: each owns a session and scores what has arrived in one run.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -47,7 +48,7 @@ impl Pool {
             let scorer = Scorer::open(runtime, Arc::clone(model), reasons)?;
             let (sender, jobs) = channel();
             let thread = std::thread::Builder::new().name(format!("score-{number}"));
-            let started = thread.spawn(move || work(scorer, &jobs));
+            let started = thread.spawn(move || attend(scorer, &jobs));
             started.map_err(|f| ModelFault::Runtime(format!("starting a thread: {f}")))?;
             senders.push(sender);
         }
@@ -60,9 +61,9 @@ impl Pool {
     /// Scores the vectors, in order.
     ///
     /// # Errors
-    /// [`ScoreFault::Runtime`] when a thread is gone; a fault of one vector stands beside it.
+    /// [`ScoreFault::Runtime`] when a run has failed as a whole; a fault of one vector stands beside it.
     pub async fn score(&self, vectors: Vec<FeatureVector>, when: Reasons) -> Result<Done, ScoreFault> {
-        let gone = || ScoreFault::Runtime("a scoring thread is gone".to_owned());
+        let gone = || ScoreFault::Runtime("the run has failed".to_owned());
         let mut replies = Vec::new();
         let mut vectors = vectors.into_iter().peekable();
         while vectors.peek().is_some() {
@@ -86,8 +87,15 @@ impl Pool {
     }
 }
 
+/// Works until the pool is gone. A vector that makes the thread panic spoils the run it is in, and no other.
+fn attend(mut scorer: Scorer, jobs: &Receiver<Job>) {
+    while catch_unwind(AssertUnwindSafe(|| work(&mut scorer, jobs))).is_err() {
+        tracing::error!("a run of the model panicked; its vectors have no score");
+    }
+}
+
 /// Takes a job and all that has come meanwhile, scores them in one run, answers each.
-fn work(mut scorer: Scorer, jobs: &Receiver<Job>) {
+fn work(scorer: &mut Scorer, jobs: &Receiver<Job>) {
     while let Ok(first) = jobs.recv() {
         let mut rows = first.vectors.len();
         let mut taken = vec![first];

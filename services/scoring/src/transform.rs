@@ -1,7 +1,9 @@
 //! Vectors from the log become scores for the log.
 
-use auspex_chassis::Reject;
+use auspex_chassis::{Counter, Metrics, Reject, Transform};
+use auspex_proto::score::Band;
 use auspex_proto::{Fact, FactId, FeatureVector, Meta, Score};
+use futures::future::BoxFuture;
 
 use crate::pool::Pool;
 use crate::runtime::Reasons;
@@ -16,13 +18,54 @@ pub struct ScoreVectors {
     pool: Pool,
     /// Name and version of the model, as in `change-risk@1`.
     model: String,
+    figures: Figures,
+}
+
+/// Scores by band, and vectors that got none.
+#[derive(Debug, Clone)]
+struct Figures {
+    low: Counter,
+    medium: Counter,
+    high: Counter,
+    refused: Counter,
+}
+
+impl Figures {
+    fn of(metrics: &Metrics) -> Self {
+        let scores =
+            |band| metrics.counter_with("auspex_scoring_scores_total", "Scores made.", &[("band", band)]);
+        Self {
+            low: scores("low"),
+            medium: scores("medium"),
+            high: scores("high"),
+            refused: metrics.counter(
+                "auspex_scoring_refused_total",
+                "Vectors that could not be scored.",
+            ),
+        }
+    }
+
+    fn count(&self, band: Band) {
+        match band {
+            Band::Low => self.low.inc(),
+            Band::Medium => self.medium.inc(),
+            Band::High => self.high.inc(),
+        }
+    }
+}
+
+impl Transform for ScoreVectors {
+    fn apply(&self, batch: Vec<(u64, Fact)>) -> BoxFuture<'_, Vec<Result<Vec<Fact>, Reject>>> {
+        Box::pin(self.score(batch))
+    }
 }
 
 impl ScoreVectors {
     /// Scores with these threads, under this model's name.
     #[must_use]
-    pub fn new(pool: Pool, model: String) -> Self {
-        Self { pool, model }
+    pub fn new(pool: Pool, model: String, metrics: &Metrics) -> Self {
+        let figures = Figures::of(metrics);
+        Self { pool, model, figures }
     }
 
     /// One result per fact, in order.
@@ -34,7 +77,7 @@ impl ScoreVectors {
                 Fact::Vector(vector) => {
                     places.push((place, seq));
                     vectors.push(vector);
-                    results.push(Err(Reject("a scoring thread is gone".to_owned())));
+                    results.push(Err(Reject("the run has failed".to_owned())));
                 }
                 other => results.push(Err(Reject(format!("{} is not a vector", other.kind().token())))),
             }
@@ -51,8 +94,14 @@ impl ScoreVectors {
                 continue;
             };
             *result = match scored {
-                Ok(scored) => Ok(vec![Fact::Score(fact(seq, vector, scored, &self.model))]),
-                Err(fault) => Err(Reject(fault.to_string())),
+                Ok(scored) => {
+                    self.figures.count(scored.band);
+                    Ok(vec![Fact::Score(fact(seq, vector, scored, &self.model))])
+                }
+                Err(fault) => {
+                    self.figures.refused.inc();
+                    Err(Reject(fault.to_string()))
+                }
             };
         }
         results

@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use auspex_chassis::{Metrics, tools};
 
 use auspex_proto::vector::{Feature, Status, schema_hash};
 use auspex_proto::{Entity, EntityKind, Fact, FactId, FeatureVector, Meta, Project, Revision, Timestamp};
@@ -14,8 +16,17 @@ use auspex_scoring::runtime::{Reasons, Runtime, ScoreFault, Scorer};
 use auspex_scoring::transform::ScoreVectors;
 
 fn runtime() -> Runtime {
-    let library = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from).unwrap();
-    Runtime::load(&library).unwrap()
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let wait = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        std::thread::spawn(move || wait.block_on(tools::onnxruntime()).unwrap())
+            .join()
+            .unwrap()
+    });
+    Runtime::load(library).unwrap()
 }
 
 fn model() -> Arc<Model> {
@@ -178,7 +189,7 @@ fn a_model_that_is_not_what_it_says_is_refused() {
 async fn the_stage_answers_in_order_and_names_what_follows_from_what() {
     let model = model();
     let pool = Pool::start(&runtime(), &model, 2, 5).unwrap();
-    let stage = ScoreVectors::new(pool, model.manifest.label());
+    let stage = ScoreVectors::new(pool, model.manifest.label(), &Metrics::default());
     let mut batch = Vec::new();
     for seq in 0..600_u64 {
         let row = &model.golden.rows[seq as usize % model.golden.rows.len()];

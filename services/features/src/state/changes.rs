@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::builds::Before;
 use super::{Values, key, make_room};
-use crate::paths::{PathKinds, counts, refers_to_issue};
+use crate::issue::refers_to_issue;
+use crate::paths::{PathKinds, counts};
 use crate::schema::column;
 
 /// How many revisions are remembered; typically 200, at most 800 bytes each.
@@ -95,7 +96,8 @@ impl Known {
         }
         let told = values.known();
         let paths = || change.paths.iter().map(String::as_str);
-        if !change.paths.is_empty() {
+        // A checkout leaves out the files that a change creates; where it tells of none, paths would say too much.
+        if change.stats.is_none() && !change.paths.is_empty() {
             let (subsystems, directories, files) = counts(paths());
             let count = |n: usize| Some(n as f64);
             values.fill(column::SUBSYSTEMS, count(subsystems));

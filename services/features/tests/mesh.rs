@@ -1,0 +1,98 @@
+//! The stage on a real bus, and its door.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod facts;
+
+use std::time::Duration;
+
+use auspex_chassis::testing::TestHouse;
+use auspex_chassis::{From, View};
+use auspex_features::query::Answers;
+use auspex_features::{Config, Extract};
+use auspex_proto::event::Body;
+use auspex_proto::wire::GetOnlineFeaturesRequest;
+use auspex_proto::wire::feature_store_server::FeatureStore;
+use auspex_proto::{Fact, FactKind, FeatureVector, Project, stage};
+use facts::*;
+use tonic::Request;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_is_what_was_written() {
+    let test = TestHouse::start().await.unwrap();
+    let house = &test.house;
+    auspex_features::open(house, &Config::default()).await.unwrap();
+    let mut follow = house.follow(&[FactKind::Vector], From::All).await.unwrap();
+    let now = house.now().0;
+    for (id, body) in [
+        ("c", Body::Change(with_stats("abc"))),
+        ("d", deployment("d1", "abc")),
+    ] {
+        house.bus().publish(&event(id, now, body)).await.unwrap();
+    }
+    let mut written = Vec::new();
+    while written.len() < 2 {
+        let next = tokio::time::timeout(Duration::from_secs(20), follow.next())
+            .await
+            .unwrap()
+            .unwrap();
+        let Fact::Vector(vector) = next.fact else {
+            panic!("not a vector")
+        };
+        written.push(vector);
+    }
+    assert!(written[1].wants_reasons && written[1].features == written[0].features);
+
+    answers_hold(&test, &written).await;
+}
+
+/// The door tells the same as the log, and nothing of what nobody told.
+async fn answers_hold(test: &TestHouse, written: &[FeatureVector]) {
+    let house = &test.house;
+    let project = Project::new("acme/shop").unwrap();
+    let view: View<auspex_features::state::State> = house.view(stage::FEATURES).await.unwrap();
+    let seq = written[1].meta.cause;
+    view.at_least(&project, project.as_str(), seq, Duration::from_secs(20))
+        .await
+        .unwrap()
+        .unwrap();
+    let extract = Extract {
+        hours: Config::default().hours().unwrap(),
+    };
+    let answers = Answers::new(house.clone(), view, extract);
+    let ask = |project: &str, revisions: &[&str]| {
+        let asked = GetOnlineFeaturesRequest {
+            project: project.to_owned(),
+            revisions: revisions.iter().map(|r| (*r).to_owned()).collect(),
+        };
+        answers.get_online_features(Request::new(asked))
+    };
+    let found = ask("acme/shop", &["nobody", "abc"])
+        .await
+        .unwrap()
+        .into_inner()
+        .vectors;
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|v| FeatureVector::from_wire(v).unwrap())
+        .collect();
+    assert_eq!(
+        found.iter().map(|v| v.entity.id.as_str()).collect::<Vec<_>>(),
+        ["nobody", "abc"]
+    );
+    assert_eq!((known(&found[0]).len(), found[0].features.len()), (0, 14));
+    assert_eq!(found[1].features, written[0].features);
+    let unknown = ask("nobody/nothing", &["abc"])
+        .await
+        .unwrap()
+        .into_inner()
+        .vectors;
+    assert!(known(&FeatureVector::from_wire(unknown[0].clone()).unwrap()).is_empty());
+    assert_eq!(
+        ask("acme/shop", &[]).await.unwrap_err().code(),
+        tonic::Code::InvalidArgument
+    );
+    assert_eq!(
+        ask("acme/shop", &[""]).await.unwrap_err().code(),
+        tonic::Code::InvalidArgument
+    );
+}
