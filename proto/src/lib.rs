@@ -12,6 +12,7 @@ pub mod event;
 pub mod fact;
 pub mod id;
 pub mod invalid;
+pub mod issue;
 pub mod meta;
 pub mod model;
 pub mod observation;

@@ -9,7 +9,6 @@
 //!
 //! *Invariants*: what is not known is `None`, never zero. Pure; git is read in [`crate::git`].
 
-mod issue;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -17,8 +16,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use auspex_proto::event::ChangeStats;
+use auspex_proto::issue::refers_to_issue;
 
-pub use self::issue::refers_to_issue;
 pub(crate) use self::read::HISTORY_FORMAT;
 pub use self::read::{Entry, diff, history};
 

@@ -1,4 +1,7 @@
 //! Whether a message refers to an issue of a tracker: `#123` or `ABC-123`. It is not a search for the word *fix*.
+//!
+//! A feature of the model, and two services compute it: from a whole message where there is a checkout, from its title
+//! where there is a webhook. One rule for both, or the same change would be a fix by one door and none by the other.
 
 /// Names of standards that look like issues of a tracker.
 const STANDARDS: [&str; 16] = [
@@ -64,6 +67,8 @@ mod tests {
             "QTBUG-4711: do not paint twice",
             "runtime: faster\n\nFixes golang/go#33",
             "[ABC2-7] more",
+            "Fix #3 (#44)",
+            "\u{e9} #4",
             "Add till (#5)\n\nCloses #4",
         ] {
             assert!(refers_to_issue(message), "{message}");
