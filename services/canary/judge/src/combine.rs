@@ -51,6 +51,16 @@ pub fn shared(levels: &Levels, weight: f64, sum: f64) -> Levels {
     }
 }
 
+/// A metric's evidence as it counts for all of them.
+fn counted(part: &Part) -> f64 {
+    match (part.ruling.verdict, part.ruling.reason) {
+        (Verdict::NoEvidence, _) => 0.0,
+        // Harm proven small is no ground for an alarm of all.
+        (_, Reason::WithinMargin) => part.log_e_worse.min(0.0),
+        _ => part.log_e_worse,
+    }
+}
+
 /// The verdict of all metrics together.
 ///
 /// Worse when one metric says so or their mean evidence does. No evidence when a critical metric, or every metric, has none,
@@ -58,67 +68,48 @@ pub fn shared(levels: &Levels, weight: f64, sum: f64) -> Levels {
 #[must_use]
 pub fn combine(parts: &[Part], levels: &Levels) -> Overall {
     let sum: f64 = parts.iter().map(|part| usable(part.weight)).sum();
-    let evidence = |part: &Part| match part.ruling {
-        Ruling {
-            verdict: Verdict::NoEvidence,
-            ..
-        } => 0.0,
-        // Harm proven small is no ground for an alarm of all.
-        Ruling {
-            reason: Reason::WithinMargin,
-            ..
-        } => part.log_e_worse.min(0.0),
-        _ => part.log_e_worse,
-    };
-    let log_e = if sum > 0.0 {
-        log_mix(parts.iter().map(|p| (usable(p.weight) / sum, evidence(p))))
-    } else {
-        0.0
-    };
+    let shares = parts
+        .iter()
+        .map(|part| (usable(part.weight) / sum, counted(part)));
+    let log_e = if sum > 0.0 { log_mix(shares) } else { 0.0 };
     let says = |verdict| {
         parts
             .iter()
-            .find(|part| part.ruling.verdict == verdict)
             .map(|part| part.ruling)
+            .find(|ruling| ruling.verdict == verdict)
     };
-    let silent = || {
-        parts
-            .iter()
-            .find(|part| part.ruling.reason == Reason::SilentCandidate)
-            .map(|part| part.ruling)
-    };
-    let blind = || {
-        let unseen = |part: &&Part| part.ruling.verdict == Verdict::NoEvidence;
-        let critical = parts.iter().filter(|part| part.critical).find(unseen);
-        critical
-            .or_else(|| parts.first().filter(|_| parts.iter().all(|part| unseen(&part))))
-            .map(|part| part.ruling)
-    };
+    let alone = parts.len() == 1;
     let ruling = if let Some(worse) = says(Verdict::Worse) {
         worse
     } else if log_e >= levels.log_alarm() {
         Ruling::new(Verdict::Worse, Reason::HarmAcrossMetrics)
-    } else if parts.is_empty() {
-        Ruling::new(Verdict::NoEvidence, Reason::MissingSeries)
-    } else if let Some(nothing) = silent().or_else(blind) {
+    } else if let Some(nothing) = blind(parts) {
         nothing
     } else if let Some(pending) = says(Verdict::Undecided) {
-        let alone = parts.len() == 1;
-        Ruling::new(
-            Verdict::Undecided,
-            if alone {
-                pending.reason
-            } else {
-                Reason::GuardrailPending
-            },
-        )
+        let reason = if alone {
+            pending.reason
+        } else {
+            Reason::GuardrailPending
+        };
+        Ruling::new(Verdict::Undecided, reason)
     } else {
-        let one = says(Verdict::NoWorse)
-            .filter(|_| parts.len() == 1)
-            .map(|ruling| ruling.reason);
-        Ruling::new(Verdict::NoWorse, one.unwrap_or(Reason::EveryGuardrailHolds))
+        let one = says(Verdict::NoWorse).filter(|_| alone);
+        one.unwrap_or(Ruling::new(Verdict::NoWorse, Reason::EveryGuardrailHolds))
     };
     Overall { ruling, log_e }
+}
+
+/// Why nothing may advance for want of evidence: a silent candidate, a blind critical metric, or no metric that sees.
+fn blind(parts: &[Part]) -> Option<Ruling> {
+    let unseen = |part: &&Part| part.ruling.verdict == Verdict::NoEvidence;
+    let silent = parts
+        .iter()
+        .find(|part| part.ruling.reason == Reason::SilentCandidate);
+    let critical = || parts.iter().filter(|part| part.critical).find(unseen);
+    let all = || parts.first().filter(|_| parts.iter().all(|part| unseen(&part)));
+    let missing = Ruling::new(Verdict::NoEvidence, Reason::MissingSeries);
+    let found = silent.or_else(critical).or_else(all).map(|part| part.ruling);
+    found.or_else(|| parts.is_empty().then_some(missing))
 }
 
 #[cfg(test)]

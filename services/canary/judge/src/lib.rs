@@ -36,3 +36,9 @@ pub use plan::{Plan, Traffic, plan};
 pub use prior::{Portfolio, posterior};
 pub use values::{Assumption, Direction, Pair, ValueEvidence, ValueSettings, ValueTest, judge_values};
 pub use verdict::{Levels, Reason, Ruling, Verdict};
+
+/// Values computed by independent packages; see `tests/oracles`.
+#[cfg(test)]
+fn oracle() -> serde_json::Value {
+    serde_json::from_str(include_str!("../tests/oracles/vectors.json")).unwrap_or_default()
+}

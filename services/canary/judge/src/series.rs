@@ -24,6 +24,8 @@ pub struct Season {
     points: Vec<(f64, f64)>,
     /// Half of the usual step between points, in seconds.
     reach: f64,
+    /// Correction and level at the end of the reference.
+    end: (Option<f64>, Option<f64>),
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -49,10 +51,15 @@ impl Season {
             .filter_map(|w| Some(w.get(1)?.0 - w.first()?.0))
             .filter(|s| *s > 0.0)
             .collect();
-        Self {
+        let reach = 0.5 * median(steps).unwrap_or(60.0);
+        let mut season = Self {
             points,
-            reach: 0.5 * median(steps).unwrap_or(60.0),
-        }
+            reach,
+            end: (None, None),
+        };
+        let end = season.points.len();
+        season.end = (season.correction(end), season.level(end));
+        season
     }
 
     /// The value nearest to a time, within half a step.
@@ -122,10 +129,10 @@ impl Season {
     /// Expectation at a time after the reference; none without any reference.
     #[must_use]
     pub fn expected(&self, time: f64) -> Option<f64> {
-        let end = self.points.len();
+        let (correction, level) = self.end;
         match self.usual(time) {
-            Some(usual) => Some(usual + self.correction(end)?),
-            None => self.level(end),
+            Some(usual) => Some(usual + correction?),
+            None => level,
         }
     }
 }

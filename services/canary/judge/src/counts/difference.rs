@@ -83,6 +83,6 @@ impl Difference {
             return -1.0;
         }
         // `bisect` returns the far, refuted side: the bound claims no more than was shown.
-        bisect(-1.0, 1.0, |d| !refuted(d))
+        bisect(44, -1.0, 1.0, |d| !refuted(d))
     }
 }

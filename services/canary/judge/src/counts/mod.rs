@@ -282,3 +282,40 @@ pub fn judge_counts(evidence: &Evidence, levels: &Levels) -> Ruling {
     }
     verdict(Verdict::Undecided, Reason::StillWatching)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_oracle() {
+        let oracle = crate::oracle();
+        let settings = CountSettings {
+            learn_dispersion: false,
+            ..CountSettings::default()
+        };
+        for row in oracle["ratio"].as_array().expect("rows") {
+            let mut test = CountTest::new(&settings);
+            for interval in row["intervals"].as_array().expect("rows") {
+                let at = |k: usize| interval[k].as_u64().expect("count");
+                let (candidate_bad, candidate_total, baseline_bad, baseline_total) =
+                    (at(0), at(1), at(2), at(3));
+                test.absorb(
+                    &settings,
+                    &Counts {
+                        candidate_bad,
+                        candidate_total,
+                        baseline_bad,
+                        baseline_total,
+                    },
+                );
+            }
+            let expected = row["log_worse"].as_f64().expect("number");
+            assert!(
+                (test.log_e_worse() - expected).abs() < 1e-9,
+                "{} {expected}",
+                test.log_e_worse()
+            );
+        }
+    }
+}

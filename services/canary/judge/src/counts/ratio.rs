@@ -200,8 +200,8 @@ impl Ratio {
         if !inside(centre) {
             return (0.0, f64::INFINITY);
         }
-        let low = crate::numeric::bisect(centre, -12.0, inside);
-        let high = crate::numeric::bisect(centre, 12.0, inside);
+        let low = crate::numeric::bisect(44, centre, -12.0, inside);
+        let high = crate::numeric::bisect(44, centre, 12.0, inside);
         let open = |x: f64| x.abs() > 11.999;
         (
             if open(low) { 0.0 } else { low.exp() },

@@ -25,12 +25,12 @@ pub fn share_interval(c: u64, b: u64, a: (f64, f64), level: f64) -> (f64, f64) {
     let low = if c == 0 {
         0.0
     } else {
-        bisect(centre, 1e-300, inside)
+        bisect(60, centre, 1e-300, inside)
     };
     let high = if b == 0 {
         1.0
     } else {
-        bisect(centre, 1.0 - 1e-15, inside)
+        bisect(60, centre, 1.0 - 1e-15, inside)
     };
     (low, high)
 }
@@ -55,5 +55,17 @@ mod tests {
         assert!((low - 0.039_529_0).abs() < 1e-6 && (high - 0.111_246_3).abs() < 1e-6);
         assert!((relative_risk(low, w) - 0.7820).abs() < 1e-4);
         assert!((relative_risk(high, w) - 2.3783).abs() < 1e-4);
+    }
+
+    #[test]
+    fn agrees_with_the_oracle() {
+        let oracle = crate::oracle();
+        for row in oracle["split"].as_array().expect("rows") {
+            let number = |name: &str| row[name].as_f64().expect("number");
+            let count = |name: &str| row[name].as_u64().expect("count");
+            let (w, k) = (number("w"), number("k"));
+            let said = log_bayes_factor(count("c"), count("b"), w, (k * w, k * (1.0 - w)));
+            assert!((said - number("log")).abs() < 1e-8, "{said}");
+        }
     }
 }

@@ -15,6 +15,8 @@ pub struct LatencyScene {
     pub ramp: bool,
     /// What is beyond the 95 % quantile takes twice as long in the candidate: its p99 doubles, its body stays.
     pub tail: bool,
+    /// How many times as long everything takes in the candidate.
+    pub slower: f64,
     /// Looks.
     pub looks: u32,
 }
@@ -51,7 +53,23 @@ fn draw(units: f64, level: f64, tail: bool, random: &mut Random) -> Histogram {
 
 /// Look at which harm is called, if it is.
 #[must_use]
-pub fn first_alarm(scene: &LatencyScene, levels: &Levels, mut random: Random) -> Option<u32> {
+pub fn first_alarm(scene: &LatencyScene, levels: &Levels, random: Random) -> Option<u32> {
+    first(scene, random, |test, _| test.log_e_worse() >= levels.log_alarm())
+}
+
+/// Look at which the candidate may pass, if it may.
+#[must_use]
+pub fn passed(scene: &LatencyScene, levels: &Levels, random: Random) -> Option<u32> {
+    first(scene, random, |test, settings| {
+        test.evidence(settings).log_e_safe >= levels.log_pass()
+    })
+}
+
+fn first(
+    scene: &LatencyScene,
+    mut random: Random,
+    called: impl Fn(&HistogramTest, &HistogramSettings) -> bool,
+) -> Option<u32> {
     let settings = HistogramSettings::default();
     let mut test = HistogramTest::new(&settings);
     (1..=scene.looks).find(|k| {
@@ -62,9 +80,9 @@ pub fn first_alarm(scene: &LatencyScene, levels: &Levels, mut random: Random) ->
             (scene.share, 1.0)
         };
         let units = 50.0 * STEP;
-        let candidate = draw(units * share, level, scene.tail, &mut random);
+        let candidate = draw(units * share, level * scene.slower, scene.tail, &mut random);
         let baseline = draw(units * (1.0 - share), level, false, &mut random);
         test.absorb(&settings, &candidate, &baseline);
-        test.log_e_worse() >= levels.log_alarm()
+        called(&test, &settings)
     })
 }

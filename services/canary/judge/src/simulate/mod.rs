@@ -7,6 +7,7 @@ pub mod counts;
 pub mod latency;
 pub mod portfolio;
 pub mod random;
+pub mod series;
 mod table;
 pub mod values;
 

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cells::Kind;
+use super::counts::{CountScene, STEP};
+use super::latency::LatencyScene;
+use super::portfolio::Quality;
 use super::random::Random;
-use super::{counts, latency, portfolio, values};
+use super::values::Scene;
+use super::{counts, latency, portfolio, series, values};
 use crate::combine::shared;
 use crate::verdict::Levels;
 
@@ -15,7 +18,7 @@ pub struct Figure {
     pub name: String,
     /// What came out.
     pub value: f64,
-    /// Its unit: `%`, `s` or `points`.
+    /// Its unit: `%`, `s`, `points`, or none for a plain number.
     pub unit: String,
     /// What nobody can beat, or what must not be exceeded; none where no limit is known.
     pub limit: Option<f64>,
@@ -23,7 +26,7 @@ pub struct Figure {
     pub limit_name: Option<String>,
     /// Value divided by limit.
     pub ratio: Option<f64>,
-    /// The worst value that passes: a greatest one for alarms and delays, a least one for shares found.
+    /// The worst value that passes: the greatest one of alarms and delays, the least one of shares found.
     pub floor: Option<f64>,
     /// Whether it passes.
     pub ok: bool,
@@ -37,92 +40,160 @@ pub struct Cell {
     pub(super) kind: Kind,
 }
 
-/// Sorted values, the missing last.
+/// What is played, path by path, until the first call.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Play {
+    Counts { scene: CountScene, each_look: bool },
+    Values { scene: Scene, each_look: bool },
+    Metrics { scene: Scene, metrics: u32 },
+    Latency { scene: LatencyScene },
+    Series { by: f64 },
+    CountPass { scene: CountScene },
+    ValuePass { scene: Scene },
+    LatencyPass { scene: LatencyScene },
+}
+
+impl Play {
+    /// Look of the first call on one path, if there is one.
+    fn first(&self, levels: &Levels, seed: u64, path: u32) -> Option<u32> {
+        let random = Random::new(seed, u64::from(path));
+        match self {
+            Self::Counts { scene, each_look } => counts::play(scene, levels, *each_look, random).judge,
+            Self::Values { scene, each_look } => values::first_alarm(*scene, levels, *each_look, random),
+            Self::Latency { scene } => latency::first_alarm(scene, levels, random),
+            Self::Series { by } => series::first_alarm(*by, levels, random),
+            Self::CountPass { scene } => counts::passed(scene, levels, random),
+            Self::ValuePass { scene } => values::passed(*scene, levels, random),
+            Self::LatencyPass { scene } => latency::passed(scene, levels, random),
+            Self::Metrics { scene, metrics } => {
+                let levels = shared(levels, 1.0, f64::from(*metrics));
+                (0..*metrics).find_map(|metric| {
+                    let random = Random::new(seed.wrapping_add(u64::from(metric + 1) << 32), u64::from(path));
+                    values::first_alarm(*scene, &levels, true, random)
+                })
+            }
+        }
+    }
+
+    fn all(&self, levels: &Levels, paths: u32, seed: u64) -> Vec<u32> {
+        sorted((0..paths).map(|path| self.first(levels, seed, path)))
+    }
+}
+
+/// How a cell is measured.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// Share of healthy candidates called worse: at most alpha.
+    Alarms { play: Play },
+    /// Share let through although worse by the margin: at most beta.
+    Slips { play: Play },
+    /// Share called, at least `least`; median look among them, at most `most`; the ceiling for any rule.
+    Found {
+        play: Play,
+        least: f64,
+        most: Option<f64>,
+        ceiling: Option<f64>,
+    },
+    /// Median delay against the test that is told the effect, at most this ratio.
+    Delay { scene: CountScene, most: f64 },
+    /// Deployments with a prior.
+    Year { quality: Quality, effect: f64 },
+}
+
+/// Sorted looks, the missing last.
 fn sorted(found: impl Iterator<Item = Option<u32>>) -> Vec<u32> {
     let mut looks: Vec<u32> = found.map(|look| look.unwrap_or(u32::MAX)).collect();
     looks.sort_unstable();
     looks
 }
 
-fn share(looks: &[u32]) -> f64 {
-    let found = looks.iter().filter(|look| **look < u32::MAX).count();
-    100.0 * count(found) / count(looks.len()).max(1.0)
-}
-
 fn count(n: usize) -> f64 {
     f64::from(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
-/// Median over every path; infinite when fewer than half were found.
-fn median(looks: &[u32]) -> f64 {
-    match looks.get(looks.len() / 2) {
-        Some(look) if *look < u32::MAX => f64::from(*look),
-        _ => f64::INFINITY,
-    }
+fn share(looks: &[u32]) -> f64 {
+    100.0 * count(looks.partition_point(|look| *look < u32::MAX)) / count(looks.len()).max(1.0)
 }
 
-/// Median among the paths that were found.
-fn median_found(looks: &[u32]) -> f64 {
-    let found = looks.iter().filter(|look| **look < u32::MAX).count();
+/// Median of some looks, a path that never called counting as infinite.
+fn median(looks: &[u32]) -> f64 {
     looks
-        .get(found / 2)
-        .filter(|_| found > 0)
+        .get(looks.len() / 2)
+        .filter(|look| **look < u32::MAX)
         .map_or(f64::INFINITY, |look| f64::from(*look))
 }
 
-fn alarms(name: String, looks: &[u32]) -> Figure {
+/// Median among the paths that called.
+fn median_found(looks: &[u32]) -> f64 {
+    median(
+        looks
+            .get(..looks.partition_point(|look| *look < u32::MAX))
+            .unwrap_or_default(),
+    )
+}
+
+const TOLD: &str = "sequential ratio test told the effect";
+
+/// A share that may not exceed an error rate, within two standard errors of the simulation.
+fn rate(name: String, looks: &[u32], level: f64, level_name: &str) -> Figure {
     let value = share(looks);
-    let alpha = 100.0 * Levels::default().alpha;
-    // Two standard errors of a simulation at exactly alpha.
-    let error = 200.0 * (0.01 * 0.99 / count(looks.len()).max(1.0)).sqrt();
-    let floor = alpha + error;
+    let floor = 100.0 * (level + 2.0 * (level * (1.0 - level) / count(looks.len()).max(1.0)).sqrt());
+    let (limit, ratio) = (100.0 * level, value / (100.0 * level));
     Figure {
         name,
         value,
         unit: "%".to_owned(),
-        limit: Some(alpha),
-        limit_name: Some("alpha".to_owned()),
-        ratio: Some(value / alpha),
+        limit: Some(limit),
+        limit_name: Some(level_name.to_owned()),
+        ratio: Some(ratio),
         floor: Some(floor),
         ok: value <= floor,
     }
 }
 
-fn found(name: String, looks: &[u32], least: f64, ceiling: Option<f64>) -> Figure {
+/// A share that may not fall below a floor.
+fn called(name: String, looks: &[u32], least: f64, ceiling: Option<f64>) -> Figure {
     let value = share(looks);
-    let limit_name = ceiling.map(|_| "any rule, one look, noise unknown".to_owned());
-    let ratio = ceiling.map(|limit| value / limit);
     Figure {
         name,
         value,
         unit: "%".to_owned(),
         limit: ceiling,
-        limit_name,
-        ratio,
+        limit_name: ceiling.map(|_| "any rule at one look, noise unknown".to_owned()),
+        ratio: ceiling.map(|limit| value / limit),
         floor: Some(least),
         ok: value >= least,
     }
 }
 
-fn at_most(name: String, value: f64, unit: &str, limit: Option<(f64, &str)>, most: f64) -> Figure {
-    let ratio = limit.map(|(limit, _)| value / limit);
-    // A limit by name is a ratio's denominator; what must hold is then the ratio.
-    let ok = ratio.unwrap_or(value) <= most;
-    let floor = Some(limit.map_or(most, |(limit, _)| most * limit));
-    let (limit, limit_name) = (limit.map(|l| l.0), limit.map(|l| l.1.to_owned()));
+/// A value that may not exceed `most`.
+fn at_most(name: String, value: f64, unit: &str, most: f64) -> Figure {
+    let (unit, ok) = (unit.to_owned(), value <= most);
     Figure {
         name,
         value,
-        unit: unit.to_owned(),
-        limit,
-        limit_name,
-        ratio,
-        floor,
+        unit,
+        limit: None,
+        limit_name: None,
+        ratio: None,
+        floor: Some(most),
         ok,
     }
 }
 
-const TOLD: &str = "sequential ratio test told the effect";
+/// A median delay that may not exceed `most` times that of the test that is told the effect.
+fn delay(name: String, calls: &[counts::Calls], most: f64) -> Figure {
+    let of = |looks: Vec<u32>| STEP * median(&looks);
+    let told = of(sorted(calls.iter().map(|call| call.told)));
+    let value = of(sorted(calls.iter().map(|call| call.judge)));
+    let figure = at_most(name, value, "s", most * told);
+    Figure {
+        limit: Some(told),
+        limit_name: Some(TOLD.to_owned()),
+        ratio: Some(value / told),
+        ..figure
+    }
+}
 
 impl Cell {
     /// Measures the cell over `paths` paths from a seed. Cells are independent: a caller may spread them over threads.
@@ -130,117 +201,68 @@ impl Cell {
     pub fn measure(&self, paths: u32, seed: u64) -> Vec<Figure> {
         let levels = Levels::default();
         let name = |what: &str| format!("{}: {what}", self.name);
-        let each = || (0..paths).map(|path| Random::new(seed, u64::from(path)));
         match &self.kind {
-            Kind::CountAlarms { scene, each_look } => {
-                let looks =
-                    sorted(each().map(|random| counts::play(scene, &levels, *each_look, random).judge));
-                vec![alarms(name("false alarms"), &looks)]
-            }
-            Kind::CountDelay { scene, most } => {
-                let calls: Vec<_> = each()
-                    .map(|random| counts::play(scene, &levels, true, random))
-                    .collect();
-                let judge = sorted(calls.iter().map(|call| call.judge));
-                let told = counts::STEP * median(&sorted(calls.iter().map(|call| call.told)));
-                let delay = counts::STEP * median(&judge);
-                vec![at_most(
-                    name("median delay"),
-                    delay,
-                    "s",
-                    Some((told, TOLD)),
-                    *most,
+            Kind::Alarms { play } => {
+                vec![rate(
+                    name("false alarms"),
+                    &play.all(&levels, paths, seed),
+                    levels.alpha,
+                    "alpha",
                 )]
             }
-            Kind::CountFound { scene, least } => {
-                let looks = sorted(each().map(|random| counts::play(scene, &levels, true, random).judge));
-                vec![found(name("found"), &looks, *least, None)]
-            }
-            Kind::CountPass { scene, healthy } => {
-                let looks = sorted(each().map(|random| counts::passed(scene, &levels, random)));
-                if *healthy {
-                    return vec![found(name("let through"), &looks, 95.0, None)];
-                }
-                let value = share(&looks);
-                let limit = Some((100.0 * levels.beta, "beta"));
-                vec![at_most(
-                    name("let through though worse by the margin"),
-                    value,
-                    "%",
-                    limit,
-                    1.0 + 2.0 * 4.4 / count(looks.len()).sqrt(),
+            Kind::Slips { play } => {
+                vec![rate(
+                    name("let through"),
+                    &play.all(&levels, paths, seed),
+                    levels.beta,
+                    "beta",
                 )]
             }
-            Kind::ValueAlarms { scene, each_look } => {
-                let looks =
-                    sorted(each().map(|random| values::first_alarm(*scene, &levels, *each_look, random)));
-                vec![alarms(name("false alarms"), &looks)]
-            }
-            Kind::ValueFound {
-                scene,
+            Kind::Found {
+                play,
                 least,
                 most,
                 ceiling,
             } => {
-                let looks = sorted(each().map(|random| values::first_alarm(*scene, &levels, true, random)));
-                let mut figures = vec![found(name("found"), &looks, *least, *ceiling)];
-                if let Some(most) = most {
-                    figures.push(at_most(
-                        name("median of the found"),
-                        median_found(&looks),
-                        "points",
-                        None,
-                        *most,
-                    ));
-                }
-                figures
+                let looks = play.all(&levels, paths, seed);
+                let median = most.map(|most| at_most(name("median"), median_found(&looks), "points", most));
+                [called(name("found"), &looks, *least, *ceiling)]
+                    .into_iter()
+                    .chain(median)
+                    .collect()
             }
-            Kind::Metrics { scene, metrics } => {
-                let levels = shared(&levels, 1.0, f64::from(*metrics));
-                let first = |path: u32| {
-                    (0..*metrics).find_map(|metric| {
-                        let random = Random::new(seed.wrapping_add(u64::from(metric) << 32), u64::from(path));
-                        values::first_alarm(*scene, &levels, true, random)
-                    })
-                };
-                vec![alarms(name("false alarms"), &sorted((0..paths).map(first)))]
+            Kind::Delay { scene, most } => {
+                let random = |path: u32| Random::new(seed, u64::from(path));
+                let calls: Vec<_> = (0..paths)
+                    .map(|path| counts::play(scene, &levels, true, random(path)))
+                    .collect();
+                vec![delay(name("median delay"), &calls, *most)]
             }
-            Kind::Latency { scene, least } => {
-                let looks = sorted(each().map(|random| latency::first_alarm(scene, &levels, random)));
-                match least {
-                    None => vec![alarms(name("false alarms"), &looks)],
-                    Some(least) => vec![found(name("found"), &looks, *least, None)],
-                }
-            }
-            Kind::Year { quality, effect } => year(&name, *quality, *effect, paths, seed),
+            Kind::Year { quality, effect } => year(&name, *quality, *effect, (paths, seed)),
         }
     }
 }
 
 fn year(
     name: &dyn Fn(&str) -> String,
-    quality: portfolio::Quality,
+    quality: Quality,
     effect: f64,
-    paths: u32,
-    seed: u64,
+    (paths, seed): (u32, u64),
 ) -> Vec<Figure> {
     let outcome = portfolio::play_year(quality, effect, paths.saturating_mul(2), seed);
-    let all = f64::from(outcome.deployments);
-    let looks: Vec<u32> = (0..outcome.deployments)
+    let all = outcome.deployments;
+    let looks: Vec<u32> = (0..all)
         .map(|k| if k < outcome.false_rollbacks { 1 } else { u32::MAX })
         .collect();
+    let weight = outcome.weights / f64::from(all.max(1));
     let mut figures = vec![
-        alarms(name("false rollbacks"), &looks),
-        at_most(name("mean weight"), outcome.weights / all, "", None, 1.0 + 1e-9),
+        rate(name("false rollbacks"), &looks, Levels::default().alpha, "alpha"),
+        at_most(name("mean weight"), weight, "", 1.0 + 1e-9),
     ];
-    if quality == portfolio::Quality::Good {
-        let judge = counts::STEP * median(&sorted(outcome.weighted.iter().map(|call| call.judge)));
-        let told = counts::STEP * median(&sorted(outcome.weighted.iter().map(|call| call.told)));
-        figures.push(at_most(
+    if quality == Quality::Good {
+        figures.push(delay(
             name("median delay at weight 2 or more"),
-            judge,
-            "s",
-            Some((told, TOLD)),
+            &outcome.weighted,
             1.0,
         ));
     }

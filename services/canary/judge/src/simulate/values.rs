@@ -193,7 +193,27 @@ fn to_u32(k: usize) -> u32 {
 
 /// First interval after the change at which harm is proven, looking at each (or at the last only).
 #[must_use]
-pub fn first_alarm(scene: Scene, levels: &Levels, every_look: bool, mut random: Random) -> Option<u32> {
+pub fn first_alarm(scene: Scene, levels: &Levels, every_look: bool, random: Random) -> Option<u32> {
+    first(scene, random, |test, settings, k| {
+        let look = every_look || k == scene.points;
+        look && test.log_e_worse(settings) >= levels.log_alarm()
+    })
+}
+
+/// First interval after the change at which the candidate may pass.
+#[must_use]
+pub fn passed(scene: Scene, levels: &Levels, random: Random) -> Option<u32> {
+    first(scene, random, |test, settings, _| {
+        test.log_e_safe(settings) >= levels.log_pass()
+    })
+}
+
+/// First interval after the change at which something is called, among those with pairs enough.
+fn first(
+    scene: Scene,
+    mut random: Random,
+    called: impl Fn(&ValueTest, &ValueSettings, u32) -> bool,
+) -> Option<u32> {
     let settings = ValueSettings {
         direction: Direction::Increase,
         ..ValueSettings::default()
@@ -219,7 +239,6 @@ pub fn first_alarm(scene: Scene, levels: &Levels, every_look: bool, mut random: 
                 baseline: Some(b),
             },
         );
-        let look = every_look || *k == scene.points;
-        look && test.ripe(&settings) && test.log_e_worse(&settings) >= levels.log_alarm()
+        test.ripe(&settings) && called(&test, &settings, *k)
     })
 }

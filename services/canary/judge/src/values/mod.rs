@@ -261,16 +261,13 @@ impl ValueTest {
         if self.harm.changed() < LEAST {
             return open;
         }
-        let inside = |shift: f64| {
-            let ways = [true, false].map(|up| (0.5, self.harm.log_e(up, shift, f64::NEG_INFINITY)));
-            log_mix(ways.into_iter()) < -level.ln()
-        };
+        let inside = |shift: f64| self.harm.log_e_either(shift) < -level.ln();
         let reach = 1e3 * self.harm.size();
         let side = |far: f64| {
             if reach <= 0.0 || inside(far) || !inside(mean) {
                 None
             } else {
-                Some(bisect(mean, far, inside) / scale)
+                Some(bisect(28, mean, far, inside) / scale)
             }
         };
         (

@@ -51,3 +51,28 @@ impl Slow {
             .fold(f64::NEG_INFINITY, f64::max)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agrees_with_the_oracle() {
+        let oracle = crate::oracle();
+        for row in oracle["slow"].as_array().expect("rows") {
+            let mut slow = Slow::default();
+            row["d"]
+                .as_array()
+                .expect("values")
+                .iter()
+                .filter_map(|d| d.as_f64())
+                .for_each(|d| slow.absorb(d));
+            let expected = row["log_null"].as_f64().expect("number");
+            assert!(
+                (slow.log_null() - expected).abs() < 1e-9,
+                "{} {expected}",
+                slow.log_null()
+            );
+        }
+    }
+}

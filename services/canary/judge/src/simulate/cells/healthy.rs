@@ -1,0 +1,208 @@
+//! Healthy candidates that tempt: the share called worse is at most alpha.
+
+use super::super::counts::CountScene;
+use super::super::table::{Cell, Kind, Play};
+use super::super::values::{Scene, Story};
+use super::{cell, scene};
+
+pub(super) fn cells() -> Vec<Cell> {
+    let groups = [
+        count_alarms(),
+        cluster_alarms(),
+        value_alarms(),
+        tempting_alarms(),
+        history_alarms(),
+    ];
+    groups.into_iter().flatten().collect()
+}
+
+fn count_alarms() -> Vec<Cell> {
+    let plain = CountScene::default();
+    let ramp = CountScene {
+        share: 0.01,
+        ramp: true,
+        swing: true,
+        ..plain
+    };
+    let scenes = [
+        ("1 % share", CountScene { share: 0.01, ..plain }),
+        ("5 % share", plain),
+        ("25 % share", CountScene { share: 0.25, ..plain }),
+        ("base 0.1 %", CountScene { base: 0.001, ..plain }),
+        (
+            "base 30 %",
+            CountScene {
+                base: 0.3,
+                looks: 60,
+                ..plain
+            },
+        ),
+        ("split from 1 % to 50 % while rates swing fourfold", ramp),
+        ("2 looks", CountScene { looks: 2, ..plain }),
+        ("5 looks", CountScene { looks: 5, ..plain }),
+        ("60 looks", CountScene { looks: 60, ..plain }),
+    ];
+    let each = scenes.map(|(name, scene)| {
+        (
+            name,
+            Play::Counts {
+                scene,
+                each_look: true,
+            },
+        )
+    });
+    let one = (
+        "one look after an hour",
+        Play::Counts {
+            scene: plain,
+            each_look: false,
+        },
+    );
+    each.into_iter()
+        .chain([one])
+        .map(|(name, play)| cell(format!("failures, {name}"), Kind::Alarms { play }))
+        .collect()
+}
+
+fn cluster_alarms() -> Vec<Cell> {
+    let pairs = [2, 5, 10]
+        .into_iter()
+        .flat_map(|cluster| [0.05, 0.25].map(|share| (cluster, share)));
+    let alarms = pairs.map(|(cluster, share)| {
+        let scene = CountScene {
+            cluster,
+            share,
+            history: 60,
+            ..CountScene::default()
+        };
+        let name = format!(
+            "failures in clusters of {cluster}, {} % share, 60 baseline intervals before",
+            100.0 * share
+        );
+        cell(
+            name,
+            Kind::Alarms {
+                play: Play::Counts {
+                    scene,
+                    each_look: true,
+                },
+            },
+        )
+    });
+    alarms.collect()
+}
+
+fn value_alarm(name: &str, scene: Scene) -> Cell {
+    cell(
+        format!("values, {name}"),
+        Kind::Alarms {
+            play: Play::Values {
+                scene,
+                each_look: true,
+            },
+        },
+    )
+}
+
+fn value_alarms() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for phi in [0.0, 0.5, 0.8, 0.9, 0.95, 0.98] {
+        let scene = scene(Story::Level(0.0), phi);
+        cells.push(value_alarm(&format!("AR({phi})"), scene));
+        cells.push(value_alarm(
+            &format!("AR({phi}), t3"),
+            Scene { heavy: true, ..scene },
+        ));
+    }
+    let correlated = scene(Story::Level(0.0), 0.8);
+    for points in [2, 3, 5, 10, 60] {
+        cells.push(value_alarm(
+            &format!("AR(0.8), {points} points"),
+            Scene { points, ..correlated },
+        ));
+    }
+    let play = Play::Values {
+        scene: correlated,
+        each_look: false,
+    };
+    cells.push(cell("values, AR(0.8), one look", Kind::Alarms { play }));
+    for metrics in [4, 10] {
+        let play = Play::Metrics {
+            scene: Scene {
+                points: 60,
+                ..correlated
+            },
+            metrics,
+        };
+        cells.push(cell(
+            format!("{metrics} metrics of values, AR(0.8)"),
+            Kind::Alarms { play },
+        ));
+    }
+    cells
+}
+
+fn tempting_alarms() -> Vec<Cell> {
+    let shock = scene(Story::CommonShock, 0.9);
+    let factor = scene(Story::CommonFactor, 0.9);
+    vec![
+        value_alarm("common trend, walk and shock", shock),
+        value_alarm("common trend, walk and shock, t3", Scene { heavy: true, ..shock }),
+        value_alarm("common factor", factor),
+        value_alarm(
+            "common factor, t3",
+            Scene {
+                heavy: true,
+                ..factor
+            },
+        ),
+        value_alarm("lognormal, AR(0.8)", scene(Story::Lognormal, 0.8)),
+        value_alarm("mostly zero, 5 %", scene(Story::Inflated(0.05, 0.0), 0.0)),
+        value_alarm("mostly zero, 20 %", scene(Story::Inflated(0.2, 0.0), 0.0)),
+        value_alarm(
+            "mostly zero, 10 %, persistent",
+            scene(Story::Inflated(0.1, 0.8), 0.0),
+        ),
+        value_alarm(
+            "mostly zero, 35 %, persistent",
+            scene(Story::Inflated(0.35, 0.8), 0.0),
+        ),
+    ]
+}
+
+fn history_alarms() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (phi, white, history) in [
+        (0.9, 1.0, 120),
+        (0.9, 4.0, 120),
+        (0.97, 1.0, 120),
+        (0.97, 4.0, 120),
+        (0.9, 1.0, 30),
+        (0.97, 1.0, 30),
+    ] {
+        let name =
+            format!("AR({phi}) under white noise of {white} times its variance, {history} points before");
+        cells.push(value_alarm(
+            &name,
+            Scene {
+                history,
+                ..scene(Story::SlowUnderWhite(white), phi)
+            },
+        ));
+    }
+    for phi in [0.0, 0.5, 0.9] {
+        let scene = Scene {
+            heavy: true,
+            history: 120,
+            ..scene(Story::Level(0.0), phi)
+        };
+        cells.push(value_alarm(&format!("AR({phi}), t3, 120 points before"), scene));
+    }
+    cells.push(cell(
+        "one series with a day's season, AR(0.8)",
+        Kind::Alarms {
+            play: Play::Series { by: 0.0 },
+        },
+    ));
+    cells
+}
