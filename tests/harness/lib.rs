@@ -1,4 +1,6 @@
-//! What the whole-mesh tests share: where the tree is, and how to walk it.
+//! What the whole-mesh tests share: the tree, and services as processes.
+
+pub mod process;
 
 use std::path::{Path, PathBuf};
 

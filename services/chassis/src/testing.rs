@@ -4,8 +4,10 @@ pub mod bare;
 
 use std::path::PathBuf;
 
+use auspex_proto::subject::FactKind;
+
 use crate::broker::{Broker, Sync};
-use crate::bus::{Bus, BusSettings, StreamSettings};
+use crate::bus::{Bus, BusSettings, Outgoing, PublishError, StreamSettings};
 use crate::house::House;
 use crate::metrics::Metrics;
 use crate::settings::Tree;
@@ -79,5 +81,28 @@ impl TestHouse {
 impl Drop for TestHouse {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+impl Bus {
+    /// Puts any bytes where a fact should be: for tests of what happens then.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish_raw(
+        &self,
+        subject: &str,
+        id: &str,
+        kind: FactKind,
+        bytes: Vec<u8>,
+    ) -> Result<(), PublishError> {
+        let outgoing = Outgoing::raw(
+            subject.to_owned(),
+            id.to_owned(),
+            kind.token(),
+            kind.lifetime(),
+            bytes,
+        );
+        self.send(&outgoing).await?.receipt().await.map(|_| ())
     }
 }

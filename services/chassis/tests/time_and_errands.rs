@@ -173,7 +173,12 @@ async fn errands_are_run_in_order_and_at_most_one_is_repeated_per_crash() {
     }
     let project = auspex_proto::Project::new("a").unwrap();
     for _ in 0..200 {
-        let carried = view.get(&project, "a").await.ok().flatten().map_or(0, |kept| kept.state.carried.len());
+        let carried = view
+            .get(&project, "a")
+            .await
+            .ok()
+            .flatten()
+            .map_or(0, |kept| kept.state.carried.len());
         if carried >= 60 {
             break;
         }

@@ -1,0 +1,413 @@
+//! The whole mesh under load and faults: SIGKILL of every service and of the server, an owner stopped past its lease and
+//! continued, duplicates beyond the duplicate window, poison messages. Then the laws are read off the log that it left.
+//!
+//! Lease and duplicate window are two seconds here, so that thirty seconds of SIGSTOP are fifteen of each; at the defaults
+//! (10 s and 120 s) three minutes would be no more than 18 and 1.5.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use auspex_chassis::broker::{Broker, Sync};
+use auspex_chassis::bus::{Bus, BusSettings, StreamSettings};
+use auspex_chassis::stage::{Logged, Replay};
+use auspex_chassis::{Settings, Verb, clock};
+use auspex_proto::decision::Action;
+use auspex_proto::event::{Body, Change, ChangeStats, Deployment};
+use auspex_proto::observation::Value;
+use auspex_proto::stage::{self, Stage};
+use auspex_proto::subject::FactKind;
+use auspex_proto::wire::event_service_client::EventServiceClient;
+use auspex_proto::wire::publish_request::Fact as Published;
+use auspex_proto::wire::{self, PublishRequest};
+use auspex_proto::*;
+use auspex_tests::process::Process;
+use tonic::transport::Channel;
+
+const PROJECTS: usize = 6;
+
+fn meta(id: &str, project: usize) -> Meta {
+    Meta {
+        id: FactId::new(id).unwrap(),
+        project: Project::new(format!("acme/p{project}")).unwrap(),
+        time: clock::now(),
+        cause: 0,
+        source: "https://ci.example".to_owned(),
+    }
+}
+
+fn change(n: usize) -> Event {
+    let stats = ChangeStats {
+        files: Some((n % 9) as f64),
+        lines_added: Some((n * 7 % 400) as f64),
+        entropy: Some(1.0),
+        ..ChangeStats::default()
+    };
+    let change = Change {
+        revision: Revision::new(format!("rev{n}")).unwrap(),
+        branch: "main".to_owned(),
+        author: format!("author{}", n % 5),
+        title: "change".to_owned(),
+        paths: vec!["src/lib.rs".to_owned()],
+        stats: Some(stats),
+        authored: None,
+    };
+    Event {
+        meta: meta(&format!("change-{n}"), n % PROJECTS),
+        body: Body::Change(change),
+    }
+}
+
+fn deployment(n: usize) -> Event {
+    let document = format!(
+        "apiVersion: auspex.dev/v1\nkind: Rollout\nmetadata: {{ name: r{n} }}\n\
+         spec: {{ service: s{}, mode: observe, score_wait: 4s, deadline: 12s }}\n",
+        n % 3
+    );
+    let deployment = Deployment {
+        deployment_id: format!("d{n}"),
+        service: ServiceName::new(format!("s{}", n % 3)).unwrap(),
+        environment: "production".to_owned(),
+        revision: Revision::new(format!("rev{n}")).unwrap(),
+        stable_revision: None,
+        document,
+        actor: "ci".to_owned(),
+    };
+    Event {
+        meta: meta(&format!("deployment-{n}"), n % PROJECTS),
+        body: Body::Deployment(deployment),
+    }
+}
+
+fn observations(n: usize, project: usize) -> ObservationBatch {
+    let now = clock::now();
+    let observation = |service: usize, track, bad, total| Observation {
+        service: ServiceName::new(format!("s{service}")).unwrap(),
+        track: Some(track),
+        region: String::new(),
+        metric: "requests".to_owned(),
+        instance: "test".to_owned(),
+        start: now.boundary(Duration::from_secs(1)),
+        length: Duration::from_secs(1),
+        value: Value::Counts { bad, total },
+    };
+    let pair = |s| {
+        [
+            observation(s, Track::Stable, 1, 100),
+            observation(s, Track::Candidate, (n % 3) as u64, 20),
+        ]
+    };
+    ObservationBatch {
+        meta: meta(&format!("observation-{n}-{project}"), project),
+        observations: (0..3).flat_map(pair).collect(),
+        applied: Vec::new(),
+    }
+}
+
+/// A publisher as CI is one: it tries again, under the same id, until it is told that the log has it.
+struct Publisher {
+    client: EventServiceClient<Channel>,
+    acknowledged: Vec<String>,
+}
+
+impl Publisher {
+    async fn insist(&mut self, fact: Fact) {
+        let wire = match &fact {
+            Fact::Event(event) => Published::Event(event.to_wire()),
+            Fact::Observations(_) => {
+                let wire: wire::ObservationBatch = prost::Message::decode(fact.encode().as_slice()).unwrap();
+                Published::Observations(wire)
+            }
+            _ => panic!("not for publishers"),
+        };
+        for _ in 0..600 {
+            let request = PublishRequest {
+                number: 0,
+                fact: Some(wire.clone()),
+            };
+            match self.client.publish(request).await {
+                Ok(answer) if answer.get_ref().refused.is_empty() => {
+                    self.acknowledged.push(fact.message_id());
+                    return;
+                }
+                Ok(answer) => panic!("refused: {}", answer.get_ref().refused),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+        panic!("{} was not acknowledged within a minute", fact.message_id());
+    }
+}
+
+struct Chaos {
+    broker: Broker,
+    folder: tempfile::TempDir,
+    settings: BusSettings,
+    /// By name: two replicas of each stateful or stateless stage, one door.
+    processes: BTreeMap<&'static str, Vec<Process>>,
+}
+
+impl Chaos {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = Broker::start(None, &folder.path().join("nats"), Sync::EverySecond)
+            .await
+            .unwrap();
+        let streams = StreamSettings {
+            lease_seconds: 2,
+            duplicate_window_seconds: 2,
+            ..StreamSettings::default()
+        };
+        let settings = BusSettings {
+            url: broker.url(),
+            partitions: 3,
+            streams,
+            ..BusSettings::default()
+        };
+        let mut processes = BTreeMap::new();
+        for (name, replicas) in [
+            ("ingest", 1),
+            ("features", 2),
+            ("scoring", 2),
+            ("canary", 2),
+            ("alerts", 2),
+        ] {
+            let set = vec![
+                format!("nats.url={}", settings.url),
+                "nats.partitions=3".to_owned(),
+                "nats.streams.lease_seconds=2".to_owned(),
+                "nats.streams.duplicate_window_seconds=2".to_owned(),
+            ];
+            let log = |n: usize| folder.path().join(format!("{name}-{n}.log"));
+            let started = (0..replicas)
+                .map(|n| Process::start(&[name], &set, log(n)))
+                .collect();
+            processes.insert(name, started);
+        }
+        Self {
+            broker,
+            folder,
+            settings,
+            processes,
+        }
+    }
+
+    fn process(&mut self, name: &str, replica: usize) -> &mut Process {
+        &mut self.processes.get_mut(name).unwrap()[replica]
+    }
+
+    /// What happens at this step of the run.
+    async fn strike(&mut self, step: usize) {
+        match step {
+            4 => self.process("features", 0).kill_and_restart(),
+            7 => self.process("scoring", 0).kill_and_restart(),
+            9 => self.process("canary", 1).freeze(),
+            10 => self.process("canary", 0).kill_and_restart(),
+            13 => self.process("alerts", 0).kill_and_restart(),
+            16 => self.broker.restart().await.unwrap(),
+            19 => self.process("ingest", 0).kill_and_restart(),
+            22 => self.process("features", 1).kill_and_restart(),
+            25 => self.broker.restart().await.unwrap(),
+            28 => self.process("scoring", 1).kill_and_restart(),
+            31 => self.process("alerts", 1).kill_and_restart(),
+            39 => self.process("canary", 1).thaw(),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_laws_hold_on_the_log_that_faults_leave() {
+    let mut chaos = Chaos::start().await;
+    let port = chaos.process("ingest", 0).port;
+    let channel = Channel::from_shared(format!("http://127.0.0.1:{port}"))
+        .unwrap()
+        .connect_lazy();
+    let mut publisher = Publisher {
+        client: EventServiceClient::new(channel),
+        acknowledged: Vec::new(),
+    };
+    let bus = Bus::connect(&chaos.settings, "test").await.unwrap();
+    // 42 steps of 0.8 s: changes, deployments and observations, while the mesh is struck.
+    for step in 0..42 {
+        for n in (step * 8)..(step * 8 + 8) {
+            publisher.insist(Fact::Event(change(n))).await;
+            if n % 4 == 0 {
+                publisher.insist(Fact::Event(deployment(n))).await;
+            }
+        }
+        for project in 0..PROJECTS {
+            publisher
+                .insist(Fact::Observations(observations(step, project)))
+                .await;
+        }
+        if step == 12 || step == 30 {
+            // A webhook delivered again, long beyond the server's window.
+            publisher.insist(Fact::Event(change(1))).await;
+            publisher.insist(Fact::Event(deployment(4))).await;
+        }
+        if step == 20 {
+            poison(&bus).await;
+        }
+        chaos.strike(step).await;
+        tokio::time::sleep(Duration::from_millis(800)).await;
+    }
+    let log = quiet_log(&bus).await;
+    check_acknowledged(&log, &publisher.acknowledged);
+    check_the_path(&log);
+    check_replay(&log, stage::FEATURES, auspex_features::Extract { hours: hours() });
+    check_replay(
+        &log,
+        stage::CANARY,
+        auspex_canary::Decide::new(auspex_canary::Config::default()),
+    );
+    check_replay(&log, stage::ALERTS, auspex_alerts::route::Router::default());
+    for process in chaos.processes.into_values().flatten() {
+        assert_eq!(process.stop(), Some(0), "an orderly stop");
+    }
+    drop(chaos.folder);
+}
+
+fn hours() -> auspex_features::context::WorkingHours {
+    let config = auspex_features::Config::default();
+    assert!(config.problems().is_empty());
+    config.hours().unwrap()
+}
+
+/// Bytes that are no event, where an event should be.
+async fn poison(bus: &Bus) {
+    let place = Fact::Event(change(0)).subject(Partitions::new(3).unwrap());
+    bus.publish_raw(&place, "poison-1", FactKind::Event, vec![0xff, 0xff, 0xff])
+        .await
+        .unwrap();
+}
+
+/// The log once nothing has come to it for five seconds: rollouts have ended at their deadlines, so nobody waits for ticks.
+async fn quiet_log(bus: &Bus) -> Vec<Logged> {
+    let mut before = 0;
+    let mut calm = 0;
+    for _ in 0..120 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let Ok(log) = Logged::read_all(bus).await else {
+            continue;
+        };
+        calm = if log.len() == before { calm + 1 } else { 0 };
+        before = log.len();
+        if calm == 5 {
+            return log;
+        }
+    }
+    panic!("the log does not come to rest");
+}
+
+fn check_acknowledged(log: &[Logged], acknowledged: &[String]) {
+    let there: BTreeSet<&str> = log.iter().map(|l| l.message_id.as_str()).collect();
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .filter(|id| !there.contains(id.as_str()))
+        .collect();
+    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    assert!(acknowledged.len() > 600, "{}", acknowledged.len());
+}
+
+/// Every deployment became one vector, one score, one started rollout, and each ended: nothing lost, nothing doubled.
+fn check_the_path(log: &[Logged]) {
+    let mut vectors: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut scores: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let (mut started, mut ended) = (BTreeMap::new(), BTreeMap::new());
+    let mut deployments = BTreeSet::new();
+    for logged in log {
+        match logged.fact() {
+            Ok(Fact::Event(Event {
+                body: Body::Deployment(d),
+                ..
+            })) => {
+                deployments.insert(d.deployment_id);
+            }
+            Ok(Fact::Vector(v)) if v.entity.kind == EntityKind::Deployment => {
+                vectors
+                    .entry(v.entity.id)
+                    .or_default()
+                    .insert(logged.message_id.clone());
+            }
+            Ok(Fact::Score(s)) if s.entity.kind == EntityKind::Deployment => {
+                scores
+                    .entry(s.entity.id)
+                    .or_default()
+                    .insert(logged.message_id.clone());
+            }
+            Ok(Fact::Decision(d)) if d.action == Action::Start => {
+                started
+                    .entry(d.rollout.to_string())
+                    .or_insert_with(BTreeSet::new)
+                    .insert(logged.message_id.clone());
+            }
+            Ok(Fact::Decision(d)) if d.phase.is_terminal() => {
+                ended
+                    .entry(d.rollout.to_string())
+                    .or_insert_with(BTreeSet::new)
+                    .insert(logged.message_id.clone());
+            }
+            _ => {}
+        }
+    }
+    for id in &deployments {
+        let rollout = id.replacen('d', "r", 1);
+        assert_eq!(vectors.get(id).map(BTreeSet::len), Some(1), "vectors of {id}");
+        assert_eq!(scores.get(id).map(BTreeSet::len), Some(1), "scores of {id}");
+        assert_eq!(
+            started.get(&rollout).map(BTreeSet::len),
+            Some(1),
+            "starts of {rollout}"
+        );
+        assert_eq!(
+            ended.get(&rollout).map(BTreeSet::len),
+            Some(1),
+            "ends of {rollout}"
+        );
+    }
+    assert_eq!(deployments.len(), 84);
+}
+
+/// Law 2: the same facts through a fresh verb give the same facts, byte for byte.
+fn check_replay<V: Verb>(log: &[Logged], stage: Stage, verb: V) {
+    let mut live: BTreeMap<&str, &[u8]> = BTreeMap::new();
+    for logged in log.iter().filter(|l| {
+        l.fact()
+            .is_ok_and(|f| stage.writes.contains(&f.kind()) && f.kind() != FactKind::Tick)
+    }) {
+        let first = live.entry(&logged.message_id).or_insert(&logged.payload);
+        assert_eq!(
+            *first,
+            logged.payload.as_slice(),
+            "{} stands there twice, differently",
+            logged.message_id
+        );
+    }
+    let replayed = Replay::new(stage, Partitions::new(3).unwrap(), verb)
+        .outputs(log)
+        .unwrap();
+    let replayed: BTreeMap<&str, &[u8]> = replayed
+        .iter()
+        .map(|(id, bytes)| (id.as_str(), bytes.as_slice()))
+        .collect();
+    let missing: Vec<_> = replayed.keys().filter(|id| !live.contains_key(*id)).collect();
+    let surplus: Vec<_> = live.keys().filter(|id| !replayed.contains_key(*id)).collect();
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "{}: missing {missing:?}, surplus {surplus:?}",
+        stage.name
+    );
+    let differing: Vec<_> = replayed
+        .iter()
+        .filter(|(id, bytes)| live[*id] != **bytes)
+        .map(|(id, _)| id)
+        .collect();
+    assert!(differing.is_empty(), "{}: {differing:?}", stage.name);
+    assert!(
+        live.len() > 80 || stage.name == "alerts",
+        "{} wrote {} facts",
+        stage.name,
+        live.len()
+    );
+}
