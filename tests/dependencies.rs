@@ -24,13 +24,12 @@ const LICENCES: [&str; 13] = [
 ];
 
 /// One TLS stack, no second HTTP stack, nothing that needs a C tool chain beyond `cc`.
-const BANNED: [(&str, &str); 6] = [
+const BANNED: [(&str, &str); 5] = [
     ("openssl-sys", "one TLS stack: rustls with ring"),
     ("native-tls", "one TLS stack: rustls with ring"),
     ("aws-lc-sys", "one TLS stack: rustls with ring"),
     ("cmake", "a fresh machine has no CMake"),
     ("chrono", "one calendar: jiff"),
-    ("lazy_static", "std has it"),
 ];
 
 fn packages() -> Vec<Value> {
