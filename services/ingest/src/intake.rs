@@ -175,6 +175,7 @@ impl Intake {
                 body.len()
             ));
         }
+        tracing::warn!(from, %id, %reason, "refused, and kept as a dead letter");
         let letter = DeadLetter {
             stage: stage::INGEST.name.to_owned(),
             // It has no place in the log: it never became a fact.

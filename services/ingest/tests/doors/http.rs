@@ -224,6 +224,35 @@ async fn while_the_broker_is_away_nothing_is_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_log_takes_nothing_and_loses_nothing() {
+    let doors = open(&["nats.streams.max_bytes=1048576"]).await;
+    let large = |revision: &str| {
+        let mut body: Value = serde_json::from_slice(&push(revision)).unwrap();
+        let paths: Vec<_> = (0..1_000).map(|n| format!("{revision}{n:0100}")).collect();
+        body["commits"] = json!([{ "added": paths }]);
+        body.to_string().into_bytes()
+    };
+    let mut accepted = 0;
+    let refused = loop {
+        let id = format!("d-{accepted}");
+        let response = signed(&doors, "push", &id, large(&id)).send().await.unwrap();
+        if response.status().as_u16() != 202 {
+            break response;
+        }
+        accepted += 1;
+    };
+    assert_eq!(
+        (
+            refused.status().as_u16(),
+            refused.headers()["retry-after"].to_str().unwrap()
+        ),
+        (503, "60")
+    );
+    assert!(accepted >= 1, "there was room");
+    assert_eq!(doors.facts(accepted).await.len(), accepted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cloudevents_come_in_both_modes() {
     let doors = open(&[]).await;
     let post = || doors.client.post(doors.url("/events"));
