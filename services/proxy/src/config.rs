@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::origin::Origin;
 use crate::plan::Listed;
 use crate::route;
+use crate::shard::SHARDS;
 
 /// The settings of `[proxy]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub struct Config {
     pub trust_forwarded: bool,
     /// Milliseconds that a weight under way holds without a pulse of control. Pulses come each second; ten of them may be lost.
     pub lease_ms: u64,
+    /// Threads that serve users, at most 32; 0: one per core.
+    pub workers: usize,
     /// Connections from users at one time; further ones wait. Bounds memory: each holds up to about half a megabyte.
     pub max_connections: usize,
     /// How long each part of an exchange may take.
@@ -99,6 +102,7 @@ impl Default for Config {
             follow_targets: true,
             trust_forwarded: false,
             lease_ms: 10_000,
+            workers: 0,
             max_connections: 10_000,
             timeouts: Timeouts::default(),
             health: Health::default(),
@@ -146,6 +150,9 @@ impl Config {
             Ok(_) => {}
             Err(_) => found.push(format!("listen: {:?} is not address:port", self.listen)),
         }
+        if self.workers > SHARDS {
+            found.push(format!("workers: {} is above {SHARDS}", self.workers));
+        }
         if self.max_connections == 0 {
             found.push("max_connections: is 0".to_owned());
         }
@@ -186,6 +193,16 @@ impl Config {
         }
         found.extend(self.contradictions());
         found
+    }
+
+    /// How many threads serve users.
+    pub(crate) fn worker_count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        if self.workers == 0 {
+            cores().min(SHARDS)
+        } else {
+            self.workers
+        }
     }
 
     /// Routes that cannot both hold: one place for two services, or two homes of one service.

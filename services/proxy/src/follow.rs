@@ -77,7 +77,7 @@ pub async fn start(house: &House, plane: &Arc<Plane>, listener: TcpListener) -> 
     });
     let serving = Arc::clone(plane);
     house.spawn("proxy traffic", Group::Intake, move |stop| async move {
-        let cut = serve(listener, serving, async move { stop.requested().await }).await;
+        let cut = serve(listener, serving, async move { stop.requested().await }).await?;
         if cut > 0 {
             tracing::warn!(cut, "connections had to be cut at the end");
         }

@@ -16,6 +16,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use crate::body::{Download, Progress, Reply, Upload};
 use crate::config::Timeouts;
@@ -25,7 +26,7 @@ use crate::lane::Lane;
 use crate::link::{Failed, Fault, Link, Upstream};
 use crate::plane::Plane;
 use crate::split;
-use crate::tunnel::{self, Tunnels};
+use crate::tunnel;
 
 /// A request that may not be repeated takes a kept connection only when it was used this recently.
 const FRESH: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ type Refusal = (StatusCode, &'static str);
 /// Answers one request.
 pub(crate) async fn handle(
     plane: &Plane,
-    tunnels: &Tunnels,
+    tunnels: &TaskTracker,
     peer: &Peer,
     mut request: Request<Incoming>,
 ) -> Response<Reply> {
@@ -75,7 +76,7 @@ pub(crate) async fn handle(
             return text(StatusCode::BAD_GATEWAY, "the target switched protocols unasked");
         };
         let target = hyper::upgrade::on(&mut response);
-        tunnels.open(tunnel::run(client, target, link));
+        tunnels.spawn(tunnel::run(client, target, link));
         return response.map(|_| Reply::Text(None));
     }
     settle(response, (link, choice.upstream), exchange, timeouts.idle()).await

@@ -12,6 +12,7 @@
 mod backlog;
 pub mod body;
 pub mod config;
+mod connection;
 mod exchange;
 pub mod follow;
 mod forward;
@@ -26,6 +27,7 @@ pub mod report;
 pub mod route;
 pub mod second;
 mod serve;
+mod shard;
 pub mod split;
 mod status;
 pub mod tally;

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use crate::body::Upload;
 use crate::origin::Origin;
 use crate::plan::Readiness;
+use crate::shard::{self, SHARDS};
 
 type Connection = http1::Connection<TokioIo<TcpStream>, Upload>;
 
@@ -116,14 +117,20 @@ impl Link {
     }
 }
 
-/// A target and its pool.
+/// Links that wait; on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Pool(Mutex<Vec<Link>>);
+
+/// A target and its pools.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     /// Where it is.
     pub(crate) origin: Origin,
     /// What stands in `Host` when the client sent none (HTTP/1.0).
     pub(crate) authority: HeaderValue,
-    idle: Mutex<Vec<Link>>,
+    /// One per worker, so that a link stays on the thread that drives it.
+    idle: [Pool; SHARDS],
     ready: AtomicU8,
     failures: AtomicU32,
 }
@@ -131,6 +138,12 @@ pub(crate) struct Upstream {
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    fn links(&self) -> MutexGuard<'_, Vec<Link>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,7 +155,7 @@ impl Upstream {
         Arc::new(Self {
             origin,
             authority,
-            idle: Mutex::default(),
+            idle: std::array::from_fn(|_| Pool::default()),
             ready: AtomicU8::new(0),
             failures: AtomicU32::new(0),
         })
@@ -156,7 +169,9 @@ impl Upstream {
 
     fn take(&self, cx: &mut Context<'_>, max_idle: Duration) -> Option<Link> {
         loop {
-            let mut link = self.pool().pop_if(|link| link.idle_since.elapsed() <= max_idle)?;
+            let mut link = self
+                .pool()?
+                .pop_if(|link| link.idle_since.elapsed() <= max_idle)?;
             if link.drive(cx) && link.sender.is_ready() {
                 return Some(link);
             }
@@ -171,17 +186,21 @@ impl Upstream {
     pub(crate) fn put_back(&self, mut link: Link, cx: &mut Context<'_>) {
         if link.drive(cx) && link.sender.is_ready() {
             link.idle_since = Instant::now();
-            self.pool().push(link);
+            if let Some(mut pool) = self.pool() {
+                pool.push(link);
+            }
         }
     }
 
     /// Closes what has waited too long.
     pub(crate) fn sweep(&self, max_idle: Duration) {
-        self.pool().retain(|link| link.idle_since.elapsed() <= max_idle);
+        for pool in &self.idle {
+            pool.links().retain(|link| link.idle_since.elapsed() <= max_idle);
+        }
     }
 
-    fn pool(&self) -> std::sync::MutexGuard<'_, Vec<Link>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pool(&self) -> Option<MutexGuard<'_, Vec<Link>>> {
+        self.idle.get(shard::mine()).map(Pool::links)
     }
 
     /// Whether it answers its health check.

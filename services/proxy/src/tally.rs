@@ -1,11 +1,11 @@
 //! What users got, counted per track. Sharded by thread, so that counting one request costs one lock nobody else wants.
 
-use std::cell::Cell as ThreadCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use auspex_proto::Track;
+
+use crate::shard::{self, SHARDS};
 
 /// Upper bounds of the latency histogram in microseconds: two per doubling, 0.25 ms to 64 s. Fixed for good, so that
 /// histograms of any two proxies and times add up.
@@ -15,12 +15,6 @@ pub const BOUNDS_US: [u64; 37] = [
     2_048_000, 2_896_309, 4_096_000, 5_792_619, 8_192_000, 11_585_238, 16_384_000, 23_170_475, 32_768_000,
     46_340_950, 65_536_000,
 ];
-
-const SHARDS: usize = 8;
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-thread_local! {
-    static SHARD: ThreadCell<usize> = ThreadCell::new(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
-}
 
 /// The counts of one service.
 #[derive(Debug, Default)]
@@ -89,8 +83,7 @@ impl Default for Counts {
 impl Tally {
     /// Counts one exchange. `latency`: from the request's head to the answer's, or to giving up.
     pub fn record(&self, track: Track, ending: Ending, latency: Duration, slo: Option<Duration>) {
-        let shard = SHARD.with(ThreadCell::get);
-        let Some(shard) = self.shards.get(shard) else {
+        let Some(shard) = self.shards.get(shard::mine()) else {
             return;
         };
         let mut interval = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,7 +161,7 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 

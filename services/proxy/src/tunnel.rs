@@ -1,36 +1,14 @@
 //! What follows an upgrade: bytes both ways, until one side ends or the process stops.
 
-use std::future::Future;
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::link::Link;
 
 /// Both sides must have switched within this time; both have already said so.
 const SWITCH: Duration = Duration::from_secs(10);
-
-/// The tunnels of one listener.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Tunnels {
-    pub(crate) tasks: TaskTracker,
-    pub(crate) cut: CancellationToken,
-}
-
-impl Tunnels {
-    pub(crate) fn open(&self, tunnel: impl Future<Output = ()> + Send + 'static) {
-        let cut = self.cut.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = tunnel => {}
-                () = cut.cancelled() => {}
-            }
-        });
-    }
-}
 
 /// Copies until both sides are done. It has no idle timeout: a quiet WebSocket is a healthy one.
 pub(crate) async fn run(client: OnUpgrade, target: OnUpgrade, link: Link) {

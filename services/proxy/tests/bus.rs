@@ -1,5 +1,5 @@
 //! The wiring, on a real bus: decisions move traffic, traffic becomes observations, control holds the lease.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod rig;
 
@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auspex_chassis::shutdown::Shutdown;
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{From, House, Input, Reject, Route, Verb};
 use auspex_proto::decision::Phase;
@@ -19,7 +20,7 @@ use auspex_proxy::{Plane, follow};
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
 use hyper::Response;
-use rig::{config, connect, decision, get, server, text};
+use rig::{Served, config, connect, decision, get, server, text};
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
@@ -36,6 +37,17 @@ impl Verb for Idle {
     fn absorb(&self, _: &mut bool, _: &Input<'_>) -> Result<Vec<Fact>, Reject> {
         Ok(Vec::new())
     }
+}
+
+/// Starts control; finishing it stops its heart.
+async fn control(test: &TestHouse) -> Shutdown {
+    let (house, beating) = TestHouse::another(&test.settings).await.unwrap();
+    house.run_verb(CANARY, Idle).await.unwrap();
+    beating
+}
+
+async fn named(name: &'static [u8]) -> Served {
+    server(move |_| async move { Response::new(Full::new(Bytes::from_static(name))) }).await
 }
 
 async fn open(house: &House, stable: &str, candidate: &str) -> (Arc<Plane>, SocketAddr) {
@@ -110,10 +122,8 @@ async fn told(house: &House, total: u64) -> (u64, u64, Vec<ObservationBatch>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_become_traffic_and_traffic_becomes_observations() {
     let mut test = TestHouse::start().await.unwrap();
-    let (control, beating) = TestHouse::another(&test.settings).await.unwrap();
-    control.run_verb(CANARY, Idle).await.unwrap();
-    let stable = server(|_| async { Response::new(Full::new(Bytes::from_static(b"s"))) }).await;
-    let candidate = server(|_| async { Response::new(Full::new(Bytes::from_static(b"c"))) }).await;
+    let beating = control(&test).await;
+    let (stable, candidate) = (named(b"s").await, named(b"c").await);
 
     // The last decision was made before this proxy began.
     test.house
@@ -141,8 +151,7 @@ async fn decisions_become_traffic_and_traffic_becomes_observations() {
     until("the lapse", &plane, |weight, suspended| weight == 0 && suspended).await;
     send(address, 50).await;
     assert_eq!(candidate.count(), c, "everything goes to stable");
-    let (control, beating) = TestHouse::another(&test.settings).await.unwrap();
-    control.run_verb(CANARY, Idle).await.unwrap();
+    let beating = control(&test).await;
     until("control back", &plane, |weight, suspended| {
         weight == 25 && !suspended
     })

@@ -196,8 +196,16 @@ async fn a_client_that_gives_up_is_nobodys_fault() {
         timeout(Duration::from_secs(5), closed).await.unwrap().unwrap(),
         "the target hears of it"
     );
-    assert_eq!(counted(&proxy.plane).0, (0, 0));
-    assert_eq!(proxy.plane.standings()[0].totals.stable.aborted, 1);
+    let noticed = async {
+        while proxy.plane.standings()[0].totals.stable.aborted == 0 {
+            sleep(Duration::from_millis(10)).await;
+            assert_eq!(counted(&proxy.plane).0, (0, 0));
+        }
+    };
+    assert!(
+        timeout(Duration::from_secs(5), noticed).await.is_ok(),
+        "we do too"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

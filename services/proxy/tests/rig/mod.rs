@@ -88,7 +88,7 @@ pub struct Proxy {
     pub address: SocketAddr,
     pub plane: Arc<Plane>,
     stop: CancellationToken,
-    served: Option<tokio::task::JoinHandle<usize>>,
+    served: Option<tokio::task::JoinHandle<std::io::Result<usize>>>,
 }
 
 impl Drop for Proxy {
@@ -101,7 +101,7 @@ impl Proxy {
     /// Stops it; how many connections had to be cut.
     pub async fn stop(mut self) -> usize {
         self.stop.cancel();
-        self.served.take().unwrap().await.unwrap()
+        self.served.take().unwrap().await.unwrap().unwrap()
     }
 }
 
