@@ -11,6 +11,7 @@ use auspex_proto::{Entity, EntityKind, Event, Fact, FeatureVector, Meta, Observa
 
 use crate::context::{Question, WorkingHours, context};
 use crate::schema;
+use crate::state::deployments::Deployments;
 use crate::state::{State, key};
 
 /// The stage's name, in ids and as the source of its facts.
@@ -48,6 +49,16 @@ impl Verb for Extract {
     }
 }
 
+/// Whether an event is of any use here. What is not leaves the state as it is, so that nothing need be saved.
+fn bears(body: &Body) -> bool {
+    match body {
+        Body::Other { .. } => false,
+        Body::Run(run) => matches!(run.phase, RunPhase::Finished(_)),
+        Body::DeploymentStatus(status) => Deployments::concludes(status.state),
+        Body::Change(_) | Body::Review(_) | Body::Deployment(_) | Body::Incident(_) => true,
+    }
+}
+
 fn observations(state: &mut State, input: &Input<'_>, batch: &ObservationBatch) {
     if batch.observations.is_empty() || !state.batches.admit(&batch.meta.id) {
         return;
@@ -60,7 +71,7 @@ fn observations(state: &mut State, input: &Input<'_>, batch: &ObservationBatch) 
 
 impl Extract {
     fn event(&self, state: &mut State, input: &Input<'_>, event: &Event) -> Option<FeatureVector> {
-        if matches!(event.body, Body::Other { .. }) || !state.seen.admit(&event.meta.id) {
+        if !bears(&event.body) || !state.seen.admit(&event.meta.id) {
             return None;
         }
         state.as_of = state.as_of.max(input.now);

@@ -8,25 +8,41 @@ pub const SERVICE: &str = "change-risk@1";
 /// How many features the model reads.
 pub const WIDTH: usize = 14;
 
-/// What the model reads, in order. Definitions and units stand in the model's manifest; all come from the change's own
-/// stats, as a checkout tells them. Of a change known by webhook alone, `subsystems`, `directories`, `files` are counted
-/// from its paths and `is_fix` is read from its title; a pull request gives `files`, `lines_added`, `lines_deleted`. The
-/// three about the author stay unknown then: what one has seen of an author since one began to watch is not their
-/// experience in the project, which is what the model learned from.
+/// What the model reads, in order. The exact definitions stand in the model's manifest; all come from the change's own
+/// stats, as a checkout tells them, and none has a window: they are facts about the change and the history before it.
+///
+/// Of a change known by webhook alone, `subsystems`, `directories`, `files` are counted from its paths and `is_fix` is
+/// read from its title; a pull request gives `files`, `lines_added`, `lines_deleted`. The three about the author stay
+/// unknown then: what one has seen of an author since one began to watch is not their experience in the project, which
+/// is what the model learned from.
 pub const MODEL: [&str; WIDTH] = [
+    // Count: distinct first path segments of the touched files. Checkout, else paths.
     "subsystems",
+    // Count: distinct parent folders. Checkout, else paths.
     "directories",
+    // Count: distinct base names. Checkout, else paths, else pull request.
     "files",
+    // Bits: of changed lines over the touched files. Checkout.
     "entropy",
+    // Lines. Checkout, else pull request.
     "lines_added",
+    // Lines. Checkout, else pull request.
     "lines_deleted",
+    // Lines of the touched files before, summed. Checkout.
     "lines_before",
+    // 0 or 1: the message refers to an issue. Checkout, else title.
     "is_fix",
+    // Count: who ever changed a touched file. Checkout with history.
     "developers",
+    // Days since the touched files were changed last, on average. Checkout with history.
     "age_days",
+    // Count: changes of each touched file, summed. Checkout with history.
     "unique_changes",
+    // File changes of the author in the project so far. Checkout with history.
     "author_experience",
+    // The same, weighted by recency. Checkout with history.
     "author_recent_experience",
+    // Files of these subsystems that the author ever changed. Checkout with history.
     "author_subsystem_experience",
 ];
 

@@ -6,9 +6,8 @@ mod facts;
 use auspex_chassis::{Route, Verb};
 use auspex_features::schema;
 use auspex_proto::event::{Body, DeploymentState, Outcome};
-use auspex_proto::observation::Value;
 use auspex_proto::vector::Status;
-use auspex_proto::{EntityKind, Fact, Timestamp, Track};
+use auspex_proto::{EntityKind, Fact, Timestamp};
 use facts::*;
 use proptest::prelude::*;
 
@@ -171,56 +170,6 @@ fn deployments_and_incidents_of_the_service_are_told() {
     assert_eq!(value(&vector, "open_incidents"), Some(1.0));
 }
 
-fn second(service: &str, at: i64, bad: u64, track: Track) -> Vec<auspex_proto::Observation> {
-    let latency = Value::Histogram {
-        bounds: vec![10.0, 20.0, 50.0],
-        counts: vec![80, 15, 5, 0],
-        sum: 0.0,
-    };
-    let mut made = vec![
-        observation(service, "requests", at, Value::Counts { bad, total: 100 }),
-        observation(service, "latency_ms", at, latency),
-        observation(service, "memory", at, Value::Gauge(5.0)),
-    ];
-    made.iter_mut().for_each(|o| o.track = Some(track));
-    made
-}
-
-#[test]
-fn health_is_that_of_the_stable_version_and_grows_old() {
-    let mut log = Log::default();
-    for n in 0..600 {
-        let at = NOON + n * SECOND;
-        let mut all = second("checkout", at, u64::from(n >= 560) * 20, Track::Stable);
-        all.extend(second("checkout", at, 100, Track::Candidate));
-        log.at(at, &batch(&format!("b{n}"), at, all));
-    }
-    let at = NOON + 600 * SECOND;
-    let vector = log.event("d", at, deployment("d", "r")).unwrap();
-    let errors = value(&vector, "system_error_rate").unwrap();
-    assert!(0.0 < errors && errors < 0.1, "{errors}: candidates do not count");
-    assert!(value(&vector, "system_error_deviation").unwrap() > 0.1);
-    assert!((value(&vector, "system_latency_p95_ms").unwrap() - 20.0).abs() < 1e-6);
-    assert_eq!(value(&vector, "system_gauge_deviation"), Some(0.0));
-    assert!(
-        (value(&vector, "requests_per_second").unwrap() - 200.0).abs() < 1e-6,
-        "all versions"
-    );
-    // Told late, of a time before it all: what came after is not shown.
-    let late = log
-        .at(at, &event("late", NOON - HOUR, deployment("l", "r")))
-        .unwrap();
-    assert!(late.context.iter().all(|f| !f.name.starts_with("system_")));
-    // Half an hour later it is too old to say anything about now.
-    let old = log.event("o", at + HOUR / 2, deployment("o", "r")).unwrap();
-    let expired = old
-        .context
-        .iter()
-        .find(|f| f.name == "system_error_rate")
-        .unwrap();
-    assert_eq!(expired.status, Status::Expired);
-}
-
 #[test]
 fn what_comes_late_or_happens_later_is_not_shown() {
     let mut log = Log::default();
@@ -268,6 +217,39 @@ fn facts_of_all_projects_and_of_other_kinds_are_nobodys() {
     let mut log = Log::default();
     let vector = log.event("1", NOON, Body::Change(change("abc"))).unwrap();
     assert_eq!(verb().route(&Fact::Vector(vector)), Route::Nobody);
+}
+
+#[test]
+fn what_is_of_no_use_leaves_no_trace() {
+    let mut log = Log::default();
+    let mut queued = run("ci", "abc", 1, Outcome::Success);
+    if let Body::Run(run) = &mut queued {
+        run.phase = auspex_proto::event::RunPhase::Queued;
+    }
+    let other = Body::Other {
+        kind: "star".to_owned(),
+        json: "{}".to_owned(),
+    };
+    for (id, body) in [
+        ("q", queued),
+        ("o", other),
+        ("p", status("d", DeploymentState::InProgress)),
+    ] {
+        assert_eq!(log.event(id, NOON, body), None);
+    }
+    assert_eq!(log.state, auspex_features::state::State::default());
+}
+
+#[test]
+fn a_checkout_that_tells_of_no_touched_file_is_not_filled_from_paths() {
+    let mut log = Log::default();
+    let mut created = with_stats("abc");
+    created.stats = Some(auspex_proto::event::ChangeStats {
+        is_fix: Some(1.0),
+        ..Default::default()
+    });
+    let vector = log.event("1", NOON, Body::Change(created)).unwrap();
+    assert_eq!(known(&vector), ["is_fix"]);
 }
 
 /// Facts whose order must not matter to a later deployment.

@@ -89,6 +89,12 @@ fn end(state: DeploymentState) -> Option<End> {
 }
 
 impl Deployments {
+    /// Whether a deployment has come to an end in this state.
+    #[must_use]
+    pub fn concludes(state: DeploymentState) -> bool {
+        end(state).is_some()
+    }
+
     /// Notes that a deployment was asked for; `false` when that was known.
     pub fn ask(&mut self, deployment: &Deployment, at: Timestamp) -> bool {
         let deployed = self.entry(deployment.service.as_str(), &deployment.deployment_id, at);
