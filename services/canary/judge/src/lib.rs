@@ -10,7 +10,22 @@
 //! - [`HistogramTest`]: latency and other distributions.
 //! - [`posterior`], [`Portfolio`]: a prior beside the evidence.
 //! - [`Judge`], [`report`]: rows in, looks out, over any number of metrics. [`mod@plan`]: how long it will take.
+//! - [`simulate`]: the proofs, seeded.
 //! - [`Verdict`], [`Reason`], [`Levels`]: what is said, why, at which error rates.
+//!
+//! ```
+//! use auspex_judge::{CountSettings, CountTest, Counts, Levels, Verdict, judge_counts};
+//!
+//! let settings = CountSettings::default();
+//! let mut test = CountTest::new(&settings);
+//! // Ten seconds of traffic: 4 of 50 failed in the candidate, 9 of 950 beside it.
+//! let interval = Counts { candidate_bad: 4, candidate_total: 50, baseline_bad: 9, baseline_total: 950 };
+//! test.absorb(&settings, &interval);
+//! assert_eq!(judge_counts(&test.evidence(&settings), &Levels::default()).verdict, Verdict::Undecided);
+//! test.absorb(&settings, &interval);
+//! // One look more, at no cost in certainty: alpha is spent over all looks together.
+//! assert_eq!(judge_counts(&test.evidence(&settings), &Levels::default()).verdict, Verdict::Worse);
+//! ```
 
 pub mod combine;
 pub mod counts;

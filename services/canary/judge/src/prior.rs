@@ -58,8 +58,9 @@ impl Portfolio {
         };
         let mean = self.mean_risk().max(1e-9);
         let asked = (pi / mean).clamp(RANGE.0, RANGE.1);
-        let granted = (self.reserve + 1.0).min(RESERVE);
-        let weight = asked.min(granted);
+        let granted = self.reserve + 1.0;
+        // What the reserve cannot hold goes to this rollout, or it would be patience for nothing.
+        let weight = asked.max(granted - RESERVE).min(granted);
         self.reserve = granted - weight;
         self.risks += pi;
         self.rollouts = self.rollouts.saturating_add(1);

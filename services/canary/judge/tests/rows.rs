@@ -95,3 +95,33 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The fuzz target's property, where it always runs: whatever is read can be judged.
+    #[test]
+    fn whatever_is_read_can_be_judged(
+        rows in prop::collection::vec((any::<i16>(), 0u8..3, 0u8..3, any::<f64>(), any::<u64>(), any::<u64>()), 1..40)
+    ) {
+        let mut text = String::from("time,track,metric,bad,total,value,histogram\n");
+        for (time, track, kind, value, a, b) in rows {
+            let track = ["baseline", "candidate", ""][usize::from(track)];
+            let sample = match kind {
+                0 => format!("{},{},,", a.min(b), a.max(b)),
+                1 => format!(",,{value},"),
+                _ => format!(",,,\"{{\"\"bounds\"\":[1,2],\"\"counts\"\":[{},{},7]}}\"", a % 1000, b % 1000),
+            };
+            text.push_str(&format!("{time},{track},m{kind},{sample}\n"));
+        }
+        let parsed = parse("in", &text, Format::Csv).expect("readable");
+        let options = auspex_judge::Options { change_at: Some(0.0), ..Default::default() };
+        if let Ok(looks) = auspex_judge::report::run(&parsed, &options) {
+            prop_assert!(looks.last().is_some_and(|look| look.last));
+            for look in looks {
+                prop_assert!(look.posterior.is_finite() && look.e_worse.is_finite());
+                prop_assert!(look.metrics.iter().all(|m| m.e_worse.is_finite() && m.log_e_safe.is_finite()), "{:?}", look);
+            }
+        }
+    }
+}

@@ -20,23 +20,28 @@ const LOAN: f64 = 12.0;
 /// Standard errors that scatter must exceed before it counts, since a healthy estimate is above 1 half of the time.
 const SLACK: f64 = 1.5;
 /// Standard errors added once it counts, so that the estimate errs on the side of patience.
-const CAUTION: f64 = 0.7;
+const CAUTION: f64 = 1.0;
 
-/// Running measure of dispersion.
+/// Running measure of dispersion. Names are short where it is kept: a distribution holds one per cut.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Dispersion {
     /// Sum and number of the baseline's squared successive differences.
     steps: f64,
+    #[serde(rename = "sn")]
     step_count: f64,
     /// Sum and weight of the split's Pearson statistic.
+    #[serde(rename = "p")]
     split: f64,
+    #[serde(rename = "pw")]
     split_weight: f64,
     /// Baseline's bad units and units so far, and in the previous interval.
     bad: f64,
     units: f64,
     last: Option<(f64, f64)>,
     /// Candidate's bad units and the number expected at relative risk 1, so far.
+    #[serde(rename = "cb")]
     candidate_bad: f64,
+    #[serde(rename = "ce")]
     candidate_expected: f64,
 }
 

@@ -239,6 +239,16 @@ impl CountTest {
     }
 }
 
+/// What a cumulative counter grew by from one reading to the next. One that fell was reset, and counts from zero.
+#[must_use]
+pub const fn increase(previous: u64, current: u64) -> u64 {
+    if current >= previous {
+        current - previous
+    } else {
+        current
+    }
+}
+
 /// The verdict that the evidence permits at these levels.
 ///
 /// Harm is called first, unless the ratio is proven to be within its margin as well: then it is real and small. A pass
@@ -286,6 +296,11 @@ pub fn judge_counts(evidence: &Evidence, levels: &Levels) -> Ruling {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_counter_that_fell_was_reset() {
+        assert_eq!((increase(10, 13), increase(10, 10), increase(10, 4)), (3, 0, 4));
+    }
 
     #[test]
     fn agrees_with_the_oracle() {

@@ -98,6 +98,18 @@ impl Histogram {
         if other.counts.is_empty() {
             return self.clone();
         }
+        if self.bounds == other.bounds {
+            let counts = self
+                .counts
+                .iter()
+                .zip(&other.counts)
+                .map(|(a, b)| a.saturating_add(*b))
+                .collect();
+            return Self {
+                bounds: self.bounds.clone(),
+                counts,
+            };
+        }
         let shared = |bound: &&f64| other.bounds.binary_search_by(|x| x.total_cmp(bound)).is_ok();
         let bounds: Vec<f64> = self.bounds.iter().filter(shared).copied().collect();
         let (mine, theirs) = (self.coarsen(&bounds), other.coarsen(&bounds));
@@ -127,6 +139,9 @@ impl Histogram {
     /// The same units on at most `limit` bounds, thinned evenly.
     #[must_use]
     pub fn thin(&self, limit: usize) -> Self {
+        if self.bounds.len() <= limit {
+            return self.clone();
+        }
         let step = self.bounds.len().div_ceil(limit.max(1)).max(1);
         let bounds: Vec<f64> = self.bounds.iter().skip(step - 1).step_by(step).copied().collect();
         let counts = self.coarsen(&bounds);

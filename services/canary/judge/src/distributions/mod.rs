@@ -55,7 +55,7 @@ impl Default for HistogramSettings {
 }
 
 /// Bounds that are kept of any histogram, so that a state stays below 4 kB.
-const KEPT: usize = 64;
+const KEPT: usize = 36;
 
 /// Running evidence about one metric that is a distribution. Below 4 kB.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

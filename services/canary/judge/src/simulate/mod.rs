@@ -8,6 +8,7 @@ pub mod latency;
 pub mod portfolio;
 pub mod random;
 pub mod series;
+pub mod speed;
 mod table;
 pub mod values;
 

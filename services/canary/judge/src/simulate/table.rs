@@ -123,6 +123,17 @@ fn median(looks: &[u32]) -> f64 {
         .map_or(f64::INFINITY, |look| f64::from(*look))
 }
 
+/// Median of looks in seconds, a look standing for the time since the one before: within it, paths call evenly.
+fn median_seconds(looks: &[u32]) -> f64 {
+    let middle = median(looks);
+    if middle.is_infinite() {
+        return middle;
+    }
+    let before = count(looks.partition_point(|look| f64::from(*look) < middle));
+    let within = count(looks.partition_point(|look| f64::from(*look) <= middle)) - before;
+    STEP * (middle - 1.0 + (0.5 * count(looks.len()) - before) / within.max(1.0))
+}
+
 /// Median among the paths that called.
 fn median_found(looks: &[u32]) -> f64 {
     median(
@@ -151,9 +162,10 @@ fn rate(name: String, looks: &[u32], level: f64, level_name: &str) -> Figure {
     }
 }
 
-/// A share that may not fall below a floor.
+/// A share that may not fall below a floor, within two standard errors of the simulation.
 fn called(name: String, looks: &[u32], least: f64, ceiling: Option<f64>) -> Figure {
-    let value = share(looks);
+    let (value, least_share) = (share(looks), (least / 100.0).clamp(0.0, 1.0));
+    let error = 200.0 * (least_share * (1.0 - least_share) / count(looks.len()).max(1.0)).sqrt();
     Figure {
         name,
         value,
@@ -162,7 +174,7 @@ fn called(name: String, looks: &[u32], least: f64, ceiling: Option<f64>) -> Figu
         limit_name: ceiling.map(|_| "any rule at one look, noise unknown".to_owned()),
         ratio: ceiling.map(|limit| value / limit),
         floor: Some(least),
-        ok: value >= least,
+        ok: value + error >= least,
     }
 }
 
@@ -183,10 +195,11 @@ fn at_most(name: String, value: f64, unit: &str, most: f64) -> Figure {
 
 /// A median delay that may not exceed `most` times that of the test that is told the effect.
 fn delay(name: String, calls: &[counts::Calls], most: f64) -> Figure {
-    let of = |looks: Vec<u32>| STEP * median(&looks);
-    let told = of(sorted(calls.iter().map(|call| call.told)));
-    let value = of(sorted(calls.iter().map(|call| call.judge)));
-    let figure = at_most(name, value, "s", most * told);
+    let told = median_seconds(&sorted(calls.iter().map(|call| call.told)));
+    let value = median_seconds(&sorted(calls.iter().map(|call| call.judge)));
+    // Two medians of one set of paths: few paths move their ratio by about this much.
+    let error = 1.0 + 1.0 / count(calls.len()).max(1.0).sqrt();
+    let figure = at_most(name, value, "s", most * error * told);
     Figure {
         limit: Some(told),
         limit_name: Some(TOLD.to_owned()),

@@ -220,12 +220,10 @@ impl ValueTest {
     #[must_use]
     pub fn log_e_worse(&self, settings: &ValueSettings) -> f64 {
         let slow = self.slow.log_null() - if self.bounded(settings) { DOUBT.1 } else { DOUBT.0 };
+        let (above, below) = self.harm.log_e(slow);
         let one_way = |up: bool| {
-            let lanes = [
-                self.harm.log_e(up, 0.0, slow),
-                self.spikes.log_e(up),
-                self.chain.log_e(up),
-            ];
+            let shift = if up { above } else { below };
+            let lanes = [shift, self.spikes.log_e(up), self.chain.log_e(up)];
             log_mix(LANES.into_iter().zip(lanes))
         };
         match settings.direction {
@@ -238,8 +236,8 @@ impl ValueTest {
     /// Log e-value against "worse by the margin".
     #[must_use]
     pub fn log_e_safe(&self, settings: &ValueSettings) -> f64 {
-        let above = || self.above.log_e(false, 0.0, f64::NEG_INFINITY);
-        let below = || self.below.log_e(true, 0.0, f64::NEG_INFINITY);
+        let above = || self.above.log_e(f64::NEG_INFINITY).1;
+        let below = || self.below.log_e(f64::NEG_INFINITY).0;
         match settings.direction {
             Direction::Increase => above(),
             Direction::Decrease => below(),

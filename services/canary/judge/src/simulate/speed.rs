@@ -1,0 +1,68 @@
+//! Work to be timed by whoever has a clock: updates of each kind of metric, each with the evidence for harm after it.
+
+use super::random::Random;
+use crate::counts::{CountSettings, CountTest, Counts};
+use crate::distributions::{Histogram, HistogramSettings, HistogramTest};
+use crate::values::{Pair, ValueSettings, ValueTest};
+
+/// Kinds of metrics to be timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Failures among requests.
+    Counts,
+    /// A value per interval.
+    Values,
+    /// A histogram of forty buckets per interval.
+    Histograms,
+}
+
+/// Does so many updates of one metric and returns its evidence, so that none of the work can be left out.
+#[must_use]
+pub fn work(kind: Work, updates: u32) -> f64 {
+    let mut random = Random::new(1, 1);
+    let mut log_e = 0.0;
+    match kind {
+        Work::Counts => {
+            let settings = CountSettings::default();
+            let mut test = CountTest::new(&settings);
+            for k in 0..updates {
+                let (candidate_bad, baseline_bad) = (u64::from(k % 4 == 0), u64::from(k % 9));
+                let counts = Counts {
+                    candidate_bad,
+                    candidate_total: 25,
+                    baseline_bad,
+                    baseline_total: 475,
+                };
+                test.absorb(&settings, &counts);
+                log_e = test.log_e_worse();
+            }
+        }
+        Work::Values => {
+            let settings = ValueSettings::default();
+            let mut test = ValueTest::new(&settings);
+            for _ in 0..updates {
+                let pair = Pair {
+                    candidate: Some(random.uniform()),
+                    baseline: Some(random.uniform()),
+                };
+                test.absorb(&settings, &pair);
+                log_e = test.log_e_worse(&settings);
+            }
+        }
+        Work::Histograms => {
+            let settings = HistogramSettings::default();
+            let mut test = HistogramTest::new(&settings);
+            let bounds: Vec<f64> = (1..=40u8).map(f64::from).collect();
+            let (low, high) = (
+                Histogram::new(bounds.clone(), vec![5; 40]),
+                Histogram::new(bounds, vec![95; 40]),
+            );
+            let (low, high) = (low.unwrap_or_default(), high.unwrap_or_default());
+            for _ in 0..updates {
+                test.absorb(&settings, &low, &high);
+                log_e = test.log_e_worse();
+            }
+        }
+    }
+    log_e
+}
