@@ -13,10 +13,9 @@ use auspex_proto::wire::publish_request::Fact as Sent;
 use auspex_proto::wire::{PublishRequest, PublishResponse};
 use auspex_proto::{Event, Fact, Invalid};
 use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, FuturesUnordered};
 use prost::Message as _;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -109,52 +108,77 @@ impl Events {
             Err(fault) => self.failed(fault).map(|reason| refused(number, reason)),
         }
     }
+}
 
-    /// Answers a stream until it ends, or cannot go on.
-    async fn pipeline(self, mut requests: Streaming<PublishRequest>, answers: mpsc::Sender<Answer>) {
-        let mut on_their_way = FuturesUnordered::new();
-        let mut ending: Option<Status> = None;
-        let mut open = true;
-        let stop = self.stop.clone();
-        let stopped = stop.requested();
-        tokio::pin!(stopped);
-        while open || !on_their_way.is_empty() {
+/// A stream of facts under way. It works when its answers are asked for, on the task that writes them: no hand-over
+/// between tasks per fact, and whoever does not read answers is not read from.
+struct Line<F> {
+    events: Events,
+    requests: Streaming<PublishRequest>,
+    on_their_way: FuturesUnordered<F>,
+    /// How a fact on its way is waited for.
+    wait: fn(u64, String, Pending) -> F,
+    stopped: BoxFuture<'static, ()>,
+    open: bool,
+    ending: Option<Status>,
+}
+
+impl<F: Future<Output = (u64, String, Result<Receipt, PublishError>)>> Line<F> {
+    /// The next answer; `None` when everything has been answered and no more comes.
+    async fn next(&mut self) -> Option<Answer> {
+        while self.open || !self.on_their_way.is_empty() {
+            let room = self.open && self.on_their_way.len() < self.events.window;
             tokio::select! {
                 biased;
-                Some((number, id, receipt)) = on_their_way.next(), if !on_their_way.is_empty() => {
-                    match self.answer(number, id, receipt) {
-                        // Whoever no longer listens will ask again, under the same ids.
-                        Ok(answer) => if answers.send(Ok(answer)).await.is_err() { return },
-                        Err(status) => { open = false; ending.get_or_insert(status); }
+                Some((number, id, receipt)) = self.on_their_way.next(), if !self.on_their_way.is_empty() => {
+                    match self.events.answer(number, id, receipt) {
+                        Ok(answer) => return Some(Ok(answer)),
+                        Err(status) => self.end(Some(status)),
                     }
                 }
-                request = requests.message(), if open && on_their_way.len() < self.window => {
-                    let Some(request) = request.unwrap_or_else(|status| { ending = Some(status); None }) else {
-                        open = false;
-                        continue;
-                    };
-                    match self.take(request.fact).await {
-                        Ok(Taken::OnItsWay(pending, id)) => {
-                            let number = request.number;
-                            on_their_way.push(async move { (number, id, pending.receipt().await) });
+                request = self.requests.message(), if room => match request {
+                    Ok(Some(request)) => {
+                        if let Some(answer) = self.take(request).await {
+                            return Some(Ok(answer));
                         }
-                        Ok(Taken::Refused(reason)) => {
-                            if answers.send(Ok(refused(request.number, reason))).await.is_err() { return }
-                        }
-                        Err(status) => { open = false; ending = Some(status); }
                     }
-                }
-                () = &mut stopped, if open => {
-                    open = false;
-                    ending = Some(unavailable("this process is stopping".to_owned(), 1_000));
+                    Ok(None) => self.end(None),
+                    Err(status) => self.end(Some(status)),
+                },
+                () = &mut self.stopped, if self.open => {
+                    self.end(Some(unavailable("this process is stopping".to_owned(), 1_000)));
                 }
             }
         }
-        if let Some(status) = ending {
-            self.figures.other("unavailable");
-            answers.send(Err(status)).await.ok();
+        let status = self.ending.take()?;
+        self.events.figures.other("unavailable");
+        Some(Err(status))
+    }
+
+    /// Sends a fact on its way, or answers at once why it cannot be.
+    async fn take(&mut self, request: PublishRequest) -> Option<PublishResponse> {
+        match self.events.take(request.fact).await {
+            Ok(Taken::OnItsWay(pending, id)) => {
+                self.on_their_way.push((self.wait)(request.number, id, pending));
+                None
+            }
+            Ok(Taken::Refused(reason)) => Some(refused(request.number, reason)),
+            Err(status) => {
+                self.end(Some(status));
+                None
+            }
         }
     }
+
+    /// Takes no more; what is on its way is still answered, then this, the first reason there was.
+    fn end(&mut self, status: Option<Status>) {
+        self.open = false;
+        self.ending = self.ending.take().or(status);
+    }
+}
+
+async fn wait(number: u64, id: String, pending: Pending) -> (u64, String, Result<Receipt, PublishError>) {
+    (number, id, pending.receipt().await)
 }
 
 /// The fact and the bytes that will be on the log. Those are the ones that came, as the wire type writes them: they read
@@ -219,15 +243,26 @@ impl EventService for Events {
         answer.map(Response::new)
     }
 
-    type PublishStreamStream = ReceiverStream<Answer>;
+    type PublishStreamStream = BoxStream<'static, Answer>;
 
     async fn publish_stream(
         &self,
         request: Request<Streaming<PublishRequest>>,
     ) -> Result<Response<Self::PublishStreamStream>, Status> {
-        let (answers, stream) = mpsc::channel(self.window);
-        // One task for the whole stream: it ends with the stream, or soon after a stop.
-        tokio::spawn(self.clone().pipeline(request.into_inner(), answers));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let stop = self.stop.clone();
+        let line = Line {
+            events: self.clone(),
+            requests: request.into_inner(),
+            on_their_way: FuturesUnordered::new(),
+            wait,
+            stopped: Box::pin(async move { stop.requested().await }),
+            open: true,
+            ending: None,
+        };
+        let answers = stream::unfold(line, |mut line| async move {
+            let answer = line.next().await?;
+            Some((answer, line))
+        });
+        Ok(Response::new(answers.boxed()))
     }
 }
