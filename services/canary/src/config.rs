@@ -49,7 +49,8 @@ pub struct Config {
     /// Environments whose deployments start a configured rollout; empty: all. Default empty. A deployment that brings its
     /// own document starts it wherever.
     pub environments: Vec<String>,
-    /// Rollouts by service, or by `project/service`: what a deployment starts that brings no document of its own.
+    /// Rollouts by `project/service`, by service, or for all (`*`), the nearest counts: what a deployment starts that
+    /// brings no document of its own.
     pub rollouts: BTreeMap<String, Spec>,
     /// Where the tracks of a service are found when neither document nor event says it.
     pub targets: BTreeMap<String, Tracks>,

@@ -77,10 +77,21 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Law 6 at this moment.
+fn within_capacity(stage: &Stage) {
+    if let Some(rollout) = stage.rollout()
+        && let Some(ready) = rollout.tally.ready
+    {
+        let weight = f64::from(rollout.weight);
+        assert!(weight <= 100.0 * ready, "law 6: {weight} of {ready}");
+    }
+}
+
 fn play(steps: &[Step]) -> (Stage, Vec<Decision>) {
     let mut stage = Stage::new(Config::default());
     let mut said = Vec::new();
     for step in steps {
+        within_capacity(&stage);
         match step.clone() {
             Step::Deploy(revision, at) => {
                 said.extend(stage.deploy(&format!("r{revision}"), &document(at)).unwrap());

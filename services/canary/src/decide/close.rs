@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use auspex_judge::Counts;
+use auspex_judge::numeric::real;
 use auspex_proto::Timestamp;
 use auspex_proto::decision::Mode;
 
@@ -120,9 +121,4 @@ fn silence(tally: &mut Tally, requests: &Counts, share: Option<f64>) {
     tally.silent_candidate = count(tally.silent_candidate, candidate, baseline, share.map(odds));
     let others = share.map(|share| odds(1.0 - share));
     tally.silent_baseline = count(tally.silent_baseline, baseline, candidate, others);
-}
-
-#[allow(clippy::cast_precision_loss, reason = "counts above 2^53 do not occur")]
-fn real(count: u64) -> f64 {
-    count as f64
 }

@@ -1,6 +1,6 @@
 //! What the closed intervals say, metric by metric and together.
 
-use auspex_judge::numeric::log_mix;
+use auspex_judge::numeric::{log_mix, real};
 use auspex_judge::{CountTest, Evidence, Levels, Reason, Verdict, judge_counts};
 use auspex_proto::decision::MetricEvidence;
 
@@ -194,9 +194,4 @@ fn snake(name: &str) -> String {
         out.push(c.to_ascii_lowercase());
     }
     out
-}
-
-#[allow(clippy::cast_precision_loss, reason = "counts above 2^53 do not occur")]
-fn real(count: u64) -> f64 {
-    count as f64
 }

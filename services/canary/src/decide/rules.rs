@@ -1,5 +1,6 @@
 //! The rules, in their order: what is harmful ends it, what cannot be judged holds it, and only then the policy wishes.
 
+use auspex_judge::numeric::real;
 use auspex_judge::posterior;
 use auspex_proto::Timestamp;
 use auspex_proto::decision::{Action, Mode, Phase, Reason};
@@ -30,12 +31,43 @@ fn next(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> 
     if let Some(wish) = ends(rollout, judged, now) {
         return Some(wish);
     }
+    let most = rollout.tally.ready.map_or(100, capacity);
+    if rollout.weight > most || (most == 0 && rollout.phase == Phase::Progressing) {
+        let text = format!("the candidate reports that it can take {most} %");
+        let held = hold(rollout.weight.min(most), Reason::NoCapacity, text);
+        return Some(linger(rollout, held, now));
+    }
     if rollout.phase != Phase::Progressing {
         return None;
     }
     match holds(rollout, judged, now) {
-        Some(held) => held,
+        Some(held) => held.map(|held| linger(rollout, held, now)),
         None => policy(rollout, judged, now, false),
+    }
+}
+
+fn hold(weight: u8, reason: Reason, text: String) -> Wish {
+    Wish {
+        weight,
+        action: Action::Hold,
+        reason,
+        text,
+    }
+}
+
+/// What has been held for the longest dwell is a person's to decide. A router's absence is not: it ends by itself.
+fn linger(rollout: &Rollout, held: Wish, now: Timestamp) -> Wish {
+    let long = now.since(rollout.weighed) >= rollout.terms.max_dwell.duration();
+    if !long || held.reason == Reason::NoEvidence || held.weight != rollout.weight {
+        return held;
+    }
+    Wish {
+        action: Action::Pause,
+        text: format!(
+            "{}; after {} a person is asked",
+            held.text, rollout.terms.max_dwell
+        ),
+        ..held
     }
 }
 
@@ -109,25 +141,13 @@ fn limit(rollout: &Rollout) -> Option<String> {
 
 /// What holds a rollout; `Some(None)`: quietly.
 fn holds(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Option<Wish>> {
-    let hold = |weight, reason, text| {
-        Some(Some(Wish {
-            weight,
-            action: Action::Hold,
-            reason,
-            text,
-        }))
-    };
-    let most = rollout.tally.ready.map_or(100, capacity);
-    if rollout.weight > most || most == 0 {
-        let text = format!("the candidate reports that it can take {most} %");
-        return hold(rollout.weight.min(most), Reason::NoCapacity, text);
-    }
+    let hold = |reason, text| Some(Some(hold(rollout.weight, reason, text)));
     if rollout.terms.mode == Mode::Act {
         if let Some((name, _)) = rollout.routers.iter().find(|(_, router)| router.suspended) {
             let text = format!(
                 "router {name} is suspended: everything goes to stable, there is nothing to judge by"
             );
-            return hold(rollout.weight, Reason::NoEvidence, text);
+            return hold(Reason::NoEvidence, text);
         }
         let differs = |router: &&crate::state::Router| router.weight != rollout.weight;
         if let Some((name, router)) = rollout.routers.iter().find(|(_, router)| differs(router)) {
@@ -140,11 +160,11 @@ fn holds(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Option<Wi
                 "router {name} is at {} %, not at {} %",
                 router.weight, rollout.weight
             );
-            return hold(rollout.weight, Reason::NoEvidence, text);
+            return hold(Reason::NoEvidence, text);
         }
     }
     if let Some(text) = &judged.silent {
-        return hold(rollout.weight, Reason::SilentCandidate, text.clone());
+        return hold(Reason::SilentCandidate, text.clone());
     }
     rollout
         .raised
@@ -196,9 +216,4 @@ pub(super) fn policy(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pus
 )]
 pub(super) fn capacity(ready: f64) -> u8 {
     (100.0 * ready).clamp(0.0, 100.0).floor() as u8
-}
-
-#[allow(clippy::cast_precision_loss, reason = "counts above 2^53 do not occur")]
-fn real(count: u64) -> f64 {
-    count as f64
 }

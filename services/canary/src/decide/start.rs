@@ -77,10 +77,8 @@ fn document_for(
     }
     let service = deployment.service.to_string();
     let own = format!("{}/{service}", voice.project());
-    let configured = config
-        .rollouts
-        .get(&own)
-        .or_else(|| config.rollouts.get(&service));
+    let nearest = [own.as_str(), service.as_str(), "*"];
+    let configured = nearest.into_iter().find_map(|key| config.rollouts.get(key));
     Ok(configured.map(|spec| Document {
         api_version: API_VERSION.to_owned(),
         kind: KIND.to_owned(),

@@ -6,6 +6,7 @@
 //! that clean traffic earns weight. Raises are limited by a factor, because some failures come with load alone, and by a
 //! ceiling, because evidence needs a baseline; past the ceiling only the proof "no worse" promotes.
 
+use auspex_judge::numeric::real;
 use auspex_proto::decision::{Action, Reason};
 use serde::{Deserialize, Serialize};
 
@@ -154,9 +155,4 @@ fn raise(budget: &Budget, sight: &Sight<'_>, next: u8) -> Wish {
         );
         linger(sight, Reason::BudgetSpent, text)
     }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "counts above 2^53 do not occur")]
-fn real(count: u64) -> f64 {
-    count as f64
 }
