@@ -66,13 +66,19 @@ impl Fact {
     /// Where it goes.
     #[must_use]
     pub fn subject(&self, partitions: Partitions) -> String {
+        let would;
         let leaf = match self {
             Self::Event(event) => event.body.kind(),
             Self::Observations(_) => "batch",
             Self::Vector(vector) => vector.feature_service.as_str(),
             Self::Score(score) => score.model.as_str(),
-            // By service, so that a router finds the last decision about its own.
-            Self::Decision(decision) => decision.service.as_str(),
+            // By service, so that a router finds the last decision about its own; what would have been done stands apart, or a
+            // router that starts anew would find it in the place of what was.
+            Self::Decision(decision) if decision.acts => decision.service.as_str(),
+            Self::Decision(decision) => {
+                would = format!("{}?", decision.service);
+                &would
+            }
             Self::Alert(_) => "alert",
             Self::Command(command) => command.rollout.as_str(),
             Self::Model(model) => model.name.as_str(),

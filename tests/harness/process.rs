@@ -44,7 +44,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Runs services with these settings (`section.key=value`), and waits until they are ready.
+    /// Runs services with these settings (`section.key=value`, or a path for a whole file), and waits until they are ready.
     ///
     /// # Panics
     /// When they are not within 60 s.
@@ -54,7 +54,12 @@ impl Process {
         let mut arguments = vec!["run".to_owned()];
         arguments.extend(services.iter().map(|s| (*s).to_owned()));
         for setting in settings {
-            arguments.extend(["--set".to_owned(), setting.clone()]);
+            let flag = if setting.contains('=') {
+                "--set"
+            } else {
+                "--config"
+            };
+            arguments.extend([flag.to_owned(), setting.clone()]);
         }
         arguments.extend(["--set".to_owned(), format!("server.listen=127.0.0.1:{port}")]);
         let child = spawn(&arguments, &log);
