@@ -133,6 +133,10 @@ impl Bus {
         Ok(self.js.get_key_value(name).await?)
     }
 
+    pub(crate) async fn lay_out_leases(&self) -> anyhow::Result<kv::Store> {
+        streams::leases(&self.js, self.replicas, self.lease).await
+    }
+
     pub(crate) async fn lay_out_state(&self, stage: &str) -> anyhow::Result<()> {
         streams::state_bucket(&self.js, &subject::state_bucket(stage), self.replicas).await?;
         Ok(())

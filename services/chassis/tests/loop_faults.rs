@@ -64,6 +64,24 @@ async fn killing_the_server_loses_and_doubles_nothing() {
     assert_eq!(replayed, live);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_that_a_restarted_server_forgot_are_given_again() {
+    let mut test = TestHouse::start().await.unwrap();
+    test.house.run_verb(COUNTER, Counter::default()).await.unwrap();
+    feed(test.house.bus(), 0..3).await;
+    log_with_alerts(test.house.bus(), 3).await;
+    test.broker.restart().await.unwrap();
+    // The owner goes away, and another replica begins: it finds no bucket of leases.
+    test.shutdown.finish(Duration::from_secs(5)).await;
+    let (second, _shutdown) = TestHouse::another(&test.settings).await.unwrap();
+    test.broker.restart().await.unwrap();
+    while second.run_verb(COUNTER, Counter::default()).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    feed(second.bus(), 3..9).await;
+    assert_each_once(&log_with_alerts(second.bus(), 9).await, 9);
+}
+
 /// A runtime of one thread: whoever blocks it stops everything in it, leases too, as SIGSTOP does.
 fn replica(settings: auspex_chassis::bus::BusSettings, counter: Counter) -> std::sync::mpsc::Sender<()> {
     let (kill, killed) = std::sync::mpsc::channel();

@@ -89,9 +89,18 @@ pub(super) async fn lay_out(js: &jetstream::Context, settings: &StreamSettings) 
             .with_context(|| format!("laying out stream {name}"))?;
     }
     let lease = Duration::from_secs(settings.lease_seconds);
-    bucket(js, subject::LEASES, settings.replicas, Some(lease)).await?;
+    leases(js, settings.replicas, lease).await?;
     bucket(js, subject::CURSORS, settings.replicas, None).await?;
     Ok(())
+}
+
+/// The bucket of leases. A server that was restarted has forgotten it: whoever needs it lays it out again.
+pub(super) async fn leases(
+    js: &jetstream::Context,
+    replicas: usize,
+    lease: Duration,
+) -> anyhow::Result<kv::Store> {
+    bucket(js, subject::LEASES, replicas, Some(lease)).await
 }
 
 /// The bucket that keeps a stage's state.

@@ -41,7 +41,7 @@ impl Leases {
     ) -> anyhow::Result<Self> {
         Ok(Self {
             bus: bus.clone(),
-            store: bus.bucket(subject::LEASES).await?,
+            store: bus.lay_out_leases().await?,
             stage,
             instance: instance.to_owned(),
             partitions: bus.partitions(),
@@ -102,7 +102,11 @@ impl Leases {
     /// How many partitions each replica may hold: all of them, shared out evenly.
     async fn share(&mut self) -> anyhow::Result<usize> {
         let me = format!("member.{}.{}", self.stage.name, subject::token(&self.instance));
-        self.store.put(me, "".into()).await?;
+        if self.store.put(&me, "".into()).await.is_err() {
+            // The bucket is in memory: a server that was restarted has forgotten it.
+            self.store = self.bus.lay_out_leases().await?;
+            self.store.put(&me, "".into()).await?;
+        }
         let members = snapshot(
             &self.bus,
             subject::LEASES,
