@@ -2,8 +2,31 @@
 
 use super::trees::{Condition, Ensemble, Leaf, MAX_DEPTH};
 
-/// Scratch space: the weights of the subsets of a path, by size.
-type Weights = [f64; MAX_DEPTH + 1];
+/// For one number of conditions, the share of all orders in which a given set of each size comes before a given condition:
+/// `s! (n - s - 1)! / n!`.
+pub(super) fn orders(conditions: usize) -> Vec<f64> {
+    let n = conditions as f64;
+    let next = |(share, size): (f64, f64)| (share * (size + 1.0) / (n - size - 1.0), size + 1.0);
+    std::iter::successors(Some((1.0 / n, 0.0)), |last| Some(next(*last)))
+        .map(|(share, _)| share)
+        .take(conditions)
+        .collect()
+}
+
+/// The conditions of one leaf, told apart by a row.
+struct Path {
+    /// Features whose condition holds, with the share of training rows for which it does.
+    hot: [(u32, f64); MAX_DEPTH],
+    hots: usize,
+    /// Features whose condition does not hold.
+    cold: [u32; MAX_DEPTH],
+    colds: usize,
+    /// Product of the shares of the cold ones.
+    cold_share: f64,
+    /// Coefficients of the product of `x + share` over the hot ones: at `x^s` the sum, over the sets of s hot features that
+    /// are known, of the shares of those that are not.
+    sets: [f64; MAX_DEPTH + 1],
+}
 
 impl Ensemble {
     /// Log-odds before calibration. A row shorter than the model's columns counts as missing there.
@@ -20,67 +43,89 @@ impl Ensemble {
                 .sum::<f64>()
     }
 
-    /// Adds each feature's contribution to `into`, in log-odds before calibration; with [`Ensemble::base`] they add up to
+    /// Each feature's contribution, in log-odds before calibration; with [`Ensemble::base`] they add up to
     /// [`Ensemble::raw`]. `into` is zeroed first and is as long as the row.
+    ///
+    /// A leaf is worth its value to a set of known features when the conditions of all of them hold, times the shares of the
+    /// others. So a set with a cold feature is worth nothing, all cold features of a leaf are owed the same, and only the
+    /// sets of hot ones need be counted, by size: a polynomial, and for each hot feature that polynomial without its factor.
     pub fn contributions(&self, row: &[f32], into: &mut [f64]) {
         into.fill(0.0);
-        let mut weights: Weights = [0.0; MAX_DEPTH + 1];
-        let mut ones = [false; MAX_DEPTH + 1];
+        let mut path = Path {
+            hot: [(0, 0.0); MAX_DEPTH],
+            hots: 0,
+            cold: [0; MAX_DEPTH],
+            colds: 0,
+            cold_share: 1.0,
+            sets: [0.0; MAX_DEPTH + 1],
+        };
         for leaf in &self.leaves {
             let conditions = self.conditions_of(leaf);
-            for (one, condition) in ones.iter_mut().zip(conditions) {
-                *one = condition.holds(row.get(condition.feature as usize).copied().unwrap_or(f32::NAN));
+            let orders = self.orders.get(conditions.len()).map_or(&[][..], Vec::as_slice);
+            path.tell_apart(conditions, row);
+            path.share_out(leaf.value, orders, into);
+        }
+    }
+}
+
+impl Path {
+    fn tell_apart(&mut self, conditions: &[Condition], row: &[f32]) {
+        (self.hots, self.colds, self.cold_share) = (0, 0, 1.0);
+        for condition in conditions {
+            let value = row.get(condition.feature as usize).copied().unwrap_or(f32::NAN);
+            let holds = condition.holds(value);
+            // Both are written and one is kept: whether a condition holds cannot be foreseen, and a wrong guess is dear.
+            if let (Some(hot), Some(cold)) = (self.hot.get_mut(self.hots), self.cold.get_mut(self.colds)) {
+                *hot = (condition.feature, condition.share);
+                *cold = condition.feature;
             }
-            extend(&mut weights, &ones, conditions);
-            for (one, condition) in ones.iter().zip(conditions) {
-                let sum = unwound(&weights, conditions.len(), *one, condition.share);
-                if let Some(out) = into.get_mut(condition.feature as usize) {
-                    *out += sum * (f64::from(u8::from(*one)) - condition.share) * leaf.value;
-                }
+            self.hots += usize::from(holds);
+            self.colds += usize::from(!holds);
+            self.cold_share *= if holds { 1.0 } else { condition.share };
+        }
+    }
+
+    fn share_out(&mut self, value: f64, orders: &[f64], into: &mut [f64]) {
+        let worth = value * self.cold_share;
+        let hot = self.hot.get(..self.hots).unwrap_or_default();
+        let sets = multiplied(&mut self.sets, hot);
+        let owed: f64 = sets.iter().zip(orders).map(|(set, order)| set * order).sum();
+        for feature in self.cold.get(..self.colds).unwrap_or_default() {
+            if let Some(slot) = into.get_mut(*feature as usize) {
+                *slot -= worth * owed;
+            }
+        }
+        for (feature, share) in hot {
+            if let Some(slot) = into.get_mut(*feature as usize) {
+                *slot += worth * (1.0 - share) * without(sets, *share, orders);
             }
         }
     }
 }
 
-/// `weights[k]`: the permutation weight of the subsets of size k, once all conditions are in (EXTEND of the paper).
-fn extend(weights: &mut Weights, ones: &[bool], conditions: &[Condition]) {
-    weights[0] = 1.0;
-    for (depth, (condition, one)) in (1_u32..).zip(conditions.iter().zip(ones)) {
-        let d = depth as usize;
-        let per = 1.0 / f64::from(depth + 1);
-        if let Some(last) = weights.get_mut(d) {
-            *last = 0.0;
+/// The coefficients of the product of `x + share`, lowest first.
+fn multiplied<'a>(sets: &'a mut [f64], hot: &[(u32, f64)]) -> &'a [f64] {
+    if let Some(first) = sets.first_mut() {
+        *first = 1.0;
+    }
+    for (degree, (_, share)) in hot.iter().enumerate() {
+        let mut below = 0.0;
+        for set in sets.iter_mut().take(degree + 1) {
+            (below, *set) = (*set, *set * share + below);
         }
-        for i in (0..depth).rev() {
-            let Some([low, high]) = weights.get_mut(i as usize..i as usize + 2) else {
-                continue;
-            };
-            if *one {
-                *high += *low * f64::from(i + 1) * per;
-            }
-            *low *= condition.share * f64::from(depth - i) * per;
+        if let Some(top) = sets.get_mut(degree + 1) {
+            *top = 1.0;
         }
     }
+    sets.get(..=hot.len()).unwrap_or_default()
 }
 
-/// The sum of the weights with one condition taken out again (UNWIND of the paper, summed).
-fn unwound(weights: &Weights, depth: usize, one: bool, share: f64) -> f64 {
-    let Some((next, rest)) = weights.get(..=depth).and_then(<[f64]>::split_last) else {
-        return 0.0;
-    };
-    let count = (depth + 1) as f64;
-    let (mut next, mut total) = (*next, 0.0);
-    // `left` is depth - i, the number of conditions that a subset of size i does not hold.
-    let mut left = 1.0;
-    for weight in rest.iter().rev() {
-        if one {
-            let held = next * count / (count - left);
-            total += held;
-            next = weight - held * share * left / count;
-        } else {
-            total += weight * count / (share * left);
-        }
-        left += 1.0;
+/// The sum over the sets without one hot feature: the polynomial divided by its `x + share`, each coefficient weighted.
+fn without(sets: &[f64], share: f64, orders: &[f64]) -> f64 {
+    let (mut quotient, mut sum) = (0.0, 0.0);
+    for (set, order) in sets.iter().skip(1).zip(orders).rev() {
+        quotient = set - share * quotient;
+        sum += quotient * order;
     }
-    total
+    sum
 }

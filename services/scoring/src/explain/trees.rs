@@ -26,11 +26,11 @@ pub enum EnsembleFault {
 }
 
 /// One feature on the way to a leaf.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Condition {
     /// Column.
     pub(super) feature: u32,
-    /// The way leads here for values above this.
+    /// The way leads here for values above this; NaN: there is no lower end.
     pub(super) above: f32,
     /// And up to this.
     pub(super) upto: f32,
@@ -41,7 +41,7 @@ pub(super) struct Condition {
 }
 
 /// One leaf: which conditions (a range of [`Ensemble::conditions`]) lead to which value.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Leaf {
     pub(super) from: u32,
     pub(super) to: u32,
@@ -49,7 +49,7 @@ pub(super) struct Leaf {
 }
 
 /// Unrolled trees.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Ensemble {
     pub(super) leaves: Vec<Leaf>,
     pub(super) conditions: Vec<Condition>,
@@ -59,6 +59,8 @@ pub struct Ensemble {
     pub columns: usize,
     /// What is added to the sum of the leaves.
     pub(super) offset: f64,
+    /// By number of conditions; see [`super::shap::orders`].
+    pub(super) orders: Vec<Vec<f64>>,
 }
 
 struct Columns<'a> {
@@ -194,6 +196,7 @@ impl Ensemble {
             base: f64::from(offset),
             columns: 0,
             offset: f64::from(offset),
+            orders: (0..=MAX_DEPTH).map(super::shap::orders).collect(),
         };
         let mut trees = columns.tree.to_vec();
         trees.sort_unstable();
@@ -259,7 +262,7 @@ impl Ensemble {
             }
             path.push(Condition {
                 feature,
-                above: if goes_true { f32::NEG_INFINITY } else { value },
+                above: if goes_true { f32::NAN } else { value },
                 upto: if goes_true { value } else { f32::INFINITY },
                 missing: tracks_true == goes_true,
                 share,
@@ -285,6 +288,7 @@ impl Ensemble {
                 .find(|c| c.feature == next.feature);
             match own {
                 Some(own) => {
+                    // The maximum of a number and NaN is the number.
                     own.above = own.above.max(next.above);
                     own.upto = own.upto.min(next.upto);
                     own.missing &= next.missing;
@@ -304,13 +308,11 @@ impl Ensemble {
 }
 
 impl Condition {
-    /// Whether a value takes this way. Infinite values compare as numbers, NaN is a missing one.
+    /// Whether a value takes this way; NaN is a missing one. Without a branch: which way it goes cannot be foreseen.
     #[inline]
     pub(super) fn holds(&self, value: f32) -> bool {
-        if value.is_nan() {
-            self.missing
-        } else {
-            value <= self.upto && (value > self.above || self.above == f32::NEG_INFINITY)
-        }
+        // Nothing is at most NaN, so that a condition without a lower end says no to nothing.
+        let at_most_above = value <= self.above;
+        ((value <= self.upto) & !at_most_above) | (value.is_nan() & self.missing)
     }
 }
