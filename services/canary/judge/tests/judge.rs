@@ -305,3 +305,25 @@ proptest! {
         prop_assert_eq!(run(&rows, &options), run(&shuffled, &options));
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_verdict_without_evidence(
+        pairs in prop::collection::vec((0u64..8, 0u64..900, any::<f64>(), any::<f64>()), 0..7)
+    ) {
+        let mut rows = Vec::new();
+        for (minute, (units, bad, c, b)) in (0u32..).zip(pairs) {
+            rows.push(row(minute, Track::Candidate, "errors", Sample::Counts { bad: units, total: units }));
+            rows.push(row(minute, Track::Baseline, "errors", Sample::Counts { bad, total: 900 }));
+            rows.push(row(minute, Track::Candidate, "cpu", Sample::Value(c)));
+            rows.push(row(minute, Track::Baseline, "cpu", Sample::Value(b)));
+        }
+        // At most six pairs of values, and at most 42 units of the candidate.
+        for look in run(&rows, &Options::default()).unwrap_or_default() {
+            prop_assert_eq!(look.verdict, Verdict::NoEvidence);
+            prop_assert!(look.metrics.iter().all(|metric| metric.verdict == Verdict::NoEvidence));
+        }
+    }
+}

@@ -25,6 +25,8 @@ pub enum Story {
     SevenOfTen,
     /// Three intervals an hour a hundredfold.
     ThreeSpikes,
+    /// Healthy: each interval of either track is a hundredfold with this probability.
+    RareSpikes(f64),
     /// A constant 100 against a constant 1.
     Constants,
     /// Sums of many lognormal minutes: skewed, healthy.
@@ -152,6 +154,10 @@ impl Teller {
                 },
                 b,
             ),
+            Story::RareSpikes(rate) => {
+                let mut spiked = |x: f64| if random.chance(rate) { 100.0 * x } else { x };
+                (spiked(c), spiked(b))
+            }
             Story::SevenOfTen => (
                 if changed && self.draw(random, 7, 10) {
                     100.0

@@ -70,11 +70,13 @@ impl Side {
     }
 }
 
-fn bernoulli(p: f64, hits: f64, misses: f64) -> f64 {
+/// Log likelihood of hits and misses at a probability.
+pub(super) fn bernoulli(p: f64, hits: f64, misses: f64) -> f64 {
     hits * p.ln() + misses * (-p).ln_1p()
 }
 
-fn greatest(hits: f64, misses: f64) -> f64 {
+/// The greatest that it can be.
+pub(super) fn greatest(hits: f64, misses: f64) -> f64 {
     let part = |x: f64| {
         if x > 0.0 {
             x * (x / (hits + misses)).ln()

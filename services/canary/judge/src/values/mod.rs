@@ -139,6 +139,8 @@ const LANES: [f64; 3] = [0.6, 0.25, 0.15];
 /// while its false alarms halve (7.7 % to 4.0 % under an AR(.9) with as much white noise, 240 points); with 30 pairs of
 /// history 3 nats keep them below 1 % (largest measured: 0.8 %).
 const DOUBT: (f64, f64) = (6.0, 3.0);
+/// Medians of past differences beyond which lane A holds a difference, once there is history.
+const HELD: f64 = 6.0;
 /// Fewer pairs leak under heavy tails.
 const LEAST: u32 = 8;
 /// Largest multiple of the first value that enters the sums.
@@ -186,8 +188,9 @@ impl ValueTest {
         let within = |x: f64| (x * scale).clamp(-LARGEST, LARGEST);
         let (c, b) = (within(candidate), within(baseline));
         let d = c - b;
-        self.slow.absorb(d);
-        self.harm.absorb(d, changed);
+        let held = self.held(settings, d, changed);
+        self.slow.absorb(held);
+        self.harm.absorb(held, changed);
         self.spikes.absorb(d, changed);
         self.chain.absorb(candidate, baseline, changed);
         if changed {
@@ -198,6 +201,19 @@ impl ValueTest {
         let (first, _) = *self.first.get_or_insert((candidate, baseline));
         let same = |x: f64| x.total_cmp(&first).is_eq();
         self.varies |= !(same(candidate) && same(baseline));
+    }
+
+    /// A difference as lane A sees it. After a quiet history a single outlier would weigh as much as a lasting shift, for the
+    /// history has fixed the scale: beyond six medians of the past it is held, and the outlier left to lane S.
+    fn held(&self, settings: &ValueSettings, d: f64, changed: bool) -> f64 {
+        let known =
+            self.harm.history() >= settings.min_history.max(1) && (!changed || self.bounded(settings));
+        let most = if known {
+            HELD * self.spikes.median().unwrap_or(0.0)
+        } else {
+            0.0
+        };
+        if most > 0.0 { d.clamp(-most, most) } else { d }
     }
 
     fn bounded(&self, settings: &ValueSettings) -> bool {
@@ -223,7 +239,11 @@ impl ValueTest {
         let (above, below) = self.harm.log_e(slow);
         let one_way = |up: bool| {
             let shift = if up { above } else { below };
-            let lanes = [shift, self.spikes.log_e(up), self.chain.log_e(up)];
+            let lanes = [
+                shift,
+                self.spikes.log_e(up, self.bounded(settings)),
+                self.chain.log_e(up),
+            ];
             log_mix(LANES.into_iter().zip(lanes))
         };
         match settings.direction {

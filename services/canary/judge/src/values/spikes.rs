@@ -3,9 +3,14 @@
 //! A spike is a difference beyond six medians of the past differences, after a calm interval; its direction is a fair coin
 //! under health. Only entries count, so a burst that lasts is one event, and spikes common to both tracks cancel before they
 //! get here. `E = sum_h w_h (2h)^up (2(1 - h))^down`.
+//!
+//! A direction is worth at most ln 2, however rare spikes were before. With points before the change their rate is worth more:
+//! null, every track spikes at one rate, the candidate like the baseline and like both before the change; the numerator bets
+//! on a candidate that spikes more often, the denominator is maximised. Both bets share the lane evenly then.
 
 use serde::{Deserialize, Serialize};
 
+use super::chain::{bernoulli, greatest};
 use crate::numeric::log_mix;
 
 /// Past differences whose median is the scale.
@@ -13,6 +18,10 @@ const WINDOW: usize = 121;
 const SPIKE: f64 = 6.0;
 const CALM: f64 = 3.0;
 const BETS: [(f64, f64); 3] = [(0.75, 0.2), (0.9, 0.3), (0.99, 0.5)];
+
+/// Rates of the candidate that are bet on, and the baseline's as a part of them.
+const RATES: [f64; 5] = [0.02, 0.05, 0.12, 0.3, 0.6];
+const PARTS: [f64; 3] = [0.02, 0.1, 0.3];
 
 /// Running counts of spikes, and the window behind their scale.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,21 +32,23 @@ pub(super) struct Spikes {
     last: Option<f64>,
     up: u32,
     down: u32,
+    /// Calm intervals in which a spike could begin, after the change; spikes and such intervals of both tracks before it.
+    tries: u32,
+    past: (u32, u32),
 }
 
 impl Spikes {
     /// Adds a difference; spikes count after the change only, their scale is learnt before it as well.
     pub(super) fn absorb(&mut self, d: f64, changed: bool) {
         let size = d.abs();
-        if let (true, Some(last), Some(scale)) = (changed, self.last, self.median()) {
+        if let (Some(last), Some(scale)) = (self.last, self.median()) {
             let calm = if scale > 0.0 {
                 last <= CALM * scale
             } else {
                 last <= 0.0
             };
-            if size > SPIKE * scale && size > 0.0 && calm {
-                let count = if d > 0.0 { &mut self.up } else { &mut self.down };
-                *count = count.saturating_add(1);
+            if calm {
+                self.count(size > SPIKE * scale && size > 0.0, d > 0.0, changed);
             }
         }
         self.last = Some(size);
@@ -49,7 +60,21 @@ impl Spikes {
         }
     }
 
-    fn median(&self) -> Option<f64> {
+    /// Counts an interval in which a spike could begin.
+    fn count(&mut self, spike: bool, up: bool, changed: bool) {
+        let hit = u32::from(spike);
+        if !changed {
+            // Either track could have spiked.
+            self.past = (self.past.0.saturating_add(hit), self.past.1.saturating_add(2));
+            return;
+        }
+        self.tries = self.tries.saturating_add(1);
+        let count = if up { &mut self.up } else { &mut self.down };
+        *count = count.saturating_add(hit);
+    }
+
+    /// Median of the latest absolute differences.
+    pub(super) fn median(&self) -> Option<f64> {
         let mut sorted = self.window.clone();
         let middle = sorted.len() / 2;
         (!sorted.is_empty()).then(|| {
@@ -63,17 +88,35 @@ impl Spikes {
         })
     }
 
-    /// Log e-value for spikes upwards (or downwards).
-    pub(super) fn log_e(&self, up: bool) -> f64 {
+    /// Log e-value for spikes upwards (or downwards); `bounded` says that the time before the change may be relied upon.
+    pub(super) fn log_e(&self, up: bool, bounded: bool) -> f64 {
         let (hits, misses) = if up {
             (self.up, self.down)
         } else {
             (self.down, self.up)
         };
         let (hits, misses) = (f64::from(hits), f64::from(misses));
-        log_mix(
+        let signs = log_mix(
             BETS.iter()
                 .map(|(h, w)| (*w, hits * (2.0 * h).ln() + misses * (2.0 * (1.0 - h)).ln())),
-        )
+        );
+        if bounded {
+            log_mix([(0.5, signs), (0.5, self.log_rate(hits, misses))].into_iter())
+        } else {
+            signs
+        }
+    }
+
+    /// Log e-value against "one rate of spikes everywhere".
+    fn log_rate(&self, hits: f64, misses: f64) -> f64 {
+        let calm = f64::from(self.tries) - hits;
+        let other = misses + f64::from(self.past.0);
+        let other_calm = f64::from(self.tries) + f64::from(self.past.1) - other;
+        let bets = RATES
+            .iter()
+            .flat_map(|p| PARTS.iter().map(move |part| (*p, p * part)));
+        let even = 1.0 / 15.0;
+        let betting = bets.map(|(p, q)| (even, bernoulli(p, hits, calm) + bernoulli(q, other, other_calm)));
+        log_mix(betting) - greatest(hits + other, calm + other_calm)
     }
 }

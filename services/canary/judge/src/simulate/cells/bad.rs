@@ -145,11 +145,21 @@ fn history_power() -> Vec<Cell> {
         ..scene(Story::Level(20.0), phi)
     };
     let name = |phi: f64| format!("120 points before, 2 sd, AR({phi})");
+    let spikes = Scene {
+        history: 120,
+        ..scene(Story::ThreeSpikes, 0.0)
+    };
     let series = found(Play::Series { by: 40.0 }, 90.0);
     vec![
         value_found(&name(0.0), before(0.0, 60), 95.0, Some(13.0)),
         value_found(&name(0.5), before(0.5, 60), 80.0, None),
         value_found(&name(0.8), before(0.8, 240), 80.0, None),
+        value_found(
+            "120 points before, three spikes an hour, 240 points",
+            spikes,
+            90.0,
+            Some(160.0),
+        ),
         cell("one series with a day's season, AR(0.8), 4 sd", series),
     ]
 }

@@ -198,6 +198,27 @@ fn history_alarms() -> Vec<Cell> {
         };
         cells.push(value_alarm(&format!("AR({phi}), t3, 120 points before"), scene));
     }
+    for history in [60, 120] {
+        let scene = Scene {
+            history,
+            ..scene(Story::Inflated(0.1, 0.8), 0.0)
+        };
+        cells.push(value_alarm(
+            &format!("mostly zero, 10 %, persistent, {history} points before"),
+            scene,
+        ));
+    }
+    for rate in [0.001, 0.005, 0.02] {
+        let scene = Scene {
+            history: 480,
+            ..scene(Story::RareSpikes(rate), 0.0)
+        };
+        let name = format!(
+            "a hundredfold in {} % of either track's intervals, 480 points before",
+            100.0 * rate
+        );
+        cells.push(value_alarm(&name, scene));
+    }
     cells.push(cell(
         "one series with a day's season, AR(0.8)",
         Kind::Alarms {
