@@ -1,5 +1,11 @@
 //! Delivery to a real HTTP provider that fails in every way, without the bus: outbox and carrier as the loop runs them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "test code outside of test functions"
+)]
+
 mod provider;
 
 use std::collections::BTreeSet;

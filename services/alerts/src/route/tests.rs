@@ -26,69 +26,57 @@ fn sums_to_one(alert: &Alert) {
     );
 }
 
-#[test]
-fn a_bad_change_is_announced_before_it_errs_and_explained_after() {
+/// A risky change on its way: announced, deployed, started.
+fn risky() -> (Story, Alert) {
     let mut story = Story::new();
     assert!(story.change().is_empty());
     assert!(story.failed_run().is_empty());
-    let risk = story.score(EntityKind::Change, 0.82, true);
+    let mut risk = story.score(EntityKind::Change, 0.82, true);
     assert_eq!(kinds(&risk), [(Kind::HighRisk, Status::Firing)]);
-    assert_eq!(
-        risk[0].title,
-        "High risk: checkout 3f2a1b9c00 fails with a probability of 82 %"
-    );
-    assert_eq!(risk[0].receivers, ["pager", "team"]);
-    assert_eq!(risk[0].causes[0].what, "812 lines added");
-    sums_to_one(&risk[0]);
     let deploying = story.deployment("d1", "checkout", REVISION);
     assert_eq!(kinds(&deploying), [(Kind::Deployment, Status::Notice)]);
-    assert_eq!(
-        deploying[0].title,
-        "Deploying checkout 3f2a1b9c00 to production by ada"
-    );
-    assert!(
-        story.score(EntityKind::Deployment, 0.85, true).is_empty(),
-        "once per revision"
-    );
+    let title = "Deploying checkout 3f2a1b9c00 to production by ada";
+    assert_eq!(deploying[0].title, title);
+    let again = story.score(EntityKind::Deployment, 0.85, true);
+    assert!(again.is_empty(), "once per revision");
     assert!(story.starts().is_empty());
+    (story, risk.remove(0))
+}
+
+#[test]
+fn a_bad_change_is_announced_before_it_errs() {
+    let (_, risk) = risky();
+    let title = "High risk: checkout 3f2a1b9c00 fails with a probability of 82 %";
+    assert_eq!(risk.title, title);
+    assert_eq!(risk.receivers, ["pager", "team"]);
+    assert_eq!(risk.causes[0].what, "812 lines added");
+    sums_to_one(&risk);
+}
+
+#[test]
+fn a_rollback_is_explained() {
+    let (mut story, risk) = risky();
     let alerts = story.rolls_back((41, 312), (5, 2_801));
-    assert_eq!(
-        kinds(&alerts),
-        [
-            (Kind::RolledBack, Status::Firing),
-            (Kind::HighRisk, Status::Resolved)
-        ]
-    );
+    let both = [
+        (Kind::RolledBack, Status::Firing),
+        (Kind::HighRisk, Status::Resolved),
+    ];
+    assert_eq!(kinds(&alerts), both);
+    assert_eq!(alerts[1].dedup_key, risk.dedup_key);
     let back = &alerts[0];
     assert_eq!(back.severity, Severity::Error);
-    assert_eq!(
-        back.dedup_key,
-        format!("auspex/acme/shop/checkout/rollout/checkout/{REVISION}")
-    );
+    let key = format!("auspex/acme/shop/checkout/rollout/checkout/{REVISION}");
+    assert_eq!(back.dedup_key, key);
     sums_to_one(back);
+    let first = &back.causes[0];
+    assert_eq!(first.what, "errors of the candidate, not of the baseline");
     assert_eq!(
-        back.causes[0].what,
-        "errors of the candidate, not of the baseline"
-    );
-    assert!(
-        back.causes[0]
-            .detail
-            .contains("41 of 312 (13 %) against 5 of 2801 (0.18 %)"),
-        "{:?}",
-        back.causes
-    );
-    assert!(
-        back.causes[0]
-            .detail
-            .contains("18x as often (interval 9.0x to 40x)"),
-        "{:?}",
-        back.causes
+        first.detail,
+        "41 of 312 (13 %) against 5 of 2801 (0.18 %) in the baseline; 18x as often (interval 9.0x to 40x)"
     );
     let whats: Vec<&str> = back.causes.iter().map(|c| c.what.as_str()).collect();
-    assert!(
-        whats.contains(&"run \"integration\" failed") && whats.contains(&"a database migration"),
-        "{whats:?}"
-    );
+    assert!(whats.contains(&"run \"integration\" failed"), "{whats:?}");
+    assert!(whats.contains(&"a database migration"), "{whats:?}");
     for part in [
         "What: ",
         "Why: 1. ",
@@ -98,22 +86,20 @@ fn a_bad_change_is_announced_before_it_errs_and_explained_after() {
     ] {
         assert!(back.text.contains(part), "{part} is not in {}", back.text);
     }
-    assert_eq!(alerts[1].dedup_key, risk[0].dedup_key);
+}
 
-    let next = story.decides(Action::Start, Reason::Started, |d| {
-        d.candidate.revision = "v3".to_owned()
-    });
-    assert!(next.is_empty());
-    let good = story.decides(Action::Promote, Reason::EvidenceSafe, |d| {
-        d.candidate.revision = "v3".to_owned()
-    });
-    assert_eq!(
-        kinds(&good),
-        [
-            (Kind::Promoted, Status::Notice),
-            (Kind::RolledBack, Status::Resolved)
-        ]
-    );
+#[test]
+fn a_rollback_is_over_when_a_later_revision_is_promoted() {
+    let (mut story, _) = risky();
+    let back = story.rolls_back((41, 312), (5, 2_801)).remove(0);
+    let to_v3 = |d: &mut Decision| d.candidate.revision = "v3".to_owned();
+    assert!(story.decides(Action::Start, Reason::Started, to_v3).is_empty());
+    let good = story.decides(Action::Promote, Reason::EvidenceSafe, to_v3);
+    let both = [
+        (Kind::Promoted, Status::Notice),
+        (Kind::RolledBack, Status::Resolved),
+    ];
+    assert_eq!(kinds(&good), both);
     assert_eq!(good[1].dedup_key, back.dedup_key);
     assert!(story.state.open.is_empty());
 }

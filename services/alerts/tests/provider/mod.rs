@@ -1,6 +1,13 @@
 //! A provider on loopback that answers as it is told to, and remembers what it heard and when.
 
 #![allow(dead_code, reason = "each test uses its part")]
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "test code outside of test functions"
+)]
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
