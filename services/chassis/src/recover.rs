@@ -1,7 +1,7 @@
 //! After a log was replaced or put back from an older copy: cursors and states speak of a log that is no more.
 
 use anyhow::{Context as _, bail};
-use auspex_proto::stage::{Keeps, STAGES};
+use auspex_proto::stage::{Keeps, Stage};
 use auspex_proto::subject;
 use futures::TryStreamExt as _;
 
@@ -18,11 +18,14 @@ pub struct Recovered {
     pub durables: Vec<String>,
 }
 
-/// Deletes every cursor, every state and every durable, so that all stages absorb what the log holds from its beginning.
+/// Deletes every cursor, and the states and durables of these stages, so that they absorb what the log holds from its beginning.
+///
+/// What they make of it is published again under the ids it had. Within the duplicate window the server drops it; beyond
+/// that it stands in the log twice, as a repeat that every stage knows by its id and cause.
 ///
 /// # Errors
 /// When somebody holds a lease (stages must not run meanwhile), or the server is out of reach.
-pub async fn recover(settings: &BusSettings) -> anyhow::Result<Recovered> {
+pub async fn recover(settings: &BusSettings, stages: &[Stage]) -> anyhow::Result<Recovered> {
     let bus = Bus::connect(settings, "auspex recover").await?;
     let leases = bus.bucket(subject::LEASES).await?;
     let held: Vec<String> = leases.keys().await?.try_collect().await?;
@@ -31,7 +34,7 @@ pub async fn recover(settings: &BusSettings) -> anyhow::Result<Recovered> {
     }
     let mut done = Recovered::default();
     // States first: a state without its cursor would be absorbed into twice, a cursor without its state would skip.
-    for stage in STAGES {
+    for stage in stages {
         match stage.keeps {
             Keeps::State => {
                 let bucket = subject::state_bucket(stage.name);
@@ -55,7 +58,10 @@ pub async fn recover(settings: &BusSettings) -> anyhow::Result<Recovered> {
     let cursors = bus.bucket(subject::CURSORS).await?;
     let keys: Vec<String> = cursors.keys().await?.try_collect().await?;
     for key in &keys {
-        cursors.purge(key).await.with_context(|| format!("deleting cursor {key}"))?;
+        cursors
+            .purge(key)
+            .await
+            .with_context(|| format!("deleting cursor {key}"))?;
     }
     done.cursors = keys.len();
     Ok(done)
