@@ -13,7 +13,6 @@ pub mod context;
 pub mod decay;
 pub mod extract;
 pub mod histogram;
-pub mod issue;
 pub mod paths;
 pub mod query;
 pub mod schema;

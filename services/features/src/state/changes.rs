@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::builds::Before;
 use super::{Values, key, make_room};
-use crate::issue::refers_to_issue;
+use auspex_proto::issue::refers_to_issue;
 use crate::paths::{PathKinds, counts};
 use crate::schema::column;
 
