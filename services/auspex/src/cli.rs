@@ -1,11 +1,14 @@
 //! The command line: one file per group of commands.
 
 mod config;
+mod demo;
 mod dlq;
 mod event;
 pub(crate) mod id;
+mod judge;
 mod print;
 mod reach;
+mod recover;
 mod rollout;
 mod token;
 mod topology;
@@ -50,6 +53,12 @@ enum Ask {
     /// Start, watch and steer rollouts
     #[command(subcommand)]
     Rollout(rollout::Ask),
+    /// Start over on the log that is there, after it was replaced
+    Recover(recover::Recover),
+    /// Judge a candidate from a file of measurements
+    Judge(Box<judge::Judge>),
+    /// See it at work: a bad and a good deployment on real traffic
+    Demo(demo::Demo),
 }
 
 /// How a command shows what it found.
@@ -82,6 +91,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The text of a file; `-` is standard input.
+fn read(file: &std::path::Path) -> Result<String, Fault> {
+    let text = if file == std::path::Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    text.map_err(|fault| Fault::invalid(format!("{}: {fault}", file.display())))
+}
+
 impl Cli {
     async fn carry_out(self) -> Result<ExitCode, Fault> {
         let done = |()| ExitCode::SUCCESS;
@@ -94,6 +113,9 @@ impl Cli {
             Ask::Dlq(dlq) => dlq.carry_out(&self.reach).await.map(done),
             Ask::Event(event) => event.carry_out(&self.reach).await.map(done),
             Ask::Rollout(rollout) => rollout.carry_out(&self.reach).await.map(done),
+            Ask::Recover(recover) => recover.carry_out().await.map(done),
+            Ask::Judge(judge) => judge.carry_out().map(done),
+            Ask::Demo(demo) => demo.carry_out().await,
         }
     }
 }

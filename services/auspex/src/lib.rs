@@ -8,5 +8,6 @@
 //! sample service and the payloads of [`demo`] knows which scenario is played.
 
 pub mod cli;
+pub mod demo;
 pub mod fault;
 pub mod services;

@@ -5,8 +5,11 @@ use auspex_chassis::{Section, ServiceSpec};
 use crate::fault::Fault;
 
 /// All services.
-pub const ALL: [ServiceSpec; 3] = [
+pub const ALL: [ServiceSpec; 6] = [
     auspex_ingest::SERVICE,
+    auspex_features::SERVICE,
+    auspex_scoring::SERVICE,
+    auspex_canary::SERVICE,
     auspex_alerts::SERVICE,
     auspex_proxy::SERVICE,
 ];

@@ -1,5 +1,7 @@
 //! The command line as a person meets it: the program itself, its output and its exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::process::{Command, Output};
 
 fn auspex(arguments: &[&str]) -> Output {

@@ -50,7 +50,7 @@ impl Ask {
             return publish_file(file, reach).await;
         }
         let event = if publish.from_git {
-            publish.from_checkout()?
+            publish.checkout()?
         } else {
             publish.compose.event(publish.project.as_deref())?
         };
@@ -59,7 +59,7 @@ impl Ask {
 }
 
 impl Publish {
-    fn from_checkout(&self) -> Result<Event, Fault> {
+    fn checkout(&self) -> Result<Event, Fault> {
         let ask = git::Ask {
             folder: &self.repo,
             revision: self.compose.revision.as_deref().unwrap_or("HEAD"),
@@ -80,18 +80,13 @@ impl Publish {
 }
 
 async fn publish_file(file: &Path, reach: &Reach) -> Result<(), Fault> {
-    let text = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
-    let invalid = |fault: &dyn std::fmt::Display| Fault::invalid(format!("{}: {fault}", file.display()));
-    let text = text.map_err(|fault| invalid(&fault))?;
-    let document: serde_json::Value = serde_json::from_str(&text).map_err(|fault| invalid(&fault))?;
+    let text = super::read(file)?;
+    let invalid = |fault: serde_json::Error| Fault::invalid(format!("{}: {fault}", file.display()));
+    let document: serde_json::Value = serde_json::from_str(&text).map_err(invalid)?;
     if document.get("specversion").is_some() {
         return post(text, reach).await;
     }
-    let event: Event = serde_json::from_value(document).map_err(|fault| invalid(&fault))?;
+    let event: Event = serde_json::from_value(document).map_err(invalid)?;
     send(&event, reach).await
 }
 

@@ -1,6 +1,6 @@
 //! `auspex rollout`: start, watch and steer.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use auspex_proto::wire::rollout_service_client::RolloutServiceClient;
 use auspex_proto::wire::{
@@ -83,7 +83,7 @@ impl Ask {
                 project,
                 output,
             } => {
-                let document = read(&file)?;
+                let document = super::read(&file)?;
                 let request = StartRolloutRequest {
                     project: project.unwrap_or_default(),
                     document,
@@ -112,15 +112,6 @@ impl Ask {
             Self::Abort(one) => one.command(reach, command::Ask::Abort(Abort {})).await,
         }
     }
-}
-
-fn read(file: &Path) -> Result<String, Fault> {
-    let text = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
-    text.map_err(|fault| Fault::invalid(format!("{}: {fault}", file.display())))
 }
 
 impl One {
@@ -154,15 +145,11 @@ impl One {
 
     async fn command(&self, reach: &Reach, ask: command::Ask) -> Result<(), Fault> {
         let mut client = Client::new(reach.open().await?);
-        let project = match &self.project {
-            Some(project) => project.clone(),
-            // A command goes into the log of its project, so the project must be known before.
-            None => client.get(self.request()).await?.into_inner().project,
-        };
         let command = Command {
             meta: Some(Meta {
                 id: format!("cli-{}", id::random_hex(16)?),
-                project,
+                // Empty: the server finds the one rollout of that name.
+                project: self.project.clone().unwrap_or_default(),
                 time_ms: id::now_ms(),
                 cause_seq: 0,
                 source: "cli".to_owned(),

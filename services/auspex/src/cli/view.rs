@@ -40,7 +40,8 @@ fn mode(mode: i32) -> String {
     word(Mode::try_from(mode).unwrap_or_default().as_str_name(), "MODE_")
 }
 
-fn action(action: i32) -> String {
+/// An action in lower case.
+pub(crate) fn action(action: i32) -> String {
     word(
         Action::try_from(action).unwrap_or_default().as_str_name(),
         "ACTION_",
