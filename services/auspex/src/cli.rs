@@ -24,7 +24,7 @@ use crate::fault::Fault;
 
 /// Reads the signs before and during a deployment: scores a change, watches its canary, rolls back by itself, and says why.
 #[derive(Debug, Parser)]
-#[command(name = "auspex", version, about, propagate_version = true)]
+#[command(name = "auspex", version, propagate_version = true)]
 struct Cli {
     #[command(flatten)]
     reach: Reach,

@@ -75,13 +75,25 @@ pub struct Interrupted;
 
 /// Resolves when somebody asks for the end. Asked once more, the process ends at once.
 async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        return std::future::pending().await;
-    }
+    signal().await;
     tokio::spawn(async {
-        tokio::signal::ctrl_c().await.ok();
+        signal().await;
         std::process::exit(130);
     });
+}
+
+/// The next Ctrl-C or SIGTERM.
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }
 
 /// Plays a script on a ground of its own.

@@ -38,7 +38,7 @@ fn topology_names_every_stage_stream_and_bucket() {
         serde_json::from_str(&out(&auspex(&["topology", "--output", "json"]))).unwrap();
     assert_eq!(json["streams"][0]["stream"], "FACTS");
     assert!(
-        json["services"]
+        json["stages"]
             .as_array()
             .unwrap()
             .iter()
@@ -138,4 +138,39 @@ fn wrong_use_is_2_and_a_server_out_of_reach_is_1_in_one_sentence() {
         text.contains("127.0.0.1:9 cannot be reached") && text.lines().count() == 1,
         "{text}"
     );
+}
+
+#[test]
+fn a_file_of_measurements_is_judged_and_bad_rows_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    let rows = (0..20).map(|t| format!("{t},baseline,errors,1,400\n{t},candidate,errors,20,100\n"));
+    std::fs::write(
+        &file,
+        format!("time,track,metric,bad,total\n{}", rows.collect::<String>()),
+    )
+    .unwrap();
+    let input = file.to_str().unwrap();
+    let text = out(&auspex(&["judge", "--input", input]));
+    assert!(
+        text.starts_with("worse (harm_proven)") && text.contains(" alarm\n"),
+        "{text}"
+    );
+    let json = out(&auspex(&["judge", "--input", input, "--output", "json"]));
+    assert_eq!(json.lines().count(), 20);
+    let last: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["final"], &last["verdict"]),
+        (&true.into(), &"worse".into())
+    );
+
+    std::fs::write(&file, "time,track,metric,bad,total\n1,neither,errors,1,2\n").unwrap();
+    let wrong = auspex(&["judge", "--input", input]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(err(&wrong).contains("rows.csv:2: track:"), "{}", err(&wrong));
+
+    let plan = [
+        "judge", "plan", "--rate", "50", "--share", "0.05", "--base", "0.01", "--effect", "2",
+    ];
+    assert!(out(&auspex(&plan)).starts_with("called worse, with 2 times the failures: "));
 }

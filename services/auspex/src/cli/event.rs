@@ -106,9 +106,19 @@ async fn post(body: String, reach: &Reach) -> Result<(), Fault> {
     let text = answer.text().await.unwrap_or_default();
     match status.as_u16() {
         200..=299 => print::line(&format!("accepted: {}", text.trim())),
-        400 | 413 | 415 | 422 => Err(Fault::invalid(text.trim())),
-        _ => Err(Fault::failed(format!("{status}: {}", text.trim()))),
+        400 | 413 | 415 | 422 => Err(Fault::invalid(said(&text))),
+        _ => Err(Fault::failed(format!("{status}: {}", said(&text)))),
     }
+}
+
+/// What a door says is wrong: the sentence in its JSON, or all of it.
+fn said(text: &str) -> String {
+    let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    let sentence = document
+        .as_ref()
+        .and_then(|document| document.get("error"))
+        .and_then(|error| error.as_str());
+    sentence.unwrap_or(text.trim()).to_owned()
 }
 
 async fn send(event: &Event, reach: &Reach) -> Result<(), Fault> {

@@ -63,12 +63,16 @@ struct Wanted {
     /// How many times as many failures a bad candidate has
     #[arg(long, value_parser = above_one)]
     effect: f64,
+    /// Greatest probability of ever calling a healthy candidate worse
     #[arg(long, default_value_t = 0.01, value_parser = share)]
     alpha: f64,
+    /// Greatest probability of ever letting pass what is worse by the margin
     #[arg(long, default_value_t = 0.05, value_parser = share)]
     beta: f64,
+    /// Ratio that may not be let through
     #[arg(long, default_value_t = 1.25, value_parser = above_one)]
     margin: f64,
+    /// How to show it
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
@@ -263,7 +267,7 @@ impl Wanted {
             format!(", after {units:.0} requests of the candidate")
         });
         print::text(&format!(
-            "a candidate with {} times the failures is called worse in   {}{exposed}\na healthy candidate is permitted to advance in  {}\n\
+            "called worse, with {} times the failures: {}{exposed}\npermitted to advance, when healthy: {}\n\
              (typical times: half of all rollouts are quicker)\n",
             self.effect,
             shown(detect),

@@ -22,15 +22,19 @@ pub(crate) enum Ask {
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
         /// Its project, when the document does not say
+        /// Whose; default: all
         #[arg(long)]
         project: Option<String>,
+        /// How to show it
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
     /// All of them, or those of a project
     List {
+        /// Whose; default: all
         #[arg(long)]
         project: Option<String>,
+        /// How to show it
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
@@ -69,6 +73,7 @@ pub(crate) struct One {
     /// Why, for those who read the history
     #[arg(long, default_value = "")]
     note: String,
+    /// How to show it
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }

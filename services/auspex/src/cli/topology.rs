@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Output, print};
 use crate::fault::Fault;
+use crate::services;
 
 /// Prints the topology.
 #[derive(Debug, Args)]
@@ -97,10 +98,10 @@ fn text() -> String {
             words.join(", ")
         }
     };
-    let mut services = vec![row(&["SERVICE", "READS", "WRITES", "BY", "DOES"])];
+    let mut table = vec![row(&["STAGE", "READS", "WRITES", "BY", "DOES"])];
     for stage in &STAGES {
         let (reads, writes) = (list(tokens(stage.reads)), list(tokens(stage.writes)));
-        services.push(row(&[stage.name, &reads, &writes, &reads_by(stage), stage.does]));
+        table.push(row(&[stage.name, &reads, &writes, &reads_by(stage), stage.does]));
     }
     let mut streams = vec![row(&["STREAM", "SUBJECTS", "HOLDS"])];
     streams.extend(
@@ -130,19 +131,23 @@ fn text() -> String {
             "heartbeat of control, by which routers hold weights",
         ]),
     ];
-    [services, streams, facts, kept, pulses]
+    let names: Vec<&str> = services::ALL.iter().map(|spec| spec.name).collect();
+    let head = format!("services: {}\n\n", names.join(", "));
+    let rest = [table, streams, facts, kept, pulses]
         .map(|rows| print::table(&rows))
-        .join("\n")
+        .join("\n");
+    head + &rest
 }
 
 fn json() -> Value {
-    let services: Vec<Value> = STAGES
+    let names: Vec<&str> = services::ALL.iter().map(|spec| spec.name).collect();
+    let all: Vec<Value> = STAGES
         .iter()
         .map(|stage| {
             let durable = (stage.keeps == Keeps::Nothing).then(|| subject::durable(stage.name));
             let bucket = (stage.keeps == Keeps::State).then(|| subject::state_bucket(stage.name));
             json!({
-                "service": stage.name, "does": stage.does, "reads": tokens(stage.reads),
+                "stage": stage.name, "does": stage.does, "reads": tokens(stage.reads),
                 "writes": tokens(stage.writes), "durable": durable, "bucket": bucket,
             })
         })
@@ -164,7 +169,7 @@ fn json() -> Value {
         .into_iter()
         .map(|(name, holds)| json!({"bucket": name, "holds": holds}))
         .collect();
-    json!({"services": services, "streams": streams, "facts": facts, "buckets": buckets, "pulses": subject::pulses()})
+    json!({"services": names, "stages": all, "streams": streams, "facts": facts, "buckets": buckets, "pulses": subject::pulses()})
 }
 
 #[cfg(test)]

@@ -215,6 +215,7 @@ fn document(stable: &str, candidate: &str) -> String {
 kind: Rollout
 metadata:
   name: {SERVICE}
+  project: {REPOSITORY}
 spec:
   service: {SERVICE}
   criticality: medium
