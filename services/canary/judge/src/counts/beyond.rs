@@ -1,5 +1,7 @@
 //! The two tests on counts at one cut of a distribution, in a fifth of the space: no interval, no estimate.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use super::difference::Difference;
@@ -34,6 +36,9 @@ fn risks() -> impl Iterator<Item = f64> + Clone {
     (1u8..).map(|k| STEP * f64::from(k))
 }
 
+/// `r - 1` of each risk: five cuts would work them out at every interval.
+static EXCESS: LazyLock<Vec<f64>> = LazyLock::new(|| risks().take(HARM.len()).map(f64::exp_m1).collect());
+
 impl Beyond {
     /// One interval: (units beyond, units) of candidate and baseline, and the candidate's units beyond the cut moved by the
     /// margin.
@@ -44,8 +49,8 @@ impl Beyond {
             let w = n / (n + m);
             self.bad += temper * c;
             if c + b > 0.0 {
-                for (x, cost) in risks().zip(&mut self.cost) {
-                    *cost += temper * (c + b) * (w * x.exp_m1()).ln_1p();
+                for (excess, cost) in EXCESS.iter().zip(&mut self.cost) {
+                    *cost += temper * (c + b) * (w * excess).ln_1p();
                 }
             }
             self.difference

@@ -1,7 +1,7 @@
 //! All quantiles at all times: the time-uniform Dvoretzky-Kiefer-Wolfowitz bound (Howard and Ramdas, Bernoulli 2022).
 //!
 //! For independent requests of one law; it bounds the effect that is shown and proves a stochastic order on its own. Verdicts
-//! rest on [`super::cuts`], which also hold while the law swings and the split changes.
+//! rest on cuts (see the module above), which also hold while the law swings and the split changes.
 
 use super::histogram::Histogram;
 use crate::numeric::real;

@@ -121,6 +121,36 @@ impl Histogram {
         Self { bounds, counts }
     }
 
+    /// Merges in place, thinned: without a new allocation where the other has every bound of this one, as it mostly has.
+    pub(super) fn gather(&mut self, other: &Self, limit: usize) {
+        if self.counts.is_empty() || !self.within(other) {
+            *self = self.merge(&other.thin(limit)).thin(limit);
+            return;
+        }
+        let mut at = 0;
+        for (k, count) in other.counts.iter().enumerate() {
+            if let Some(sum) = self.counts.get_mut(at) {
+                *sum = sum.saturating_add(*count);
+            }
+            // The bucket ends where this histogram's does.
+            if other
+                .bounds
+                .get(k)
+                .is_some_and(|upper| self.bounds.get(at) == Some(upper))
+            {
+                at += 1;
+            }
+        }
+    }
+
+    /// Whether the other has every bound of this one.
+    fn within(&self, other: &Self) -> bool {
+        let mut theirs = other.bounds.iter();
+        self.bounds
+            .iter()
+            .all(|bound| theirs.any(|x| x.total_cmp(bound).is_eq()))
+    }
+
     /// Counts by fewer bounds, all of them among this histogram's.
     pub(super) fn coarsen(&self, bounds: &[f64]) -> Vec<u64> {
         let mut counts = vec![0u64; bounds.len() + 1];
@@ -142,8 +172,11 @@ impl Histogram {
         if self.bounds.len() <= limit {
             return self.clone();
         }
-        let step = self.bounds.len().div_ceil(limit.max(1)).max(1);
-        let bounds: Vec<f64> = self.bounds.iter().skip(step - 1).step_by(step).copied().collect();
+        let kept = |k: usize| (k + 1) * self.bounds.len() / limit.max(1);
+        let bounds: Vec<f64> = (0..limit)
+            .filter_map(|k| self.bounds.get(kept(k).saturating_sub(1)))
+            .copied()
+            .collect();
         let counts = self.coarsen(&bounds);
         Self { bounds, counts }
     }
@@ -198,6 +231,21 @@ mod tests {
         assert_eq!(histogram.quantile(0.9), Some((2.0, 4.0)));
         assert_eq!(histogram.quantile(0.99), Some((4.0, f64::INFINITY)));
         assert_eq!(Histogram::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn gathering_is_merging() {
+        let fine = Histogram::new(vec![1.0, 2.0, 4.0], vec![1, 2, 3, 4]).expect("valid");
+        let coarse = Histogram::new(vec![2.0], vec![5, 6]).expect("valid");
+        for (mut a, b) in [
+            (coarse.clone(), fine.clone()),
+            (fine.clone(), coarse),
+            (Histogram::default(), fine),
+        ] {
+            let merged = a.merge(&b);
+            a.gather(&b, 8);
+            assert_eq!(a, merged);
+        }
     }
 
     fn any_histogram() -> impl Strategy<Value = Histogram> {

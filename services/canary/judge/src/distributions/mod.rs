@@ -111,10 +111,7 @@ impl HistogramTest {
         baseline: &Histogram,
     ) {
         if self.cuts.is_empty() {
-            self.baseline = self
-                .baseline
-                .merge(&candidate.merge(baseline).thin(KEPT))
-                .thin(KEPT);
+            self.baseline.gather(&candidate.merge(baseline), KEPT);
             self.place(settings);
         } else {
             self.cuts.absorb(&Histogram::default(), baseline);
@@ -133,10 +130,10 @@ impl HistogramTest {
         self.silent_baseline = silent(self.silent_baseline, m, n);
         self.cuts.absorb(candidate, baseline);
         if m > 0 {
-            self.baseline = self.baseline.merge(&baseline.thin(KEPT));
+            self.baseline.gather(baseline, KEPT);
         }
         if n > 0 && m > 0 {
-            self.candidate = self.candidate.merge(&candidate.thin(KEPT));
+            self.candidate.gather(candidate, KEPT);
         }
         self.place(settings);
     }
