@@ -35,7 +35,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// A score takes milliseconds; after this long something is wrong.
 const SCORE_WITHIN: Duration = Duration::from_secs(10);
 /// A rollout is given up on after this long.
-const OVER_WITHIN: Duration = Duration::from_secs(80);
+const OVER_WITHIN: Duration = Duration::from_secs(60);
 /// Messages follow a decision within moments, at the pace that Slack asks for.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 

@@ -213,6 +213,46 @@ fn steer(up: &Up) {
     assert_eq!(up.ask("admin", &["dlq", "show", "99"]).status.code(), Some(1));
 }
 
+/// A deployment with a document that cannot be becomes a dead letter; trying again makes another, for it is still wrong.
+fn bury(up: &Up) {
+    let list = || -> serde_json::Value {
+        serde_json::from_str(&up.insist(
+            "operator",
+            &["dlq", "list", "--stage", "canary", "--output", "json"],
+        ))
+        .unwrap()
+    };
+    let wait = |wanted: usize| {
+        let begun = Instant::now();
+        while list().as_array().unwrap().len() < wanted {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}", list());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let document = write(up.folder.path(), "broken.yaml", "kind: Rolout");
+    let deployment =
+        "event publish --project acme/shop --kind deployment --service checkout --revision ccc --document";
+    let deployment: Vec<&str> = deployment.split(' ').chain([document.as_str()]).collect();
+    up.insist("publisher", &deployment);
+    wait(1);
+    let number = list()[0]["number"].to_string();
+    let shown = up.insist("operator", &["dlq", "show", &number]);
+    assert!(
+        shown.contains("stage    canary") && shown.contains("rollout document"),
+        "{shown}"
+    );
+    assert_eq!(
+        up.ask("operator", &["dlq", "retry", &number]).status.code(),
+        Some(1),
+        "only an admin may"
+    );
+    let retried = up.insist("admin", &["dlq", "retry", &number]);
+    assert!(retried.contains("in the log again at"), "{retried}");
+    wait(2);
+    let text = up.insist("operator", &["dlq", "list"]);
+    assert!(text.starts_with("NUMBER"), "{text}");
+}
+
 fn start_over(up: &Up) {
     let recover = |more: &[&str]| {
         let (config, store) = (up.file("auspex.toml"), up.file("data"));
@@ -241,6 +281,7 @@ fn a_mesh_is_started_told_of_events_steered_and_stopped() {
     let mut up = Up::start();
     tell(&up);
     steer(&up);
+    bury(&up);
     assert_eq!(
         up.stop(),
         Some(0),
