@@ -11,6 +11,7 @@ mod reach;
 mod recover;
 mod rollout;
 mod token;
+mod tools;
 mod topology;
 mod up;
 pub(crate) mod view;
@@ -55,6 +56,10 @@ enum Ask {
     Rollout(rollout::Ask),
     /// Start over on the log that is there, after it was replaced
     Recover(recover::Recover),
+    /// Find or install nats-server and ONNX Runtime, and say where they are
+    Tools,
+    /// Ask a process of the mesh whether it is ready
+    Health,
     /// Judge a candidate from a file of measurements
     Judge(Box<judge::Judge>),
     /// See it at work: a bad and a good deployment on real traffic
@@ -113,6 +118,8 @@ impl Cli {
             Ask::Dlq(dlq) => dlq.carry_out(&self.reach).await.map(done),
             Ask::Event(event) => event.carry_out(&self.reach).await.map(done),
             Ask::Rollout(rollout) => rollout.carry_out(&self.reach).await.map(done),
+            Ask::Tools => tools::install().await.map(done),
+            Ask::Health => tools::health(&self.reach).await.map(done),
             Ask::Recover(recover) => recover.carry_out().await.map(done),
             Ask::Judge(judge) => judge.carry_out().map(done),
             Ask::Demo(demo) => demo.carry_out().await,
