@@ -113,8 +113,18 @@ const DOCUMENT: &str = "apiVersion: auspex.dev/v1\nkind: Rollout\nmetadata: { na
      service: checkout\n  mode: act\n  score_wait: 1s\n  margin_abs: 0.02\n  min_dwell: 2s\n  \
      policy: { steps: [{ setWeight: 20 }, { pause: {} }, { setWeight: 50 }, { pause: { duration: 2s } }] }\n";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn services_apart_carry_a_rollout_through_and_survive_the_loss_of_control() {
+/// The mesh apart: every service a process of its own, the proxy in front of two versions.
+struct Apart {
+    canary: Process,
+    proxy: Process,
+    /// Where users are served.
+    listen: u16,
+    _others: [Process; 4],
+    _broker: Broker,
+    _folder: tempfile::TempDir,
+}
+
+async fn apart() -> Apart {
     let folder = tempfile::tempdir().unwrap();
     let broker = Broker::start(None, &folder.path().join("nats"), Sync::EverySecond)
         .await
@@ -130,12 +140,24 @@ async fn services_apart_carry_a_rollout_through_and_survive_the_loss_of_control(
     std::fs::write(&file, text).unwrap();
     let settings = [file.display().to_string()];
     let run = |name: &str| Process::start(&[name], &settings, folder.path().join(format!("{name}.log")));
-    let _others = ["ingest", "features", "scoring", "alerts"].map(run);
-    let (mut canary, proxy) = (run("canary"), run("proxy"));
+    let others = ["ingest", "features", "scoring", "alerts"].map(run);
+    let (canary, proxy) = (run("canary"), run("proxy"));
+    Apart {
+        canary,
+        proxy,
+        listen,
+        _others: others,
+        _broker: broker,
+        _folder: folder,
+    }
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn services_apart_carry_a_rollout_through_and_survive_the_loss_of_control() {
+    let mut mesh = apart().await;
     let stop = Arc::new(AtomicBool::new(false));
-    let users = users(listen, &stop);
-    let channel = Channel::from_shared(format!("http://127.0.0.1:{}", canary.port))
+    let users = users(mesh.listen, &stop);
+    let channel = Channel::from_shared(format!("http://127.0.0.1:{}", mesh.canary.port))
         .unwrap()
         .connect_lazy();
     let mut control = Control(RolloutServiceClient::new(channel));
@@ -152,15 +174,15 @@ async fn services_apart_carry_a_rollout_through_and_survive_the_loss_of_control(
         .await;
 
     // Control dies: the weight is held for its lease, then everything goes to stable, and says so.
-    canary.freeze();
-    status_within(proxy.port, 15, "suspended while control is gone", |s| {
+    mesh.canary.freeze();
+    status_within(mesh.proxy.port, 15, "suspended while control is gone", |s| {
         s.contains("\"suspended\":true")
     });
-    canary.thaw();
-    status_within(proxy.port, 15, "resumed when control is back", |s| {
+    mesh.canary.thaw();
+    status_within(mesh.proxy.port, 15, "resumed when control is back", |s| {
         s.contains("\"suspended\":false")
     });
-    canary.kill_and_restart();
+    mesh.canary.kill_and_restart();
     control
         .until("weight 20 after the owner was killed", 30, at_20)
         .await;
@@ -174,7 +196,7 @@ async fn services_apart_carry_a_rollout_through_and_survive_the_loss_of_control(
     let done = |v: &RolloutView| v.phase == i32::from(Phase::Promoted);
     let last = control.until("promoted", 60, done).await;
     assert_eq!(last.weight, 100);
-    status_within(proxy.port, 5, "everything on the candidate", |s| {
+    status_within(mesh.proxy.port, 5, "everything on the candidate", |s| {
         !s.contains("\"suspended\":true")
     });
     stop.store(true, Ordering::Relaxed);
@@ -183,7 +205,7 @@ async fn services_apart_carry_a_rollout_through_and_survive_the_loss_of_control(
         .iter()
         .fold((0, 0), |sum, user| (sum.0 + user.0, sum.1 + user.1));
     assert!(stable > 0 && candidate > 0, "{stable} and {candidate} requests");
-    assert_eq!(canary.stop(), Some(0));
+    assert_eq!(mesh.canary.stop(), Some(0));
 }
 
 fn wire_command(ask: &Ask) -> CommandRolloutRequest {
