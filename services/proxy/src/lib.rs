@@ -6,7 +6,7 @@
 //! routing table and the last decision ([`plan`]), so a proxy that starts anew goes on where it was.
 //!
 //! *Invariants*: a weight under way holds only while control is heard of (law 7); a change of weight touches no request that
-//! is under way; a request is sent a second time only when that cannot do anything twice ([`forward`]'s rule); every request
+//! is under way; a request is sent a second time only when that cannot do anything twice (the rule of `forward`); every request
 //! is counted in exactly one interval; raising a weight never moves a user of a sticky cohort back to stable ([`split`]).
 
 mod backlog;

@@ -68,7 +68,7 @@ fn line_counts(token: &str) -> Option<(Option<(u64, u64)>, bool)> {
 /// How a commit begins in [`history`].
 pub(crate) const HISTORY_FORMAT: &str = "--format=tformat:%x01%an%x00%ct";
 
-/// Reads `git log -z --name-only` in [`HISTORY_FORMAT`].
+/// Reads `git log -z --name-only` in `HISTORY_FORMAT`.
 #[must_use]
 pub fn history(text: &str) -> Vec<Past> {
     let mut past: Vec<Past> = Vec::new();
