@@ -141,8 +141,8 @@ async fn play(ground: &Ground, script: &Script, show: Show) -> anyhow::Result<Ou
         short(&candidate.revision)
     ));
     let end = follow(ground, &candidate, &mut watch, show).await?;
-    let inbox = told(ground, &candidate.revision, &end.view, show).await;
-    Ok(outcome(ground, script, &candidate, &End { inbox, ..end }))
+    let end = told(ground, &candidate.revision, &mut watch, (end, show)).await;
+    Ok(outcome(ground, script, &candidate, &end))
 }
 
 /// A push, then CI's step that reads the checkout, then the build: the risk becomes clearer with each.
@@ -173,7 +173,9 @@ async fn announce(
 struct End {
     view: RolloutView,
     tally: Tally,
+    /// What had arrived; `shown` of it is on the terminal.
     inbox: Inbox,
+    shown: usize,
 }
 
 /// Shows the rollout until it is over.
@@ -181,12 +183,12 @@ async fn follow(ground: &Ground, candidate: &Version, watch: &mut Watch, show: S
     let begun = Instant::now();
     let mut rollout = watch.rollout(SCORE_WITHIN).await?;
     let mut last: Option<RolloutView> = None;
-    let (mut told, mut number) = (0, 0);
+    let (mut shown, mut number) = (0, 0);
     loop {
         let left = OVER_WITHIN.saturating_sub(begun.elapsed());
         let next = tokio::time::timeout(left.min(Duration::from_millis(500)), rollout.message()).await;
         let tally = ground.load.counts().of(&candidate.revision);
-        told = report::messages(show, &ground.receivers.inbox(), told);
+        shown = report::messages(show, &ground.receivers.inbox(), shown);
         match next {
             Ok(Ok(Some(view))) => {
                 number = report::progress(show, begun.elapsed(), &view, tally, number);
@@ -208,19 +210,23 @@ async fn follow(ground: &Ground, candidate: &Version, watch: &mut Watch, show: S
         view,
         tally,
         inbox: Inbox::default(),
+        shown,
     })
 }
 
-/// Waits until both receivers know how it ended.
-async fn told(ground: &Ground, revision: &str, view: &RolloutView, show: Show) -> Inbox {
+/// Waits until both receivers know how it ended, and nothing waits to be delivered.
+async fn told(ground: &Ground, revision: &str, watch: &mut Watch, (end, show): (End, Show)) -> End {
     let begun = Instant::now();
-    let mut shown = 0;
-    let before = ground.receivers.inbox().messages.len();
+    let ending = view::phase(end.view.phase);
+    let mut shown = end.shown;
     loop {
+        // Nobody to ask counts as nothing waiting: the receivers themselves say what arrived.
+        let waiting = watch.waiting().await.unwrap_or(0);
         let inbox = ground.receivers.inbox();
-        shown = report::messages(show, &inbox, shown.max(before));
-        if told_of_end(&inbox, revision, &view::phase(view.phase)) || begun.elapsed() > TOLD_WITHIN {
-            return inbox;
+        shown = report::messages(show, &inbox, shown);
+        let done = waiting == 0 && told_of_end(&inbox, revision, &ending);
+        if done || begun.elapsed() > TOLD_WITHIN {
+            return End { inbox, shown, ..end };
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -71,7 +71,7 @@ pub(super) fn progress(show: Show, since: Duration, view: &RolloutView, tally: T
     if last.revision_number != told {
         show.line(&format!(
             "         {}: {}",
-            view::action(last.action),
+            view::action(last.action).replace('_', " "),
             last.reason_text
         ));
         for metric in last.evidence.iter().filter(|metric| metric.candidate_total > 0) {
@@ -109,13 +109,13 @@ pub fn summary(outcome: &Outcome) -> String {
         "NOT everybody knows how it ended"
     };
     let mut out = format!(
-        "\n{} : {} after {seconds:.1} s\n\
-         because                 {}\n\
-         P(failure) before       {:.2}\n\
-         requests in this run    {} ({} unanswered)\n\
-         harmed by the candidate {}\n\
-         a schedule would have   harmed {} ({notice}; {})\n\
-         messages delivered      {}; {told}\n",
+        "\n{}: {} {seconds:.1} s after the deployment was asked for\n\
+         \x20 because                 {}\n\
+         \x20 P(failure)              {:.2} before the first request\n\
+         \x20 requests of all users   {} ({} unanswered)\n\
+         \x20 harmed by the candidate {}\n\
+         \x20 a schedule would have   harmed {} ({notice}; {})\n\
+         \x20 messages delivered      {}; {told}\n",
         outcome.scenario,
         outcome.outcome.replace('_', " "),
         outcome.reason,
@@ -128,7 +128,7 @@ pub fn summary(outcome: &Outcome) -> String {
         outcome.alerts_delivered,
     );
     for fault in &outcome.faults {
-        out.push_str(&format!("REFUSED                 {fault}\n"));
+        out.push_str(&format!("  REFUSED                 {fault}\n"));
     }
     out
 }
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(keys, promised);
         let text = summary(&outcome);
         assert!(
-            text.contains("rolled back after 6.5 s") && text.contains("computed from the observed rates"),
+            text.contains("rolled back 6.5 s after") && text.contains("computed from the observed rates"),
             "{text}"
         );
     }

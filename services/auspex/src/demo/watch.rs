@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use auspex_proto::wire::alert_service_client::AlertServiceClient;
 use auspex_proto::wire::rollout_service_client::RolloutServiceClient;
 use auspex_proto::wire::scoring_client::ScoringClient;
-use auspex_proto::wire::{GetRolloutRequest, GetScoreRequest, RolloutView, Score};
+use auspex_proto::wire::{
+    DeliveryState, GetRolloutRequest, GetScoreRequest, ListDeliveriesRequest, RolloutView, Score,
+};
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
@@ -19,6 +22,7 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 pub struct Watch {
     rollouts: RolloutServiceClient<Channel>,
     scores: ScoringClient<Channel>,
+    alerts: AlertServiceClient<Channel>,
 }
 
 impl Watch {
@@ -30,7 +34,8 @@ impl Watch {
         let channel = Channel::from_shared(server.to_owned())?.connect().await?;
         Ok(Self {
             rollouts: RolloutServiceClient::new(channel.clone()),
-            scores: ScoringClient::new(channel),
+            scores: ScoringClient::new(channel.clone()),
+            alerts: AlertServiceClient::new(channel),
         })
     }
 
@@ -74,6 +79,23 @@ impl Watch {
                 Err(_) => tokio::time::sleep(ASK_EVERY).await,
             }
         }
+    }
+}
+
+impl Watch {
+    /// How many messages wait to be delivered.
+    ///
+    /// # Errors
+    /// When the mesh is out of reach.
+    pub async fn waiting(&mut self) -> anyhow::Result<usize> {
+        let wanted = ListDeliveriesRequest {
+            project: REPOSITORY.to_owned(),
+        };
+        let deliveries = self.alerts.list_deliveries(wanted).await?.into_inner().deliveries;
+        let queued = deliveries
+            .iter()
+            .filter(|delivery| delivery.state() == DeliveryState::Queued);
+        Ok(queued.count())
     }
 }
 
