@@ -131,6 +131,8 @@ fn wrong_use_is_2_and_a_server_out_of_reach_is_1_in_one_sentence() {
     ]);
     assert_eq!(missing.status.code(), Some(2));
     assert_eq!(err(&missing).trim(), "auspex: --service: is needed for this kind");
+    let address = auspex(&["rollout", "list", "--server", "localhost:7700"]);
+    assert_eq!(address.status.code(), Some(2), "{}", err(&address));
     let away = auspex(&["rollout", "list", "--server", "http://127.0.0.1:9"]);
     assert_eq!(away.status.code(), Some(1));
     let text = err(&away);

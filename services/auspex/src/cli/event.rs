@@ -24,7 +24,7 @@ pub(crate) enum Ask {
 /// One event, from one of three places.
 #[derive(Debug, Args)]
 pub(crate) struct Publish {
-    /// A JSON file: an Event, or a CloudEvent (structured); - is standard input
+    /// A JSON file: a CloudEvent (structured), or an Event as `auspex demo --serve` writes them; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["from_git", "kind"], required_unless_present_any = ["from_git", "kind"])]
     file: Option<PathBuf>,
     /// Read a change from a git checkout, with everything that only a checkout can tell

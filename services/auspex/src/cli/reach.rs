@@ -50,8 +50,11 @@ impl Reach {
     /// Connects for gRPC.
     pub(crate) async fn open(&self) -> Result<Line, Fault> {
         let server = &self.server;
-        let not_an_address = |_| Fault::invalid(format!("--server {server}: is not http(s)://host:port"));
-        let mut endpoint = Endpoint::from_shared(server.clone()).map_err(not_an_address)?;
+        let not_an_address = || Fault::invalid(format!("--server {server}: is not http(s)://host:port"));
+        if !(server.starts_with("http://") || server.starts_with("https://")) {
+            return Err(not_an_address());
+        }
+        let mut endpoint = Endpoint::from_shared(server.clone()).map_err(|_| not_an_address())?;
         if server.starts_with("https://") {
             let mut tls = ClientTlsConfig::new().with_webpki_roots();
             if let Some(pem) = self.authority()? {
