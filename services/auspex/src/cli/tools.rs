@@ -7,15 +7,27 @@ use crate::fault::Fault;
 pub(crate) async fn install() -> Result<(), Fault> {
     let server = auspex_chassis::tools::nats_server(None).await?;
     let runtime = auspex_chassis::tools::onnxruntime().await?;
-    println!("nats-server  {}\nonnxruntime  {}", server.display(), runtime.display());
+    println!(
+        "nats-server  {}\nonnxruntime  {}",
+        server.display(),
+        runtime.display()
+    );
     Ok(())
 }
 
 /// Asks a process whether it is ready; what it says when it is not is the fault.
 pub(crate) async fn health(reach: &Reach) -> Result<(), Fault> {
     let url = format!("{}/readyz", reach.server.trim_end_matches('/'));
-    let answer = reach.http()?.get(&url).send().await.map_err(|fault| reach.away(&fault))?;
-    let (ready, text) = (answer.status().is_success(), answer.text().await.unwrap_or_default());
+    let answer = reach
+        .http()?
+        .get(&url)
+        .send()
+        .await
+        .map_err(|fault| reach.away(&fault))?;
+    let (ready, text) = (
+        answer.status().is_success(),
+        answer.text().await.unwrap_or_default(),
+    );
     match ready {
         true => {
             println!("{}", text.trim());
