@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use auspex_proto::stage::{Keeps, STAGES};
-use auspex_proto::subject;
+use async_nats::jetstream::kv;
+use async_nats::jetstream::stream::Stream;
+use auspex_proto::stage::{Keeps, STAGES, Stage};
+use auspex_proto::{Timestamp, subject};
 
-use crate::bus::Bus;
+use crate::bus::{Bus, timestamp};
 use crate::clock;
 use crate::shutdown::Stop;
 
@@ -21,7 +23,7 @@ pub(crate) async fn watch(bus: Bus, stop: Stop) -> anyhow::Result<()> {
             () = stop.requested() => return Ok(()),
             _ = rounds.tick() => {}
         }
-        match look(&bus).await {
+        match look(&bus, LAG).await {
             Ok(closed) => {
                 if let Some(reason) = &closed {
                     tracing::warn!(%reason, "intake is closed");
@@ -34,7 +36,7 @@ pub(crate) async fn watch(bus: Bus, stop: Stop) -> anyhow::Result<()> {
     }
 }
 
-async fn look(bus: &Bus) -> anyhow::Result<Option<String>> {
+async fn look(bus: &Bus, most: Duration) -> anyhow::Result<Option<String>> {
     let stream = bus.js().get_stream(subject::FACTS).await?;
     let info = stream.cached_info();
     let (bytes, limit) = (info.state.bytes as f64, info.config.max_bytes as f64);
@@ -42,23 +44,130 @@ async fn look(bus: &Bus) -> anyhow::Result<Option<String>> {
         return Ok(Some(format!("the log is full: {bytes} of {limit} bytes")));
     }
     let cursors = bus.bucket(subject::CURSORS).await?;
-    for stage in STAGES.iter().filter(|stage| stage.keeps == Keeps::State) {
-        for partition in bus.partitions().iter() {
-            let Some(cursor) = cursors.get(subject::post(stage.name, partition)).await? else {
-                continue;
-            };
-            let Some(behind) = crate::stage::lag(&stream, &cursor, stage, partition).await? else {
-                continue;
-            };
-            let age = clock::now().since(behind);
-            if age > LAG {
-                return Ok(Some(format!(
-                    "{} lags {} h behind on {partition}",
-                    stage.name,
-                    age.as_secs() / 3_600
-                )));
-            }
+    for stage in &STAGES {
+        let behind = match stage.keeps {
+            Keeps::State => furthest_behind(bus, &stream, &cursors, stage).await?,
+            Keeps::Nothing => unacknowledged(&stream, stage).await?,
+            Keeps::Door | Keeps::Follows => None,
+        };
+        let age = behind.map_or(Duration::ZERO, |behind| clock::now().since(behind));
+        if age > most {
+            return Ok(Some(format!(
+                "{} lags {} s behind the log",
+                stage.name,
+                age.as_secs()
+            )));
         }
     }
     Ok(None)
+}
+
+/// The oldest fact that a stateful stage has not absorbed, over all partitions it has ever owned.
+async fn furthest_behind(
+    bus: &Bus,
+    stream: &Stream,
+    cursors: &kv::Store,
+    stage: &Stage,
+) -> anyhow::Result<Option<Timestamp>> {
+    let mut oldest = None;
+    for partition in bus.partitions().iter() {
+        let Some(cursor) = cursors.get(subject::post(stage.name, partition)).await? else {
+            continue;
+        };
+        let behind = crate::stage::lag(stream, &cursor, stage, partition).await?;
+        oldest = oldest.into_iter().chain(behind).min();
+    }
+    Ok(oldest)
+}
+
+/// The oldest fact that a stateless stage has not acknowledged; `None` when it has never run.
+async fn unacknowledged(stream: &Stream, stage: &Stage) -> anyhow::Result<Option<Timestamp>> {
+    let Ok(info) = stream.consumer_info(subject::durable(stage.name)).await else {
+        return Ok(None);
+    };
+    let filters = stage.reads.iter().map(|kind| subject::facts_everywhere(*kind));
+    self::oldest(stream, info.ack_floor.stream_sequence, filters).await
+}
+
+/// The time of the first message behind this sequence that matches one of these.
+pub(crate) async fn oldest(
+    stream: &Stream,
+    seq: u64,
+    filters: impl Iterator<Item = String>,
+) -> anyhow::Result<Option<Timestamp>> {
+    if seq >= stream.cached_info().state.last_sequence {
+        return Ok(None);
+    }
+    let mut oldest = None;
+    for filter in filters {
+        if let Ok(next) = stream.direct_get_next_for_subject(filter, Some(seq + 1)).await {
+            oldest = oldest
+                .into_iter()
+                .chain([timestamp(next.time.unix_timestamp_nanos())])
+                .min();
+        }
+    }
+    Ok(oldest)
+}
+
+#[cfg(test)]
+mod tests {
+    use auspex_proto::event::Body;
+    use auspex_proto::{Event, Fact, FactId, Meta, Project, stage};
+
+    use super::*;
+    use crate::testing::TestHouse;
+    use crate::verb::{Input, Reject, Route, Verb};
+
+    struct Nothing;
+
+    impl Verb for Nothing {
+        type State = u8;
+
+        fn route(&self, fact: &Fact) -> Route {
+            Route::Key(fact.project().to_string())
+        }
+
+        fn absorb(&self, _state: &mut u8, _input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn event(id: &str) -> Fact {
+        let meta = Meta {
+            id: FactId::new(id).unwrap(),
+            project: Project::new("a").unwrap(),
+            time: Timestamp(1),
+            cause: 0,
+            source: String::new(),
+        };
+        let body = Body::Other {
+            kind: "x".to_owned(),
+            json: String::new(),
+        };
+        Fact::Event(Event { meta, body })
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn intake_closes_when_a_stage_lags_and_opens_when_it_is_back() {
+        let test = TestHouse::start().await.unwrap();
+        let (house, stopping) = TestHouse::another(&test.settings).await.unwrap();
+        house.run_verb(stage::FEATURES, Nothing).await.unwrap();
+        let bus = test.house.bus();
+        let most = Duration::from_millis(1_500);
+        bus.publish(&event("one")).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(look(bus, most).await.unwrap(), None, "absorbed, however old");
+        assert!(stopping.finish(Duration::from_secs(5)).await.is_empty());
+        bus.publish(&event("two")).await.unwrap();
+        assert_eq!(look(bus, most).await.unwrap(), None, "not absorbed, and young");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let closed = look(bus, most).await.unwrap().unwrap();
+        assert!(closed.starts_with("features lags 2 s behind"), "{closed}");
+        bus.set_intake(Some(closed));
+        assert!(matches!(bus.intake(), crate::Intake::Closed { .. }));
+        test.house.run_verb(stage::FEATURES, Nothing).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(look(bus, most).await.unwrap(), None, "absorbed at last");
+    }
 }

@@ -15,21 +15,8 @@ pub(crate) async fn lag(
     partition: auspex_proto::Partition,
 ) -> anyhow::Result<Option<Timestamp>> {
     let saved: Saved = rmp_serde::from_slice(cursor)?;
-    if saved.seq >= stream.cached_info().state.last_sequence {
-        return Ok(None);
-    }
-    let mut earliest = None;
-    for kind in stage.reads {
-        let filter = subject::facts_of(partition, *kind);
-        if let Ok(next) = stream
-            .direct_get_next_for_subject(filter, Some(saved.seq + 1))
-            .await
-        {
-            let time = timestamp(next.time.unix_timestamp_nanos());
-            earliest = Some(earliest.map_or(time, |e: Timestamp| e.min(time)));
-        }
-    }
-    Ok(earliest)
+    let filters = stage.reads.iter().map(|kind| subject::facts_of(partition, *kind));
+    crate::gate::oldest(stream, saved.seq, filters).await
 }
 
 /// A position in the log.
