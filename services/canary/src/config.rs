@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Span, Spec, Tracks};
 use crate::policy::{Adaptive, Budget};
+use crate::state::history::Clock;
 
 /// Settings of canary control.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,6 +128,14 @@ impl Settings for Config {
 }
 
 impl Config {
+    /// Width and lateness of the intervals before a rollout.
+    pub(crate) fn clock(&self) -> Clock {
+        Clock {
+            width: self.interval.duration(),
+            lateness: self.lateness.duration(),
+        }
+    }
+
     fn policies(&self) -> crate::document::PolicyChoice {
         let b = &self.budget;
         crate::document::PolicyChoice {

@@ -3,7 +3,8 @@
 //! - *Reads*: `Event` (deployments), `Observation`, `Score`, `Command`, `Tick`.
 //! - *Writes*: `Decision`; the chassis writes `Tick` and the heartbeat of control on its behalf.
 //! - *Answers*: `RolloutService` (start, command, list, get, watch).
-//! - *Remembers*: per project the rollouts under way and the last ended ones, the last scores, the portfolio of weights.
+//! - *Remembers*: per project the rollouts under way and the last ended ones, the last scores, the portfolio of weights,
+//!   how failures of each service scattered before its next rollout.
 //! - *Invariants*: a weight is within 0..=100 and never above what the candidate says it can take; a rollback is absorbing;
 //!   no data is never a pass; what arrives between two ticks cannot change a verdict by its order; every decision carries
 //!   its reason, evidence and versions; rollbacks on evidence err at most at alpha, on average over a project's rollouts.

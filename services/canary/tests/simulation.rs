@@ -12,7 +12,7 @@ mod stage;
 use auspex_canary::Config;
 use auspex_proto::EntityKind;
 use auspex_proto::decision::{Phase, Reason};
-use stage::{Chance, Nature, Stage};
+use stage::{Chance, Nature, Second, Stage};
 
 const PLAIN: &str =
     "{apiVersion: auspex.dev/v1, kind: Rollout, metadata: {name: a}, spec: {service: checkout}}";
@@ -86,6 +86,56 @@ fn healthy_canaries_are_rolled_back_at_most_alpha_of_the_time() {
     let error = (0.01_f64 * 0.99 / f64::from(ROLLOUTS)).sqrt();
     println!("{wrong} of {ROLLOUTS} healthy rollouts rolled back on evidence: {share:.4}");
     assert!(share <= 0.01 + 3.0 * error, "{share}");
+}
+
+/// False rollbacks of healthy rollouts on evidence, when failures come five at a time.
+fn clustered(rollouts: u32, history: [u32; 2], chance: &mut Chance) -> u32 {
+    const SIZE: u64 = 5;
+    let mut wrong = 0;
+    for at in 0..rollouts {
+        let mut stage = Stage::new(Config::default());
+        stage.keeps = false;
+        let rate = [0.002, 0.005, 0.02, 0.1][at as usize % 4];
+        let rps = [150, 350][at as usize / 4 % 2];
+        for _ in 0..history[at as usize / 8 % 2] {
+            let bad = chance.clusters(rps, rate, SIZE);
+            stage.calm((rps, bad));
+        }
+        stage.deploy("r", PLAIN).unwrap();
+        stage.score(EntityKind::Deployment, "r", 0.1);
+        for _ in 0..60 {
+            let candidate = chance.of(rps, f64::from(stage.weight()) / 100.0);
+            let stable = rps - candidate;
+            let said = stage.second(Second {
+                stable: (stable, chance.clusters(stable, rate, SIZE)),
+                candidate: (candidate, chance.clusters(candidate, rate, SIZE)),
+                slow: None,
+            });
+            if let Some(last) = said.last().filter(|d| d.phase.is_terminal()) {
+                wrong += u32::from(last.reason == Reason::EvidenceWorse);
+                break;
+            }
+        }
+    }
+    wrong
+}
+
+/// Law 8 where one cause fails many requests at once: what was seen before the rollout says so.
+#[test]
+fn clusters_of_failures_are_known_from_before_the_rollout() {
+    const ROLLOUTS: u32 = 1_600;
+    let mut chance = Chance(17);
+    let known = clustered(ROLLOUTS, [62, 300], &mut chance);
+    let unknown = clustered(ROLLOUTS / 4, [0, 0], &mut chance);
+    println!(
+        "{known} of {ROLLOUTS} with history, {unknown} of {} without",
+        ROLLOUTS / 4
+    );
+    let share = f64::from(known) / f64::from(ROLLOUTS);
+    let error = (0.01_f64 * 0.99 / f64::from(ROLLOUTS)).sqrt();
+    assert!(share <= 0.01 + 3.0 * error, "{share}");
+    let without = f64::from(unknown) / f64::from(ROLLOUTS / 4);
+    assert!(without > 0.03, "the test must be able to fail: {without}");
 }
 
 #[test]

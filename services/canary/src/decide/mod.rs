@@ -19,6 +19,7 @@ use auspex_proto::{Fact, ObservationBatch, Project, Tick, Timestamp};
 use self::voice::Voice;
 use crate::config::Config;
 use crate::state::State;
+use crate::state::history::Clock;
 
 /// The canary's verb, with its configuration.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +62,7 @@ impl Verb for Decide {
             Fact::Event(event) => start::by_event(&self.config, state, event, &mut voice)?,
             Fact::Command(command) => command::carry_out(&self.config, state, command, &mut voice)?,
             Fact::Score(score) => prior::learn(state, score, &mut voice),
-            Fact::Observations(batch) => observe(state, batch),
+            Fact::Observations(batch) => observe(self.config.clock(), state, batch, input.now),
             Fact::Tick(tick) => pass(state, tick, &mut voice),
             _ => {}
         }
@@ -78,10 +79,17 @@ impl Verb for Decide {
     }
 }
 
-/// Observations accumulate, and nothing else.
-fn observe(state: &mut State, batch: &ObservationBatch) {
+/// Observations accumulate, and nothing else: for the rollout of their service, else for the history of its next one.
+fn observe(clock: Clock, state: &mut State, batch: &ObservationBatch, now: Timestamp) {
+    state.histories.forget(now, clock);
     for seen in &batch.observations {
-        if let (Some(track), Some(rollout)) = (seen.track, state.active.get_mut(seen.service.as_str())) {
+        let service = seen.service.as_str();
+        let Some(rollout) = state.active.get_mut(service) else {
+            state.histories.add(seen, now, clock);
+            continue;
+        };
+        state.histories.touch(service, now, clock);
+        if let Some(track) = seen.track {
             let width = rollout.terms.interval.duration();
             rollout.window.add(seen, track, width);
         }

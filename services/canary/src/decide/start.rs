@@ -116,6 +116,12 @@ pub(super) fn begin(
         voice.carry(&mut old, rollback(Reason::Superseded, text), &judged);
         state.retire(old, voice.now());
     }
+    let [requests, slow] = state.histories.begin(&service, voice.now(), config.clock());
+    requests
+        .iter()
+        .for_each(|counts| rollout.tally.requests.absorb_history(counts));
+    slow.iter()
+        .for_each(|counts| rollout.tally.slow.absorb_history(counts));
     let judged = judge(&rollout);
     let text = format!(
         "{} beside {}: waiting for its score, at most {}",

@@ -1,8 +1,11 @@
-//! What is remembered of a project: rollouts under way and ended, recent scores, the portfolio of weights.
+//! What is remembered of a project: rollouts under way and ended, recent scores, the portfolio of weights, the past of
+//! the services.
 //!
 //! Bounded by construction: at most [`MOST_ACTIVE`] rollouts of at most 45 kB, [`MOST_ENDED`] summaries of at most 4 kB,
-//! [`scores::MOST`] scores of at most 1 kB: below 1 MB in the worst case, some 10 kB in the usual one.
+//! [`scores::MOST`] scores of at most 1 kB, [`history`] of at most 100 kB: below 1 MB in the worst case, some 10 kB in the
+//! usual one.
 
+pub mod history;
 pub mod rollout;
 pub mod scores;
 pub mod window;
@@ -15,6 +18,7 @@ use auspex_proto::seen::Seen;
 use auspex_proto::{FactId, Revision, RolloutName, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::history::Histories;
 pub use self::rollout::{Prior, Rollout, Router};
 pub use self::scores::Scores;
 pub use self::window::Window;
@@ -44,6 +48,8 @@ pub struct State {
     pub answers: Vec<Answer>,
     /// The last tick while a rollout was under way.
     pub ticked: Timestamp,
+    /// What users of the services got before their next rollouts.
+    pub histories: Histories,
 }
 
 /// A rollout that is over.

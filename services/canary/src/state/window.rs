@@ -128,7 +128,7 @@ fn count(counts: &mut Counts, track: Track, bad: u64, total: u64) {
 }
 
 /// FNV-1a over what makes an observation the same one: the same on every machine and in every version.
-fn key(seen: &Observation, track: Track) -> u64 {
+pub(super) fn key(seen: &Observation, track: Track) -> u64 {
     let length = u64::try_from(seen.length.as_millis()).unwrap_or(u64::MAX);
     let numbers = [seen.start.0.to_le_bytes(), length.to_le_bytes(), [track as u8; 8]];
     let texts = [

@@ -141,6 +141,22 @@ impl Stage {
         }
     }
 
+    /// A second without a rollout: the proxy knows no tracks then.
+    pub fn calm(&mut self, requests: (u64, u64)) {
+        let start = self.now.boundary(Duration::from_secs(1));
+        self.now = start + Duration::from_millis(1_050);
+        let mut batch = self.batch(
+            start,
+            Second {
+                stable: requests,
+                ..Second::default()
+            },
+        );
+        batch.observations.truncate(1);
+        batch.observations[0].track = None;
+        assert_eq!(self.feed(Fact::Observations(batch)).unwrap(), []);
+    }
+
     pub fn applied(weight: u8, suspended: bool) -> Applied {
         Applied {
             service: ServiceName::new(SERVICE).unwrap(),
@@ -312,6 +328,13 @@ impl Chance {
             }
             count += 1;
         }
+    }
+}
+
+impl Chance {
+    /// How many of `n` are hit at this rate when causes hit `size` of them at once.
+    pub fn clusters(&mut self, n: u64, rate: f64, size: u64) -> u64 {
+        (self.of(n, rate / size as f64) * size).min(n)
     }
 }
 
