@@ -129,6 +129,11 @@ impl Bus {
         self.client.connection_state() == async_nats::connection::State::Connected
     }
 
+    /// The number of the connection that stands, or that stood last: each reconnection has a new one.
+    pub(crate) fn connection(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
     pub(crate) async fn bucket(&self, name: &str) -> anyhow::Result<kv::Store> {
         Ok(self.js.get_key_value(name).await?)
     }

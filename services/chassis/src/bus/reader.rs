@@ -3,6 +3,9 @@
 //! Under it is an ephemeral pull consumer in memory (`AckPolicy::None`, one-second heartbeats). After any error it is opened
 //! again behind the last message read. An ordered consumer of the client library would do the same, but was silent for 17 s
 //! after the server was killed; with heartbeats of our own it is two.
+//!
+//! It is opened again after every reconnection, too: without acks the server counts as delivered what it wrote to a
+//! connection that broke, and the client library would go on behind it.
 
 use std::time::Duration;
 
@@ -73,6 +76,8 @@ pub(crate) struct Reader {
     created: Option<Timestamp>,
     batch: usize,
     open: Option<pull::Stream>,
+    /// Which connection of the client's it was opened on.
+    connection: u64,
 }
 
 impl Reader {
@@ -85,6 +90,7 @@ impl Reader {
             created: None,
             batch: 512,
             open: None,
+            connection: 0,
         }
     }
 
@@ -99,16 +105,20 @@ impl Reader {
         let mut pause = Duration::from_millis(20);
         loop {
             let fault = match self.opened().await {
-                Ok(open) => match open.next().await {
-                    Some(Ok(message)) => match raw(message) {
+                Ok(open) => match tokio::time::timeout(HEARTBEAT, open.next()).await {
+                    // Silence: time to see whether the connection is still the same.
+                    Err(_) => continue,
+                    // Whatever was under way on the connection before is lost: read again from there.
+                    Ok(Some(Ok(_))) if self.is_cut_off() => continue,
+                    Ok(Some(Ok(message))) => match raw(message) {
                         Some(raw) => {
                             self.start = Start::At(raw.seq + 1);
                             return Ok(raw);
                         }
                         None => "a message without its place in the stream".to_owned(),
                     },
-                    Some(Err(fault)) => fault.to_string(),
-                    None => "the consumer ended".to_owned(),
+                    Ok(Some(Err(fault))) => fault.to_string(),
+                    Ok(None) => "the consumer ended".to_owned(),
                 },
                 Err(OpenFault::Fatal(fault)) => return Err(fault),
                 Err(OpenFault::Transient(fault)) => fault,
@@ -124,6 +134,9 @@ impl Reader {
     pub(crate) fn arrived(&mut self) -> Option<Raw> {
         use futures::FutureExt;
         let message = self.open.as_mut()?.next().now_or_never()?;
+        if self.is_cut_off() {
+            return None;
+        }
         match message.and_then(Result::ok).and_then(raw) {
             Some(raw) => {
                 self.start = Start::At(raw.seq + 1);
@@ -137,12 +150,20 @@ impl Reader {
     }
 
     async fn opened(&mut self) -> Result<&mut pull::Stream, OpenFault> {
-        if self.open.is_none() {
+        if self.open.is_none() || self.is_cut_off() {
+            // A consumer on a connection that is no more is not kept while the next one is asked for.
+            self.open = None;
+            self.connection = self.bus.connection();
             self.open = Some(self.reopen().await?);
         }
         self.open
             .as_mut()
             .ok_or_else(|| OpenFault::Transient("not open".to_owned()))
+    }
+
+    /// Whether the connection is another than the one it was opened on.
+    fn is_cut_off(&self) -> bool {
+        self.connection != self.bus.connection()
     }
 
     async fn reopen(&mut self) -> Result<pull::Stream, OpenFault> {
