@@ -1,9 +1,12 @@
 //! Ordered shutdown: intake stops first, output last, under one deadline that names the straggler.
 
+use std::any::Any;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -92,7 +95,7 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// Starts a task. One that ends with an error brings the process down: half a mesh is worse than none.
+    /// Starts a task. One that ends with an error, or panics, brings the process down: half a mesh is worse than none.
     pub fn spawn<F, T>(&self, name: impl Into<String>, group: Group, task: F)
     where
         F: FnOnce(Stop) -> T,
@@ -102,7 +105,8 @@ impl Shutdown {
         let future = task(self.stop(group));
         let (inner, named) = (Arc::clone(&self.inner), name.clone());
         let handle = tokio::spawn(async move {
-            let result = future.await;
+            let ended = AssertUnwindSafe(future).catch_unwind().await;
+            let result = ended.unwrap_or_else(|panic| Err(anyhow::anyhow!("panicked: {}", said(&*panic))));
             if let Err(fault) = &result {
                 tracing::error!(task = %named, fault = format!("{fault:#}"), "task failed");
                 let mut first = inner.fault.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,6 +159,13 @@ impl Shutdown {
     }
 }
 
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a word")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,5 +199,13 @@ mod tests {
         let shutdown = Shutdown::default();
         shutdown.spawn("frail", Group::Work, |_| async { anyhow::bail!("no disk") });
         assert_eq!(shutdown.failed().await, "frail: no disk");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_has_failed() {
+        let shutdown = Shutdown::default();
+        shutdown.spawn("frail", Group::Work, |_| async { panic!("no {}", "luck") });
+        let heard = tokio::time::timeout(Duration::from_secs(5), shutdown.failed()).await;
+        assert_eq!(heard.unwrap(), "frail: panicked: no luck");
     }
 }
