@@ -1,11 +1,15 @@
 //! A private `nats-server` child: on a free loopback port, with a store of its own. For `auspex up`, the demo and the tests.
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::process::{Child, Command};
+
+/// Where the server writes what it says, beside its store.
+const LOG: &str = "nats.log";
 
 /// How often the server flushes to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -38,18 +42,22 @@ pub struct Broker {
     folder: PathBuf,
     port: u16,
     sync: Sync,
+    /// Held for as long as the store is ours; the system lets it go when the process ends, however it ends.
+    _ours: File,
 }
 
 impl Broker {
     /// Starts a server that keeps its store in `folder`, and waits until it answers.
     ///
     /// # Errors
-    /// When the program cannot be found, installed or started.
+    /// When another process has a server on that store, or the program cannot be found, installed or started.
     pub async fn start(program: Option<&Path>, folder: &Path, sync: Sync) -> anyhow::Result<Self> {
         let program = crate::tools::nats_server(program).await?;
         tokio::fs::create_dir_all(folder).await?;
         let folder = std::path::absolute(folder)?;
+        let ours = claim(&folder)?;
         dismiss_orphan(&folder).await;
+        tokio::fs::remove_file(folder.join(LOG)).await.ok();
         let port = free_port()?;
         let child = launch(&program, &folder, port, sync).await?;
         let broker = Self {
@@ -58,6 +66,7 @@ impl Broker {
             folder,
             port,
             sync,
+            _ours: ours,
         };
         broker.answers().await?;
         Ok(broker)
@@ -93,6 +102,14 @@ impl Broker {
         self.answers().await
     }
 
+    /// Resolves when it has ended, which it does not do unasked.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub async fn ended(&mut self) -> std::io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
     async fn answers(&self) -> anyhow::Result<()> {
         for _ in 0..400 {
             if tokio::net::TcpStream::connect(("127.0.0.1", self.port))
@@ -124,7 +141,8 @@ async fn launch(program: &Path, folder: &Path, port: u16, sync: Sync) -> anyhow:
         sync.setting(),
     );
     tokio::fs::write(&config, text).await?;
-    let log = std::fs::File::create(folder.join("nats.log"))?;
+    // Added to what is there: started again, it must not wipe out why it ended.
+    let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG))?;
     Command::new(program)
         .arg("-c")
         .arg(&config)
@@ -136,6 +154,22 @@ async fn launch(program: &Path, folder: &Path, port: u16, sync: Sync) -> anyhow:
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("starting {}", program.display()))
+}
+
+/// The store for this process alone: two servers on one store would destroy it, and a second `auspex up` in the same folder
+/// must not take the first one's server for an orphan.
+fn claim(folder: &Path) -> anyhow::Result<File> {
+    let lock = File::create(folder.join("lock"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => bail!(
+            "the log in {} is in use by another process; stop that one, or keep another log (--data)",
+            folder.display()
+        ),
+        Err(TryLockError::Error(fault)) => {
+            Err(fault).with_context(|| format!("locking {}", folder.display()))
+        }
+    }
 }
 
 /// A server left over from a process that was killed still holds the store: it is asked to go.

@@ -155,20 +155,43 @@ pub async fn run(specs: &[ServiceSpec], options: &Options) -> anyhow::Result<Exi
         telemetry::Format::Json
     };
     telemetry::init(format, &server.log_level);
-    let mesh = Mesh::start(specs, options).await?;
+    let mut mesh = Mesh::start(specs, options).await?;
+    let mut broker = mesh.broker.take();
     let failure = tokio::select! {
         signal = signal() => { tracing::info!(signal, "stopping"); None }
         fault = mesh.failed() => Some(fault),
+        fault = keep(broker.as_mut()) => Some(fault),
     };
     tokio::spawn(async {
         signal().await;
         std::process::exit(130);
     });
     let stragglers = mesh.stop().await;
+    drop(broker);
     match failure {
         Some(fault) => anyhow::bail!(fault),
         None if stragglers.is_empty() => Ok(ExitCode::SUCCESS),
         None => anyhow::bail!("did not stop in time: {}", stragglers.join(", ")),
+    }
+}
+
+/// Starts the private server again when it ends unasked (killed for its memory, say): the services find it at the same place.
+/// Resolves only when it cannot be started any more, with the reason.
+async fn keep(broker: Option<&mut Broker>) -> String {
+    let Some(broker) = broker else {
+        return std::future::pending().await;
+    };
+    loop {
+        let how = match broker.ended().await {
+            Ok(status) => status.to_string(),
+            Err(fault) => fault.to_string(),
+        };
+        tracing::error!(how, "nats-server ended unasked, and is started again");
+        if let Err(fault) = broker.restart().await {
+            return format!("nats-server ended ({how}) and cannot be started again: {fault:#}");
+        }
+        // One that ends over and over is not worth all of the machine.
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
