@@ -67,6 +67,10 @@ impl Settings for BusSettings {
         if ways.into_iter().filter(|given| *given).count() > 1 {
             problems.push("user: give one of user, nkey_seed and credentials_file".to_owned());
         }
+        if self.url.contains('@') {
+            // An address is printed in many places; a secret must not be part of it.
+            problems.push("url: holds a user or password; these go to user and password".to_owned());
+        }
         if self.user.is_empty() != self.password.is_empty() {
             problems.push("password: user and password go together".to_owned());
         }
