@@ -7,6 +7,7 @@ mod owner;
 mod replay;
 mod slots;
 mod ticks;
+mod under_way;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +34,8 @@ pub(crate) struct Post {
 }
 
 /// Publishes all and waits for all.
-pub(crate) async fn publish_all(bus: &Bus, outgoing: &[crate::bus::Outgoing]) -> anyhow::Result<()> {
-    match owner::publish(bus, outgoing).await {
+pub(crate) async fn publish_all(bus: &Bus, outgoing: Vec<crate::bus::Outgoing>) -> anyhow::Result<()> {
+    match under_way::publish(bus, outgoing).await {
         Ok(()) => Ok(()),
         Err(Fault::Transient(fault) | Fault::Fatal(fault)) => Err(fault),
         Err(Fault::Lost(_) | Fault::Poisoned(_)) => anyhow::bail!("not published"),

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{AckKind, Message};
 use auspex_proto::stage::Stage;
 use auspex_proto::{Fact, subject};
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
 use crate::bus::{Bus, DeadLetter, Outgoing};
@@ -22,6 +24,8 @@ pub trait Transform: Send + Sync + 'static {
 
 /// The most that is taken at once.
 const BATCH: usize = 128;
+/// Batches under way at once: while one is being published the next is applied.
+const TURNS: usize = 4;
 
 pub(crate) async fn run<T: Transform>(
     bus: Bus,
@@ -73,7 +77,16 @@ async fn work<T: Transform>(bus: &Bus, stage: Stage, transform: &T) -> anyhow::R
         .expires(Duration::from_secs(30))
         .messages()
         .await?;
-    while let Some(first) = messages.next().await {
+    let mut turns = FuturesUnordered::new();
+    loop {
+        let first = tokio::select! {
+            biased;
+            Some(done) = turns.next(), if !turns.is_empty() => {
+                let () = done?;
+                continue;
+            }
+            first = messages.next(), if turns.len() < TURNS => first.context("the consumer ended")?,
+        };
         let mut batch = vec![first?];
         while batch.len() < BATCH {
             match messages.next().now_or_never() {
@@ -81,9 +94,8 @@ async fn work<T: Transform>(bus: &Bus, stage: Stage, transform: &T) -> anyhow::R
                 _ => break,
             }
         }
-        turn(bus, stage, transform, batch).await?;
+        turns.push(turn(bus, stage, transform, batch));
     }
-    anyhow::bail!("the consumer ended")
 }
 
 /// One batch: applied, published, and only then acknowledged.
@@ -122,7 +134,7 @@ async fn turn<T: Transform>(
             Err(reject) => outgoing.push(letter(stage, message, seq, reject.0)),
         }
     }
-    crate::stage::publish_all(bus, &outgoing).await?;
+    crate::stage::publish_all(bus, outgoing).await?;
     for message in batch {
         message
             .ack_with(AckKind::Ack)

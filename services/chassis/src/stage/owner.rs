@@ -5,6 +5,8 @@
 //! 3. save each changed key as *state + last absorbed sequence + outbox*, by compare-and-set;
 //! 4. publish the outboxes, pipelined; 5. move the cursor, lazily.
 //!
+//! While the outboxes are under way the next messages are absorbed and saved; they are published when those have arrived.
+//!
 //! After a crash at any point the next owner begins at 1: a message that a key's sequence covers is not absorbed again, and
 //! its saved outbox goes out once more under the same ids. Any error here takes the same way, so that the way is well trodden.
 
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv;
 use auspex_proto::subject::{self, FactKind};
-use auspex_proto::{Fact, Partition};
+use auspex_proto::{Fact, Partition, Timestamp};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
@@ -22,8 +24,9 @@ use super::cursor::Cursor;
 use super::errands::{Done, Errands, Running, Trip};
 use super::slots::{Arrived, Slots};
 use super::ticks::Ticker;
+use super::under_way::{self, Arrived as Landed, UnderWay};
 use super::{Fault, Post};
-use crate::bus::{Bus, DeadLetter, Outgoing, PublishError, Raw, Reader, Start, snapshot};
+use crate::bus::{Bus, DeadLetter, Outgoing, Raw, Reader, Start, snapshot};
 use crate::shutdown::Stop;
 use crate::telemetry::Trace;
 use crate::verb::Verb;
@@ -46,7 +49,11 @@ pub(super) struct Owner<V: Verb> {
     ticker: Option<Ticker>,
     errands: Option<Arc<dyn Errands<V::State>>>,
     running: Running<V::State>,
+    under_way: UnderWay,
+    /// The last message absorbed.
     position: u64,
+    /// How far everything is saved and published too, and the time of the log there: as far as the cursor may move.
+    settled: (u64, Timestamp),
 }
 
 impl<V: Verb> Owner<V> {
@@ -74,7 +81,7 @@ impl<V: Verb> Owner<V> {
             .filter(|(_, slot)| slot.seq > cursor.seq)
             .flat_map(|(_, slot)| slot.outbox.iter().cloned())
             .collect();
-        publish(bus, &unsure).await?;
+        under_way::publish(bus, unsure).await?;
         let mut filters: Vec<String> = stage
             .reads
             .iter()
@@ -92,7 +99,7 @@ impl<V: Verb> Owner<V> {
             true => Some(Ticker::new(bus, post.partition).await?),
             false => None,
         };
-        let position = cursor.seq;
+        let (position, settled) = (cursor.seq, (cursor.seq, cursor.now));
         let running = FuturesUnordered::new();
         Ok(Self {
             bus: bus.clone(),
@@ -104,7 +111,9 @@ impl<V: Verb> Owner<V> {
             ticker,
             errands,
             running,
+            under_way: UnderWay::default(),
             position,
+            settled,
         })
     }
 
@@ -121,26 +130,29 @@ impl<V: Verb> Owner<V> {
                 .as_ref()
                 .and_then(|t| t.next_in(self.slots.earliest_due()));
             let errand_in = self.next_errand_in();
+            let has_room = self.under_way.bytes < OUTBOX / 2;
+            // What is seldom due comes first: a log that never pauses must not keep it waiting.
             tokio::select! {
                 biased;
                 () = stop.requested() => return self.leave().await,
-                raw = self.reader.next() => {
-                    let first = raw.map_err(|fault| Fault::Fatal(fault.into()))?;
-                    self.absorb_arrived(&first);
-                    self.commit().await?;
-                }
-                done = self.running.next(), if !self.running.is_empty() => {
-                    if let Some(done) = done { self.settle(done); self.commit().await?; }
-                }
-                () = sleep(tick_in), if tick_in.is_some() => {
-                    if let Some(ticker) = &mut self.ticker { ticker.write(&self.bus, self.slots.earliest_due()).await?; }
-                }
-                () = sleep(errand_in), if errand_in.is_some() => self.start_errands(),
                 _ = pulse.tick(), if self.ticker.is_some() => {
                     // A lost heartbeat is what it is for: routers judge by silence.
                     self.bus.client().publish(subject::pulse(self.post.partition), "".into()).await.ok();
                 }
-                _ = lazily.tick() => self.cursor.move_to(self.position, self.slots.now).await?,
+                _ = lazily.tick() => self.cursor.move_to(self.settled.0, self.settled.1).await?,
+                () = sleep(tick_in), if tick_in.is_some() => {
+                    if let Some(ticker) = &mut self.ticker { ticker.write(&self.bus, self.slots.earliest_due()).await?; }
+                }
+                landed = self.under_way.arrive(), if self.under_way.is_open() => self.land(landed?),
+                done = self.running.next(), if !self.running.is_empty() => {
+                    if let Some(done) = done { self.settle(done); self.commit().await?; }
+                }
+                () = sleep(errand_in), if errand_in.is_some() => self.start_errands(),
+                raw = self.reader.next(), if has_room => {
+                    let first = raw.map_err(|fault| Fault::Fatal(fault.into()))?;
+                    self.absorb_arrived(&first);
+                    self.commit().await?;
+                }
             }
         }
     }
@@ -149,7 +161,7 @@ impl<V: Verb> Owner<V> {
     fn absorb_arrived(&mut self, first: &Raw) {
         self.absorb(first);
         for _ in 1..BATCH {
-            if self.slots.outbox_bytes >= OUTBOX {
+            if self.slots.outbox_bytes + self.under_way.bytes >= OUTBOX {
                 break;
             }
             match self.reader.arrived() {
@@ -210,6 +222,12 @@ impl<V: Verb> Owner<V> {
             return Err(Fault::Poisoned(std::mem::take(&mut self.slots.poison)));
         }
         let values = self.slots.take_unsaved()?;
+        let here = (self.position, self.slots.now);
+        if values.is_empty() && self.cursor.owes.is_empty() {
+            self.under_way.goes_on_to(here);
+            self.start_errands();
+            return Ok(());
+        }
         let bucket = &self.bucket;
         let partition = self.post.partition;
         let saves = values.into_iter().map(|(key, revision, value)| async move {
@@ -218,28 +236,37 @@ impl<V: Verb> Owner<V> {
                 .await;
             (key, saved)
         });
+        let (saved, landed) = futures::join!(futures::future::join_all(saves), self.under_way.arrive());
+        self.land(landed?);
         let mut outgoing = std::mem::take(&mut self.cursor.owes);
-        for (key, saved) in futures::future::join_all(saves).await {
+        let mut keys = Vec::with_capacity(saved.len());
+        for (key, saved) in saved {
             let revision = saved.map_err(|fault| match fault.kind() {
                 kv::UpdateErrorKind::WrongLastRevision => Fault::Lost(format!("key {key} has a newer owner")),
                 _ => Fault::Transient(anyhow::anyhow!("saving key {key}: {fault}")),
             })?;
-            self.slots.saved(&key, revision);
-            outgoing.extend(
-                self.slots
-                    .get(&key)
-                    .into_iter()
-                    .flat_map(|slot| slot.outbox.iter().cloned()),
-            );
+            outgoing.extend(self.slots.saved(&key, revision));
+            keys.push(key);
         }
-        publish(&self.bus, &outgoing).await?;
+        let settled = Some(here);
+        self.under_way = UnderWay::send(&self.bus, outgoing, Landed { keys, settled }).await;
         self.start_errands();
         Ok(())
     }
 
+    /// What was under way has arrived.
+    fn land(&mut self, landed: Landed) {
+        for key in &landed.keys {
+            self.slots.acknowledged(key);
+        }
+        self.settled = landed.settled.unwrap_or(self.settled);
+    }
+
     /// Step 5, for the last time.
     async fn leave(mut self) -> Result<(), Fault> {
-        self.cursor.move_to(self.position, self.slots.now).await
+        let landed = self.under_way.arrive().await?;
+        self.land(landed);
+        self.cursor.move_to(self.settled.0, self.settled.1).await
     }
 
     fn start_errands(&mut self) {
@@ -277,34 +304,6 @@ impl<V: Verb> Owner<V> {
 
 async fn sleep(duration: Option<Duration>) {
     tokio::time::sleep(duration.unwrap_or(Duration::MAX)).await;
-}
-
-/// Publishes all and waits for all. What can never be published becomes a dead letter: one of them must not stop the rest.
-pub(super) async fn publish(bus: &Bus, outgoing: &[Outgoing]) -> Result<(), Fault> {
-    let mut pending = Vec::with_capacity(outgoing.len());
-    for message in outgoing {
-        if !message.is_fact() {
-            tracing::warn!(id = message.message_id(), "dead letter");
-        }
-        pending.push((message, bus.send(message).await));
-    }
-    for (message, sent) in pending {
-        let receipt = match sent {
-            Ok(pending) => pending.receipt().await,
-            Err(fault) => Err(fault),
-        };
-        match receipt {
-            Ok(_) => {}
-            Err(fault @ PublishError::TooLarge { .. }) => {
-                tracing::error!(%fault, "an output can never be published");
-                bus.dead_letter(&message.obituary(&fault.to_string()))
-                    .await
-                    .map_err(|f| Fault::Transient(f.into()))?;
-            }
-            Err(fault) => return Err(Fault::Transient(fault.into())),
-        }
-    }
-    Ok(())
 }
 
 /// The time an absence of the owner may take before somebody looks at it again.

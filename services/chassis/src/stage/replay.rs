@@ -131,7 +131,7 @@ impl<V: Verb> Replay<V> {
                     logged.seq
                 );
                 for (key, _, _) in slots.take_unsaved()? {
-                    let sent = slots.get(&key).into_iter().flat_map(|slot| slot.outbox.iter());
+                    let sent = slots.get(&key).into_iter().flat_map(|slot| slot.unsent());
                     outputs.extend(
                         sent.filter(|o| o.is_fact())
                             .map(|o| (o.message_id().to_owned(), o.payload().to_vec())),

@@ -17,20 +17,24 @@ pub(crate) struct Slot<S> {
     pub(crate) state: S,
     /// The last message absorbed.
     pub(crate) seq: u64,
-    /// What the last save published, or is about to.
+    /// What the last save published, or is about to; before it, what was still under way then.
     pub(crate) outbox: Vec<Outgoing>,
+    /// How many of the outbox an earlier save has sent.
+    sent_before: usize,
+    /// How many, at the end of the outbox, are sent and not acknowledged: the next save keeps them.
+    under_way: usize,
     /// The bucket's revision of this key; 0 when it is not there yet.
     pub(crate) revision: u64,
-    /// The body as last saved: unchanged state is not saved again.
+    /// The state as last saved: unchanged it is not saved again.
     saved: Vec<u8>,
     touched: bool,
     due: Option<Timestamp>,
 }
 
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Body<S, O> {
+#[derive(serde::Deserialize)]
+struct Body<S> {
     state: S,
-    outbox: O,
+    outbox: Vec<Outgoing>,
 }
 
 /// One message of the log, decoded.
@@ -87,13 +91,15 @@ impl<V: Verb> Slots<V> {
     /// Puts a saved value in its place.
     pub(crate) fn load(&mut self, key: String, revision: u64, value: &[u8]) -> anyhow::Result<()> {
         let (seq, body) = split(value)?;
-        let Body { state, outbox }: Body<V::State, Vec<Outgoing>> = rmp_serde::from_slice(body)?;
+        let Body { state, outbox }: Body<V::State> = rmp_serde::from_slice(body)?;
         let slot = Slot {
+            saved: rmp_serde::to_vec_named(&state)?,
             state,
             seq,
+            sent_before: outbox.len(),
+            under_way: 0,
             outbox,
             revision,
-            saved: body.to_vec(),
             touched: false,
             due: None,
         };
@@ -170,10 +176,7 @@ impl<V: Verb> Slots<V> {
         let Some(slot) = self.keys.get_mut(key) else {
             return;
         };
-        if !slot.touched {
-            slot.outbox.clear();
-            slot.touched = true;
-        }
+        slot.touch();
         slot.seq = seq;
         self.outbox_bytes += outgoing.iter().map(Outgoing::size).sum::<usize>();
         slot.outbox.extend(outgoing);
@@ -193,10 +196,7 @@ impl<V: Verb> Slots<V> {
             return;
         };
         let letters = change(&mut slot.state, at);
-        if !slot.touched {
-            slot.outbox.clear();
-            slot.touched = true;
-        }
+        slot.touch();
         slot.outbox.extend(
             letters
                 .iter()
@@ -241,7 +241,7 @@ impl<V: Verb> Slots<V> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// The values to save now: keys whose state changed or whose outbox is not empty.
+    /// The values to save now: keys whose state changed or that have something new to publish.
     pub(crate) fn take_unsaved(&mut self) -> anyhow::Result<Vec<(String, u64, Vec<u8>)>> {
         let mut values = Vec::new();
         for key in std::mem::take(&mut self.touched) {
@@ -249,25 +249,34 @@ impl<V: Verb> Slots<V> {
                 continue;
             };
             slot.touched = false;
-            let body = rmp_serde::to_vec_named(&Body {
-                state: &slot.state,
-                outbox: &slot.outbox,
-            })?;
-            if body != slot.saved {
-                let mut value = slot.seq.to_be_bytes().to_vec();
-                value.extend_from_slice(&body);
-                slot.saved = body;
-                values.push((key, slot.revision, value));
+            let mut state = Vec::with_capacity(slot.saved.len() + 256);
+            rmp_serde::encode::write_named(&mut state, &slot.state)?;
+            if state != slot.saved || !slot.unsent().is_empty() {
+                values.push((key, slot.revision, value(slot.seq, &state, &slot.outbox)?));
+                slot.saved = state;
             }
         }
         self.outbox_bytes = 0;
         Ok(values)
     }
 
-    /// Notes the revision a save got.
-    pub(crate) fn saved(&mut self, key: &str, revision: u64) {
+    /// Notes the revision a save got; what is new in the key's outbox is now to be sent, and under way until
+    /// [`Slots::acknowledged`].
+    pub(crate) fn saved(&mut self, key: &str, revision: u64) -> Vec<Outgoing> {
+        let Some(slot) = self.keys.get_mut(key) else {
+            return Vec::new();
+        };
+        slot.revision = revision;
+        let unsent = slot.unsent().to_vec();
+        slot.sent_before = slot.outbox.len();
+        slot.under_way = unsent.len();
+        unsent
+    }
+
+    /// Notes that all that was under way for a key has arrived.
+    pub(crate) fn acknowledged(&mut self, key: &str) {
         if let Some(slot) = self.keys.get_mut(key) {
-            slot.revision = revision;
+            slot.under_way = 0;
         }
     }
 
@@ -282,18 +291,50 @@ impl<V: Verb> Slots<V> {
     }
 }
 
+impl<S> Slot<S> {
+    /// Something is about to be put in: what has arrived goes, what is under way stays.
+    fn touch(&mut self) {
+        if !self.touched {
+            let arrived = self.outbox.len().saturating_sub(self.under_way);
+            self.outbox.drain(..arrived);
+            self.sent_before = self.outbox.len();
+            self.touched = true;
+        }
+    }
+
+    /// What no save has sent yet.
+    pub(crate) fn unsent(&self) -> &[Outgoing] {
+        self.outbox.get(self.sent_before..).unwrap_or_default()
+    }
+}
+
 impl<S: Default> Slot<S> {
     fn empty() -> Self {
         Self {
             state: S::default(),
             seq: 0,
             outbox: Vec::new(),
+            sent_before: 0,
+            under_way: 0,
             revision: 0,
             saved: Vec::new(),
             touched: false,
             due: None,
         }
     }
+}
+
+/// What is saved: the last absorbed sequence, then [`Body`] around a state that is encoded already.
+fn value(seq: u64, state: &[u8], outbox: &[Outgoing]) -> anyhow::Result<Vec<u8>> {
+    let outbox = rmp_serde::to_vec_named(outbox)?;
+    Ok([
+        &seq.to_be_bytes(),
+        b"\x82\xa5state".as_slice(),
+        state,
+        b"\xa6outbox",
+        &outbox,
+    ]
+    .concat())
 }
 
 /// The last absorbed sequence and the body of a saved value.
