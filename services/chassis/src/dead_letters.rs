@@ -1,7 +1,9 @@
 //! Looking at dead letters, and giving one another chance.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use auspex_proto::wire::dead_letters_server::{DeadLetters, DeadLettersServer};
 use auspex_proto::wire::{
     DeadLetter, DeadLetterEntry, DeadLetterRequest, ListDeadLettersRequest, ListDeadLettersResponse,
@@ -12,6 +14,9 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::bus::{Bus, Outgoing, Reader, Start};
+
+/// The most that are listed at once: without their payloads they fit gRPC's own limit of 4 MB.
+const MOST: usize = 5_000;
 
 /// The gRPC service over the stream of dead letters.
 #[derive(Debug, Clone)]
@@ -34,7 +39,12 @@ impl Letters {
         let message = stream
             .get_raw_message(number)
             .await
-            .map_err(|_| Status::not_found(format!("there is no dead letter {number}")))?;
+            .map_err(|fault| match fault.kind() {
+                RawMessageErrorKind::NoMessageFound => {
+                    Status::not_found(format!("there is no dead letter {number}"))
+                }
+                _ => unavailable(fault),
+            })?;
         let letter =
             DeadLetter::decode(message.payload.as_ref()).map_err(|f| Status::data_loss(f.to_string()))?;
         Ok(DeadLetterEntry {
@@ -55,10 +65,9 @@ impl DeadLetters for Letters {
         request: Request<ListDeadLettersRequest>,
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
         let asked = request.into_inner();
-        let limit = if asked.limit == 0 {
-            100
-        } else {
-            asked.limit as usize
+        let limit = match asked.limit {
+            0 => 100,
+            limit => usize::try_from(limit).unwrap_or(MOST).min(MOST),
         };
         let stream = self
             .bus
@@ -66,10 +75,11 @@ impl DeadLetters for Letters {
             .get_stream(subject::DEAD)
             .await
             .map_err(unavailable)?;
-        let mut entries = Vec::new();
         if stream.cached_info().state.messages == 0 {
-            return Ok(Response::new(ListDeadLettersResponse { entries }));
+            return Ok(Response::new(ListDeadLettersResponse::default()));
         }
+        // The newest are what a person looks for.
+        let mut entries = VecDeque::new();
         let mut reader = Reader::new(
             &self.bus,
             subject::DEAD,
@@ -78,10 +88,14 @@ impl DeadLetters for Letters {
         );
         loop {
             let raw = reader.next().await.map_err(unavailable)?;
-            if let Ok(letter) = DeadLetter::decode(raw.payload.as_ref())
+            if let Ok(mut letter) = DeadLetter::decode(raw.payload.as_ref())
                 && (asked.stage.is_empty() || asked.stage == letter.stage)
             {
-                entries.push(DeadLetterEntry {
+                letter.payload = Vec::new();
+                if entries.len() == limit {
+                    entries.pop_front();
+                }
+                entries.push_back(DeadLetterEntry {
                     number: raw.seq,
                     letter: Some(letter),
                 });
@@ -90,10 +104,9 @@ impl DeadLetters for Letters {
                 break;
             }
         }
-        // The newest are what a person looks for.
-        let surplus = entries.len().saturating_sub(limit);
-        entries.drain(..surplus);
-        Ok(Response::new(ListDeadLettersResponse { entries }))
+        Ok(Response::new(ListDeadLettersResponse {
+            entries: entries.into(),
+        }))
     }
 
     async fn show(&self, request: Request<DeadLetterRequest>) -> Result<Response<DeadLetterEntry>, Status> {

@@ -7,7 +7,7 @@ mod parts;
 use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
-use auspex_chassis::{House, Mesh, Options, Part, Section, ServiceSpec, Settings};
+use auspex_chassis::{DeadLetter, House, Mesh, Options, Part, Section, ServiceSpec, Settings};
 use auspex_proto::wire::dead_letters_client::DeadLettersClient;
 use auspex_proto::wire::{DeadLetterRequest, ListDeadLettersRequest};
 use axum::routing::get;
@@ -134,6 +134,35 @@ async fn dead_letters_are_listed_shown_and_retried_under_an_id_of_their_own() {
         (Code::NotFound, "there is no dead letter 99")
     );
     mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_large_letters_are_listed_and_a_missing_one_is_told_from_a_bus_that_is_away() {
+    let mut test = TestHouse::start().await.unwrap();
+    let mesh = mesh(&test, &[]).await;
+    for sequence in 1..=12 {
+        let letter = DeadLetter {
+            stage: "counter".to_owned(),
+            sequence,
+            payload: vec![7; 600_000],
+            ..DeadLetter::default()
+        };
+        test.house.bus().dead_letter(&letter).await.unwrap();
+    }
+    let address = format!("http://{}", mesh.address());
+    let mut letters = DeadLettersClient::connect(address).await.unwrap();
+    let asked = ListDeadLettersRequest {
+        limit: 10,
+        ..ListDeadLettersRequest::default()
+    };
+    let entries = letters.list(asked).await.unwrap().into_inner().entries;
+    let numbers: Vec<u64> = entries.iter().map(|entry| entry.number).collect();
+    assert_eq!(numbers, (3..=12).collect::<Vec<u64>>(), "the newest, in order");
+    let shown = letters.show(DeadLetterRequest { number: 12 }).await.unwrap();
+    assert_eq!(shown.into_inner().letter.unwrap().payload.len(), 600_000);
+    test.broker.kill().await.unwrap();
+    let away = letters.show(DeadLetterRequest { number: 12 }).await.unwrap_err();
+    assert_eq!(away.code(), Code::Unavailable, "{away}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

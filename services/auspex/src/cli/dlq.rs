@@ -54,9 +54,7 @@ impl Dlq {
                 let entries = client.list(request).await?.into_inner().entries;
                 match output {
                     Output::Text => print::text(&list(&entries)),
-                    Output::Json => {
-                        print::json(&Value::from(entries.iter().map(document).collect::<Vec<_>>()))
-                    }
+                    Output::Json => print::json(&Value::from(entries.iter().map(head).collect::<Vec<_>>())),
                 }
             }
             Self::Show { number, output } => {
@@ -153,11 +151,21 @@ fn text(entry: &DeadLetterEntry) -> String {
     )
 }
 
-fn document(entry: &DeadLetterEntry) -> Value {
+/// A letter without its payload, as a list has it.
+fn head(entry: &DeadLetterEntry) -> Value {
     let letter = entry.letter.clone().unwrap_or_default();
     json!({
         "number": entry.number, "stage": letter.stage, "subject": letter.subject, "sequence": letter.sequence,
         "message_id": letter.message_id, "reason": letter.reason, "attempt": letter.attempt,
-        "time_ms": letter.time_ms, "payload_hex": hex::encode(&letter.payload),
+        "time_ms": letter.time_ms,
     })
+}
+
+fn document(entry: &DeadLetterEntry) -> Value {
+    let mut document = head(entry);
+    let payload = entry.letter.as_ref().map(|letter| hex::encode(&letter.payload));
+    if let Value::Object(fields) = &mut document {
+        fields.insert("payload_hex".to_owned(), Value::from(payload));
+    }
+    document
 }
