@@ -142,7 +142,10 @@ async fn launch(program: &Path, folder: &Path, port: u16, sync: Sync) -> anyhow:
     );
     tokio::fs::write(&config, text).await?;
     // Added to what is there: started again, it must not wipe out why it ended.
-    let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG))?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join(LOG))?;
     Command::new(program)
         .arg("-c")
         .arg(&config)

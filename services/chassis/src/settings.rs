@@ -44,9 +44,18 @@ fn defaults<T: Settings>() -> Value {
 }
 
 fn check<T: Settings>(value: Value) -> Vec<String> {
-    match serde_json::from_value::<T>(value) {
+    match serde_path_to_error::deserialize::<_, T>(value) {
         Ok(settings) => settings.problems(),
-        Err(fault) => vec![fault.to_string()],
+        Err(fault) => {
+            let path = fault.path().to_string();
+            // What serde says of a value of another type repeats the value.
+            let said = if is_secret(&path) {
+                "is not a text, or not of this form".to_owned()
+            } else {
+                fault.inner().to_string()
+            };
+            vec![format!("{path}: {said}")]
+        }
     }
 }
 
@@ -69,26 +78,31 @@ impl Tree {
     /// # Errors
     /// [`Mistakes`], all of them.
     pub fn load(file: Option<&Path>, flags: &[String], sections: &[Section]) -> Result<Self, Mistakes> {
-        let mut builder = config::Config::builder();
+        let mut written = config::Config::builder();
         if let Some(path) = file {
-            builder = builder.add_source(config::File::from(path).format(config::FileFormat::Toml));
+            written = written.add_source(config::File::from(path).format(config::FileFormat::Toml));
         }
         let environment = config::Environment::with_prefix("AUSPEX")
             .prefix_separator("__")
             .separator("__");
-        builder = builder.add_source(environment.try_parsing(true));
+        let mut said = config::Config::builder().add_source(environment);
         for flag in flags {
             let Some((key, value)) = flag.split_once('=') else {
                 return Err(Mistakes(vec![format!("--set {flag}: is not section.key=value")]));
             };
-            builder = builder
-                .set_override(key.trim(), scalar(value.trim()))
-                .map_err(|fault| Mistakes(vec![format!("--set {flag}: {fault}")]))?;
+            let key = key.trim();
+            said = said
+                .set_override(key, value.trim())
+                .map_err(|fault| Mistakes(vec![format!("--set {key}: {fault}")]))?;
         }
-        let given: Value = builder
-            .build()
-            .and_then(config::Config::try_deserialize)
-            .map_err(|fault| Mistakes(vec![fault.to_string()]))?;
+        let (mut given, mut said) = (built(written)?, built(said)?);
+        if let Value::Object(said) = &mut said {
+            for (name, value) in said {
+                let section = sections.iter().find(|section| section.name == name);
+                interpret(section.map(|s| (s.defaults)()).as_ref(), name, value);
+            }
+        }
+        merge(&mut given, said);
         Self::check(given, sections)
     }
 
@@ -161,6 +175,32 @@ const SECRET_WORDS: [&str; 8] = [
     "seed",
 ];
 
+/// Whether the last key of this path names a secret.
+fn is_secret(path: &str) -> bool {
+    let key = path.rsplit('.').next().unwrap_or(path);
+    SECRET_WORDS.iter().any(|word| key.contains(word))
+}
+
+fn built(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Value, Mistakes> {
+    let layers = builder.build().and_then(config::Config::try_deserialize);
+    layers.map_err(|fault| Mistakes(vec![fault.to_string()]))
+}
+
+/// The environment and flags know texts only: what is wanted as a number or a yes becomes one. A text stays as it was
+/// written, for a password may be all digits; where any type may stand, what looks like a number is one, but for secrets.
+fn interpret(schema: Option<&Value>, key: &str, value: &mut Value) {
+    match (schema, &mut *value) {
+        (schema, Value::Object(map)) => {
+            for (key, value) in map {
+                interpret(schema.and_then(|schema| schema.get(key)), key, value);
+            }
+        }
+        (Some(Value::String(_)), _) => {}
+        (_, Value::String(text)) if !is_secret(key) => *value = scalar(text),
+        _ => {}
+    }
+}
+
 fn flatten(path: &str, value: &Value, out: &mut String) {
     match value {
         Value::Object(map) if !map.is_empty() => {
@@ -174,8 +214,7 @@ fn flatten(path: &str, value: &Value, out: &mut String) {
             }
         }
         value => {
-            let key = path.rsplit('.').next().unwrap_or(path);
-            let hidden = SECRET_WORDS.iter().any(|word| key.contains(word)) && !is_blank(value);
+            let hidden = is_secret(path) && !is_blank(value);
             let shown = if hidden {
                 "\"***\"".to_owned()
             } else {
@@ -214,11 +253,8 @@ fn compare(path: &str, schema: &Value, given: &Value, mistakes: &mut Vec<String>
         }
         (Value::Null, _) | (Value::Object(_), Value::Object(_)) | (Value::Array(_), Value::Array(_)) => {}
         (schema, given) if kind(schema) == kind(given) => {}
-        (schema, given) => mistakes.push(format!(
-            "{path}: {given} is a {}, wanted a {}",
-            kind(given),
-            kind(schema)
-        )),
+        // The value itself is not shown: it may be a secret.
+        (schema, given) => mistakes.push(format!("{path}: is a {}, wanted a {}", kind(given), kind(schema))),
     }
 }
 
@@ -244,11 +280,11 @@ fn merge(base: &mut Value, over: Value) {
     }
 }
 
-fn scalar(text: &str) -> config::Value {
+fn scalar(text: &str) -> Value {
     if let Ok(number) = text.parse::<i64>() {
         return number.into();
     }
-    if let Ok(number) = text.parse::<f64>() {
+    if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite()) {
         return number.into();
     }
     if let Ok(flag) = text.parse::<bool>() {
@@ -258,73 +294,4 @@ fn scalar(text: &str) -> config::Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-
-    use super::*;
-
-    #[derive(Debug, Serialize, Deserialize, PartialEq)]
-    #[serde(default, deny_unknown_fields)]
-    struct Shop {
-        port: u16,
-        name: String,
-        token: crate::Secret,
-    }
-
-    impl Default for Shop {
-        fn default() -> Self {
-            Self {
-                port: 1,
-                name: "x".to_owned(),
-                token: crate::Secret::default(),
-            }
-        }
-    }
-
-    impl Settings for Shop {
-        fn problems(&self) -> Vec<String> {
-            if self.port == 13 {
-                vec!["port: 13 brings bad luck".to_owned()]
-            } else {
-                Vec::new()
-            }
-        }
-    }
-
-    const SECTIONS: [Section; 2] = [Section::of::<Shop>("shop"), Section::of::<Shop>("other")];
-
-    #[test]
-    fn all_mistakes_are_told_at_once() {
-        let given = serde_json::json!({
-            "shop": {"prot": 1, "port": "high", "name": "y"}, "other": {"port": 13}, "what": {}
-        });
-        let Mistakes(mistakes) = Tree::check(given, &SECTIONS).unwrap_err();
-        assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
-        assert!(
-            mistakes
-                .iter()
-                .any(|m| m.starts_with("shop.prot: no such key; there are name, port, token"))
-        );
-        assert!(mistakes.iter().any(|m| m.contains("is a text, wanted a number")));
-        assert!(mistakes.iter().any(|m| m == "other.port: 13 brings bad luck"));
-        assert!(mistakes.iter().any(|m| m.starts_with("what: no such section")));
-    }
-
-    #[test]
-    fn later_layers_win_and_secrets_stay_hidden() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("auspex.toml");
-        std::fs::write(&file, "[shop]\nname = \"file\"\nport = 5\ntoken = \"hunter2\"\n").unwrap();
-        let tree = Tree::load(Some(&file), &["shop.port=7".to_owned()], &SECTIONS).unwrap();
-        let shop: Shop = tree.get("shop").unwrap();
-        assert_eq!(
-            (shop.port, shop.name.as_str(), shop.token.expose()),
-            (7, "file", "hunter2")
-        );
-        let shown = tree.effective();
-        assert!(
-            shown.contains("shop.port = 7") && !shown.contains("hunter2"),
-            "{shown}"
-        );
-    }
-}
+mod tests;

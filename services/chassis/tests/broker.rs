@@ -21,7 +21,9 @@ async fn a_store_has_one_server() {
 #[tokio::test]
 async fn an_end_is_noticed_and_it_starts_again_at_the_same_place() {
     let folder = tempfile::tempdir().unwrap();
-    let mut broker = Broker::start(None, folder.path(), Sync::EverySecond).await.unwrap();
+    let mut broker = Broker::start(None, folder.path(), Sync::EverySecond)
+        .await
+        .unwrap();
     let (pid, url) = (broker.pid().unwrap(), broker.url());
     tokio::process::Command::new("kill")
         .args(["-9", &pid.to_string()])

@@ -81,7 +81,13 @@ impl Settings for ServerSettings {
         if self.tls_cert_file.is_empty() != self.tls_key_file.is_empty() {
             problems.push("tls_key_file: tls_cert_file and tls_key_file go together".to_owned());
         }
-        if !self.loopback() && !self.insecure {
+        if !self
+            .listen
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        {
+            problems.push(format!("listen: {:?} is not address:port", self.listen));
+        } else if !self.loopback() && !self.insecure {
             if !self.tls() {
                 problems.push(format!(
                     "listen: {} is beyond loopback and has no TLS (or say insecure = true)",
@@ -106,6 +112,9 @@ impl Settings for ServerSettings {
         if self.max_in_flight == 0 {
             problems.push("max_in_flight: is below 1".to_owned());
         }
+        if self.deadline_ms == 0 {
+            problems.push("deadline_ms: is below 1".to_owned());
+        }
         if !matches!(self.log_format.as_str(), "json" | "text") {
             problems.push(format!(
                 "log_format: {} is neither json nor text",
@@ -119,6 +128,15 @@ impl Settings for ServerSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_time_to_answer_is_a_mistake() {
+        let hasty = ServerSettings {
+            deadline_ms: 0,
+            ..ServerSettings::default()
+        };
+        assert_eq!(hasty.problems(), ["deadline_ms: is below 1"]);
+    }
 
     #[test]
     fn nothing_listens_beyond_loopback_unprotected() {
@@ -136,5 +154,10 @@ mod tests {
             .is_empty()
         );
         assert!(ServerSettings::default().problems().is_empty());
+        let wrong = ServerSettings {
+            listen: "7700".to_owned(),
+            ..ServerSettings::default()
+        };
+        assert_eq!(wrong.problems(), ["listen: \"7700\" is not address:port"]);
     }
 }
