@@ -27,7 +27,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Whether targets named by a decision replace the listed ones; false pins the listed ones.
     pub follow_targets: bool,
-    /// Whether `X-Forwarded-*` of the client is passed on: only behind a balancer that sets them.
+    /// Whether what the client says of its way here (`X-Forwarded-*`, `X-Real-IP`, `Forwarded`) is passed on: only behind a
+    /// balancer that sets them.
     pub trust_forwarded: bool,
     /// Milliseconds that a weight under way holds without a pulse of control. Pulses come each second; ten of them may be lost.
     pub lease_ms: u64,

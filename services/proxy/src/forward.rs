@@ -100,6 +100,10 @@ fn find(plane: &Plane, request: &mut Request<Incoming>) -> Result<Arc<Lane>, Ref
             request.headers_mut().insert(HOST, host);
         }
     }
+    // Of two the target might heed the other one (RFC 9112, 3.2).
+    if request.headers().get_all(HOST).iter().count() > 1 {
+        return Err((StatusCode::BAD_REQUEST, "there is more than one Host header"));
+    }
     let host = request.headers().get(HOST);
     if host.is_none() && request.version() == Version::HTTP_11 {
         return Err((StatusCode::BAD_REQUEST, "the Host header is missing"));

@@ -1,12 +1,13 @@
 //! What a proxy may pass on, and what it adds. Pure.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -66,15 +67,13 @@ pub fn response(headers: &mut HeaderMap, switching: bool) {
 }
 
 fn forwarded(headers: &mut HeaderMap, peer: &Peer) {
-    let before = if peer.trusted {
-        headers.get(FORWARDED_FOR)
-    } else {
-        None
-    };
-    let chain = before.and_then(|before| {
-        let chain = [before.as_bytes(), b", ", peer.address.as_bytes()].concat();
-        HeaderValue::from_bytes(&chain).ok()
-    });
+    if !peer.trusted {
+        disbelieve(headers);
+    }
+    // Several lines are one list (RFC 9110, 5.3).
+    let before = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+    let chain: Vec<&[u8]> = before.chain([peer.address.as_bytes()]).collect();
+    let chain = HeaderValue::from_bytes(&chain.join(b", ".as_slice())).ok();
     headers.insert(FORWARDED_FOR, chain.unwrap_or_else(|| peer.address.clone()));
     if !(peer.trusted && headers.contains_key(FORWARDED_PROTO)) {
         headers.insert(FORWARDED_PROTO, HTTP);
@@ -84,6 +83,18 @@ fn forwarded(headers: &mut HeaderMap, peer: &Peer) {
             Some(host) => headers.insert(FORWARDED_HOST, host),
             None => headers.remove(FORWARDED_HOST),
         };
+    }
+}
+
+/// Removes what a client says of its own way here: whoever is behind believes it.
+fn disbelieve(headers: &mut HeaderMap) {
+    let said: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-forwarded-") || *name == FORWARDED || *name == REAL_IP)
+        .cloned()
+        .collect();
+    for name in said {
+        headers.remove(name);
     }
 }
 
@@ -200,9 +211,13 @@ mod tests {
             ("host", "shop"),
             ("x-forwarded-for", "1.2.3.4"),
             ("x-forwarded-proto", "https"),
+            ("x-forwarded-prefix", "/admin"),
+            ("x-real-ip", "1.2.3.4"),
+            ("forwarded", "for=1.2.3.4"),
         ];
         let mut headers = map(&said);
         request(&mut headers, &peer(false));
+        assert_eq!(headers.len(), 4, "{headers:?}");
         assert_eq!(
             (&headers["x-forwarded-for"], &headers["x-forwarded-proto"]),
             (&peer(false).address, &HTTP)
@@ -212,5 +227,11 @@ mod tests {
         assert_eq!(headers["x-forwarded-for"], "1.2.3.4, 10.0.0.9");
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["x-forwarded-host"], "shop");
+        assert_eq!(headers["x-forwarded-prefix"], "/admin");
+        let mut headers = map(&said);
+        headers.append(FORWARDED_FOR, HeaderValue::from_static("5.6.7.8"));
+        request(&mut headers, &peer(true));
+        assert_eq!(headers["x-forwarded-for"], "1.2.3.4, 5.6.7.8, 10.0.0.9");
+        assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
     }
 }

@@ -224,3 +224,16 @@ async fn a_request_for_nobody_is_refused() {
     assert_eq!(client.send_request(get("/api/x")).await.unwrap().status(), 200);
     assert_eq!(counted(&proxy.plane).0, (0, 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hosts_are_refused() {
+    let (stable, _candidate, proxy) = pair().await;
+    let mut client = connect(proxy.address).await;
+    let mut request = get("/");
+    request.headers_mut().append("host", "other".parse().unwrap());
+    request.headers_mut().append("host", "another".parse().unwrap());
+    let response = client.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 400);
+    assert_eq!(text(response).await, "there is more than one Host header");
+    assert_eq!(stable.count(), 0);
+}
