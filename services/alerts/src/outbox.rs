@@ -257,8 +257,9 @@ impl Outbox {
         waiting.attempts = waiting.attempts.saturating_add(1);
         waiting.note = clip(&why.to_string(), MAX_NOTE);
         let next = now + pause(waiting, policy);
+        // What the receiver asked for counts, but "at once", said over and over, would be a hot loop for a day.
         let next = if matches!(why, DeliveryError::Retry { after: Some(_), .. }) {
-            held_until
+            held_until.max(now + policy.first)
         } else {
             next
         };

@@ -47,6 +47,17 @@ fn next(outbox: &Outbox, receiver: &str, now: i64) -> Option<u64> {
 }
 
 #[test]
+fn at_once_is_not_at_once() {
+    let mut outbox = Outbox::default();
+    outbox
+        .enqueue(1, &alert(1, "a", Status::Firing, &["team"]), Timestamp(0))
+        .unwrap();
+    outbox.failed(("team", 1), &retry(Some(0)), &POLICY, Timestamp(1_000));
+    assert_eq!(next(&outbox, "team", 2_999), None);
+    assert_eq!(next(&outbox, "team", 3_000), Some(1));
+}
+
+#[test]
 fn a_lane_that_is_held_holds_nobody_else_and_to_the_second() {
     let mut outbox = Outbox::default();
     let both = ["pager", "team"];
