@@ -88,6 +88,24 @@ fn all_mistakes_of_a_configuration_are_told_at_once() {
 }
 
 #[test]
+fn the_containers_of_compose_have_sound_settings() {
+    let compose =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../compose.yaml")).unwrap();
+    let settings = compose.lines().filter_map(|line| {
+        let (key, value) = line.trim().split_once(": ")?;
+        let value = if value.starts_with("${") { "" } else { value };
+        key.starts_with("AUSPEX__")
+            .then(|| (key, value.trim_matches('"')))
+    });
+    let checked = Command::new(env!("CARGO_BIN_EXE_auspex"))
+        .arg("check-config")
+        .envs(settings)
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", err(&checked));
+}
+
+#[test]
 fn a_token_is_fresh_and_its_entry_is_a_configuration() {
     let token = || -> serde_json::Value {
         serde_json::from_str(&out(&auspex(&[
@@ -131,6 +149,12 @@ fn wrong_use_is_2_and_a_server_out_of_reach_is_1_in_one_sentence() {
     ]);
     assert_eq!(missing.status.code(), Some(2));
     assert_eq!(err(&missing).trim(), "auspex: --service: is needed for this kind");
+    let nothing = auspex(&["event", "publish"]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert_eq!(
+        err(&nothing).trim(),
+        "auspex: one of --file, --from-git and --kind is needed"
+    );
     let address = auspex(&["rollout", "list", "--server", "localhost:7700"]);
     assert_eq!(address.status.code(), Some(2), "{}", err(&address));
     let away = auspex(&["rollout", "list", "--server", "http://127.0.0.1:9"]);
