@@ -276,12 +276,33 @@ fn start_over(up: &Up) {
     );
 }
 
+/// A second mesh keeps its hands off the first one's log; and a server that is killed is started again.
+fn endure(up: &Up) {
+    let data = up.file("data").display().to_string();
+    let second = Command::new(AUSPEX)
+        .args(["up", "--data", &data, "--set", "server.listen=127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(
+        error(&second).contains("is in use by another process"),
+        "{}",
+        error(&second)
+    );
+    let pid = std::fs::read_to_string(up.file("data").join("nats/nats.pid")).unwrap();
+    Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+    let publish = "event publish --project acme/shop --kind incident --id 8 --title killed";
+    let publish: Vec<&str> = publish.split(' ').collect();
+    up.insist("publisher", &publish);
+}
+
 #[test]
 fn a_mesh_is_started_told_of_events_steered_and_stopped() {
     let mut up = Up::start();
     tell(&up);
     steer(&up);
     bury(&up);
+    endure(&up);
     assert_eq!(
         up.stop(),
         Some(0),

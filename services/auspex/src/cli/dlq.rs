@@ -34,7 +34,6 @@ pub(crate) enum Dlq {
     /// Publish one once more, under an id of its own
     Retry {
         /// Its number in the list
-        #[arg(required_unless_present = "stage")]
         number: Option<u64>,
         /// Retry all letters of this stage
         #[arg(long, conflicts_with = "number")]
@@ -67,9 +66,12 @@ impl Dlq {
             Self::Retry { number, stage } => {
                 let numbers = match (number, stage) {
                     (Some(number), _) => vec![number],
-                    (None, stage) => {
+                    (None, None) => {
+                        return Err(Fault::invalid("a NUMBER of the list, or --stage, is needed"));
+                    }
+                    (None, Some(stage)) => {
                         let request = ListDeadLettersRequest {
-                            stage: stage.unwrap_or_default(),
+                            stage,
                             limit: u32::MAX,
                         };
                         let entries = client.list(request).await?.into_inner().entries;

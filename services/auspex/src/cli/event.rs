@@ -25,7 +25,7 @@ pub(crate) enum Ask {
 #[derive(Debug, Args)]
 pub(crate) struct Publish {
     /// A JSON file: a CloudEvent (structured), or an Event as `auspex demo --serve` writes them; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["from_git", "kind"], required_unless_present_any = ["from_git", "kind"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from_git", "kind", "project"])]
     file: Option<PathBuf>,
     /// Read a change from a git checkout, with everything that only a checkout can tell
     #[arg(long, conflicts_with = "kind")]
@@ -48,6 +48,9 @@ impl Ask {
         let Self::Publish(publish) = self;
         if let Some(file) = &publish.file {
             return publish_file(file, reach).await;
+        }
+        if !publish.from_git && publish.compose.kind.is_none() {
+            return Err(Fault::invalid("one of --file, --from-git and --kind is needed"));
         }
         let event = if publish.from_git {
             publish.checkout()?
@@ -98,7 +101,7 @@ async fn post(body: String, reach: &Reach) -> Result<(), Fault> {
         .post(url)
         .header("content-type", "application/cloudevents+json")
         .body(body);
-    if let Some(token) = &reach.token {
+    if let Some(token) = reach.token.as_ref().filter(|token| !token.is_empty()) {
         request = request.bearer_auth(token);
     }
     let answer = request.send().await.map_err(|fault| reach.away(&fault))?;

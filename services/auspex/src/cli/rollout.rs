@@ -8,7 +8,7 @@ use auspex_proto::wire::{
     Meta, Pause, Promote, Resume, StartRolloutRequest, command,
 };
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::reach::{Line, Reach};
 use super::{Output, id, print, view};
@@ -22,7 +22,6 @@ pub(crate) enum Ask {
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
         /// Its project, when the document does not say
-        /// Whose; default: all
         #[arg(long)]
         project: Option<String>,
         /// How to show it
@@ -47,19 +46,19 @@ pub(crate) enum Ask {
         watch: bool,
     },
     /// Hold it where it is
-    Pause(One),
+    Pause(Order),
     /// Let it go on
-    Resume(One),
+    Resume(Order),
     /// Go past the current hold, or at once to 100 %
     Promote {
         #[command(flatten)]
-        one: One,
+        order: Order,
         /// To 100 %, whatever the policy still wants
         #[arg(long)]
         full: bool,
     },
     /// Back to stable
-    Abort(One),
+    Abort(Order),
 }
 
 /// Which rollout, and how to show it.
@@ -70,12 +69,19 @@ pub(crate) struct One {
     /// Its project, when several have one of that name
     #[arg(long)]
     project: Option<String>,
-    /// Why, for those who read the history
-    #[arg(long, default_value = "")]
-    note: String,
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+}
+
+/// What is asked of a rollout.
+#[derive(Debug, Args)]
+pub(crate) struct Order {
+    #[command(flatten)]
+    one: One,
+    /// Why, for those who read the history
+    #[arg(long, default_value = "")]
+    note: String,
 }
 
 type Client = RolloutServiceClient<Line>;
@@ -111,10 +117,10 @@ impl Ask {
                 }
             }
             Self::Get { one, watch } => one.get(Client::new(reach.open().await?), watch).await,
-            Self::Pause(one) => one.command(reach, command::Ask::Pause(Pause {})).await,
-            Self::Resume(one) => one.command(reach, command::Ask::Resume(Resume {})).await,
-            Self::Promote { one, full } => one.command(reach, command::Ask::Promote(Promote { full })).await,
-            Self::Abort(one) => one.command(reach, command::Ask::Abort(Abort {})).await,
+            Self::Pause(order) => order.give(reach, command::Ask::Pause(Pause {})).await,
+            Self::Resume(order) => order.give(reach, command::Ask::Resume(Resume {})).await,
+            Self::Promote { order, full } => order.give(reach, command::Ask::Promote(Promote { full })).await,
+            Self::Abort(order) => order.give(reach, command::Ask::Abort(Abort {})).await,
         }
     }
 }
@@ -142,24 +148,29 @@ impl One {
                 Output::Json => print::line(&view::document(&found).to_string())?,
             }
             if view::is_over(found.phase) {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        Err(Fault::failed(
+            "the server stopped telling before the rollout was over",
+        ))
     }
+}
 
-    async fn command(&self, reach: &Reach, ask: command::Ask) -> Result<(), Fault> {
+impl Order {
+    async fn give(&self, reach: &Reach, ask: command::Ask) -> Result<(), Fault> {
         let mut client = Client::new(reach.open().await?);
+        let one = &self.one;
         let command = Command {
             meta: Some(Meta {
                 id: format!("cli-{}", id::random_hex(16)?),
                 // Empty: the server finds the one rollout of that name.
-                project: self.project.clone().unwrap_or_default(),
+                project: one.project.clone().unwrap_or_default(),
                 time_ms: id::now_ms(),
                 cause_seq: 0,
                 source: "cli".to_owned(),
             }),
-            rollout: self.name.clone(),
+            rollout: one.name.clone(),
             actor: id::person(),
             note: self.note.clone(),
             ask: Some(ask),
@@ -167,7 +178,7 @@ impl One {
         let request = CommandRolloutRequest {
             command: Some(command),
         };
-        answered(client.command(request).await?.into_inner(), self.output)
+        answered(client.command(request).await?.into_inner(), one.output)
     }
 }
 
@@ -179,6 +190,7 @@ fn answered(answer: CommandRolloutResponse, output: Output) -> Result<(), Fault>
         (Some(rollout), Output::Text) => print::text(&view::text(&rollout)),
         (Some(rollout), Output::Json) => print::json(&view::document(&rollout)),
         // It is in the log; whoever owns the rollout has not absorbed it yet.
-        (None, _) => print::line(&format!("accepted at {}, not absorbed yet", answer.sequence)),
+        (None, Output::Text) => print::line(&format!("accepted at {}, not absorbed yet", answer.sequence)),
+        (None, Output::Json) => print::json(&json!({"accepted": answer.sequence, "absorbed": false})),
     }
 }

@@ -1,5 +1,6 @@
 //! `auspex tools` and `auspex health`: what an image needs when it is built, and when it runs.
 
+use super::print;
 use super::reach::Reach;
 use crate::fault::Fault;
 
@@ -7,12 +8,11 @@ use crate::fault::Fault;
 pub(crate) async fn install() -> Result<(), Fault> {
     let server = auspex_chassis::tools::nats_server(None).await?;
     let runtime = auspex_chassis::tools::onnxruntime().await?;
-    println!(
+    print::line(&format!(
         "nats-server  {}\nonnxruntime  {}",
         server.display(),
         runtime.display()
-    );
-    Ok(())
+    ))
 }
 
 /// Asks a process whether it is ready; what it says when it is not is the fault.
@@ -29,10 +29,7 @@ pub(crate) async fn health(reach: &Reach) -> Result<(), Fault> {
         answer.text().await.unwrap_or_default(),
     );
     match ready {
-        true => {
-            println!("{}", text.trim());
-            Ok(())
-        }
+        true => print::line(text.trim()),
         false => Err(anyhow::anyhow!("{}: {}", reach.server, text.trim()).into()),
     }
 }

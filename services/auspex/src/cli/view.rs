@@ -80,13 +80,14 @@ pub(crate) fn list(views: &[RolloutView]) -> String {
 
 /// One rollout, with its evidence.
 pub(crate) fn text(view: &RolloutView) -> String {
-    let verified = if view.verified {
-        format!("at the router: {} %", view.verified_weight)
-    } else {
-        "not verified at a router".to_owned()
+    // Routers are listened to while a rollout is under way.
+    let verified = match (view.verified, is_over(view.phase)) {
+        (true, _) => format!(" (at the router: {} %)", view.verified_weight),
+        (false, true) => String::new(),
+        (false, false) => " (not verified at a router)".to_owned(),
     };
     let mut out = format!(
-        "rollout    {} of {} in {}\nphase      {} ({}, policy {})\nrevisions  {} -> {}\nweight     {} % ({verified})\n\
+        "rollout    {} of {} in {}\nphase      {} ({}, policy {})\nrevisions  {} -> {}\nweight     {} %{verified}\n\
          P(failure) {:.3} now, {:.3} before the first request\nstarted    {}\nended      {}\n",
         view.name,
         view.service,

@@ -175,8 +175,16 @@ impl Compose {
         let Some(path) = &self.document else {
             return Ok(String::new());
         };
-        std::fs::read_to_string(path)
-            .map_err(|fault| Fault::invalid(format!("--document {}: {fault}", path.display())))
+        let text = std::fs::read_to_string(path)
+            .map_err(|fault| Fault::invalid(format!("--document {}: {fault}", path.display())))?;
+        // Control has the last word, for it may be another version: the event is sent all the same.
+        if let Err(fault) = auspex_canary::document::Document::parse(&text) {
+            eprintln!(
+                "auspex: --document {}: {fault}; no rollout will start (`auspex dlq list` will say so)",
+                path.display()
+            );
+        }
+        Ok(text)
     }
 }
 
