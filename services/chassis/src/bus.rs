@@ -15,6 +15,7 @@ use auspex_proto::{Partitions, Timestamp, subject};
 
 pub use self::connect::BusSettings;
 pub use self::publish::{DeadLetter, Outgoing, Pending, PublishError, Receipt};
+pub(crate) use self::publish::KEPT;
 pub(crate) use self::reader::{Raw, Reader, Start};
 pub(crate) use self::snapshot::snapshot;
 pub use self::streams::StreamSettings;

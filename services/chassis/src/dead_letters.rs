@@ -13,7 +13,7 @@ use auspex_proto::{Fact, subject};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use crate::bus::{Bus, Outgoing, Reader, Start};
+use crate::bus::{Bus, KEPT, Outgoing, Reader, Start};
 
 /// The most that are listed at once: without their payloads they fit gRPC's own limit of 4 MB.
 const MOST: usize = 5_000;
@@ -51,6 +51,22 @@ impl Letters {
             number,
             letter: Some(letter),
         })
+    }
+
+    /// The whole of a letter's payload: the log has it when the letter keeps only a part.
+    async fn payload(&self, letter: &mut DeadLetter) -> Result<Vec<u8>, Status> {
+        if letter.sequence == 0 || letter.payload.len() < KEPT {
+            return Ok(std::mem::take(&mut letter.payload));
+        }
+        let log = self.bus.js().get_stream_no_info(subject::FACTS).await;
+        let found = log.map_err(unavailable)?.get_raw_message(letter.sequence).await;
+        match found {
+            Ok(message) => Ok(message.payload.to_vec()),
+            Err(fault) if fault.kind() == RawMessageErrorKind::NoMessageFound => Err(
+                Status::failed_precondition("the letter keeps a part of it, and it has expired from the log"),
+            ),
+            Err(fault) => Err(unavailable(fault)),
+        }
     }
 }
 
@@ -119,14 +135,15 @@ impl DeadLetters for Letters {
         request: Request<DeadLetterRequest>,
     ) -> Result<Response<RetryDeadLetterResponse>, Status> {
         let number = request.into_inner().number;
-        let letter = self.entry(number).await?.letter.unwrap_or_default();
+        let mut letter = self.entry(number).await?.letter.unwrap_or_default();
         let address = subject::parse(&letter.subject).map_err(|_| {
             Status::failed_precondition(format!(
                 "{} has no place in the log to go back to",
                 letter.subject
             ))
         })?;
-        if let Err(fault) = Fact::decode(address.kind, &letter.payload) {
+        let payload = self.payload(&mut letter).await?;
+        if let Err(fault) = Fact::decode(address.kind, &payload) {
             return Err(Status::failed_precondition(format!(
                 "it would fail again: {fault}"
             )));
@@ -139,7 +156,7 @@ impl DeadLetters for Letters {
             message_id.clone(),
             kind.token(),
             kind.lifetime(),
-            letter.payload,
+            payload,
         );
         let pending = self.bus.send(&outgoing).await.map_err(unavailable)?;
         let receipt = pending.receipt().await.map_err(unavailable)?;

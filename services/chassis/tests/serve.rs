@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{DeadLetter, House, Mesh, Options, Part, Section, ServiceSpec, Settings};
+use auspex_proto::Fact;
+use auspex_proto::event::Body;
 use auspex_proto::wire::dead_letters_client::DeadLettersClient;
 use auspex_proto::wire::{DeadLetterRequest, ListDeadLettersRequest};
 use axum::routing::get;
@@ -134,6 +136,35 @@ async fn dead_letters_are_listed_shown_and_retried_under_an_id_of_their_own() {
         (Code::NotFound, "there is no dead letter 99")
     );
     mesh.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_that_is_rejected_stops_nobody_and_is_retried_as_a_whole() {
+    let test = TestHouse::start().await.unwrap();
+    let mesh = mesh(&test, &[]).await;
+    let Fact::Event(mut large) = event("a", "large", "x") else {
+        unreachable!("it is an event")
+    };
+    large.body = Body::Other {
+        kind: "bad".to_owned(),
+        json: "7".repeat(1_048_200),
+    };
+    test.house.bus().publish(&Fact::Event(large)).await.unwrap();
+    insist(test.house.bus(), &event("a", "one", "x")).await;
+    log_with_alerts(test.house.bus(), 1).await;
+    let address = format!("http://{}", mesh.address());
+    let mut letters = DeadLettersClient::connect(address).await.unwrap();
+    let shown = letters.show(DeadLetterRequest { number: 1 }).await.unwrap();
+    let letter = shown.into_inner().letter.unwrap();
+    let (kept, reason) = (letter.payload.len(), letter.reason);
+    assert!(
+        kept == 131_072 && reason.starts_with("it is bad; of its 1048"),
+        "{kept} {reason}"
+    );
+    letters.retry(DeadLetterRequest { number: 1 }).await.unwrap();
+    insist(test.house.bus(), &event("a", "two", "x")).await;
+    log_with_alerts(test.house.bus(), 2).await;
+    assert!(letters.show(DeadLetterRequest { number: 2 }).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,10 @@ use thiserror::Error;
 use super::Bus;
 use crate::telemetry::Trace;
 
+/// As much of a payload as a letter keeps that waits in an outbox, in bytes: the outbox is saved with its state, below the
+/// server's 1 MB, and the log has the whole of it.
+pub(crate) const KEPT: usize = 128 * 1024;
+
 /// Where a published message stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
@@ -80,30 +84,42 @@ impl Outgoing {
         }
     }
 
-    /// A dead letter, on its way to its stream.
+    /// A dead letter, on its way to its stream; of a large payload it keeps a part.
     #[must_use]
     pub fn dead_letter(letter: &DeadLetter, partition: Partition) -> Self {
-        let payload = wire::DeadLetter {
-            stage: letter.stage.clone(),
-            subject: letter.subject.clone(),
-            sequence: letter.sequence,
-            message_id: letter.message_id.clone(),
-            reason: letter.reason.clone(),
-            payload: letter.payload.clone(),
-            attempt: letter.attempt,
-            time_ms: letter.time_ms,
+        let (mut letter, bytes) = (letter.clone(), letter.payload.len());
+        if bytes > KEPT {
+            letter.payload.truncate(KEPT);
+            letter.reason = format!(
+                "{}; of its {bytes} bytes the first {KEPT} are kept",
+                letter.reason
+            );
         }
-        .encode_to_vec();
+        Self::whole_letter(letter, partition)
+    }
+
+    fn whole_letter(letter: DeadLetter, partition: Partition) -> Self {
+        let message_id = format!(
+            "dead:{}:{}:{}:{}",
+            letter.stage, letter.sequence, letter.attempt, letter.message_id
+        );
         Self {
             subject: subject::dead_letters(&letter.stage, partition),
-            message_id: format!(
-                "dead:{}:{}:{}:{}",
-                letter.stage, letter.sequence, letter.attempt, letter.message_id
-            ),
+            message_id,
             kind: "dead_letter".to_owned(),
             trace: String::new(),
             ttl_seconds: 0,
-            payload,
+            payload: wire::DeadLetter {
+                stage: letter.stage,
+                subject: letter.subject,
+                sequence: letter.sequence,
+                message_id: letter.message_id,
+                reason: letter.reason,
+                payload: letter.payload,
+                attempt: letter.attempt,
+                time_ms: letter.time_ms,
+            }
+            .encode_to_vec(),
         }
     }
 
@@ -275,7 +291,7 @@ impl Bus {
     /// [`PublishError`].
     pub async fn dead_letter(&self, letter: &DeadLetter) -> Result<Receipt, PublishError> {
         let partition = subject::parse(&letter.subject).map_or(Partition::All, |address| address.partition);
-        self.send(&Outgoing::dead_letter(letter, partition))
+        self.send(&Outgoing::whole_letter(letter.clone(), partition))
             .await?
             .receipt()
             .await
