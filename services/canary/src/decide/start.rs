@@ -240,8 +240,14 @@ fn targets(
         .and_then(|d| d.stable_revision.clone())
         .map(|r| r.to_string());
     let mut stable = target(serving, &tracks.stable, &configured.stable);
-    if stable.revision.is_empty() {
-        stable.revision = state.serving(service).map(|r| r.to_string()).unwrap_or_default();
+    if let Some(promoted) = state.serving(service) {
+        if stable.revision.is_empty() {
+            stable.revision.clone_from(&promoted.revision);
+        }
+        // Without its place, routers would send users back to where stable was before the last promotion.
+        if stable.url.is_empty() && stable.revision == promoted.revision {
+            stable.url.clone_from(&promoted.url);
+        }
     }
     (stable, candidate)
 }

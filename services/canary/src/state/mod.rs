@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use auspex_judge::Portfolio;
 use auspex_proto::decision::{Decision, Mode, Phase, TrackTarget};
 use auspex_proto::seen::Seen;
-use auspex_proto::{FactId, Revision, RolloutName, ServiceName, Timestamp};
+use auspex_proto::{FactId, RolloutName, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use self::history::Histories;
@@ -108,11 +108,11 @@ impl State {
 
     /// What users are on now, as far as the rollouts tell: the candidate of the last promotion that moved traffic.
     #[must_use]
-    pub fn serving(&self, service: &str) -> Option<Revision> {
+    pub fn serving(&self, service: &str) -> Option<&TrackTarget> {
         let last = self.ended.iter().rev().find(|ended| {
             ended.service.as_str() == service && ended.mode == Mode::Act && ended.phase == Phase::Promoted
-        })?;
-        Revision::new(last.candidate.revision.as_str()).ok()
+        });
+        last.map(|ended| &ended.candidate)
     }
 
     /// Moves a rollout that is over to the memory of ended ones.
