@@ -8,7 +8,7 @@ use auspex_chassis::{Followed, From, Mesh, Options};
 use auspex_ingest::SERVICE;
 use auspex_proto::subject::FactKind;
 use auspex_proto::wire::dead_letters_client::DeadLettersClient;
-use auspex_proto::wire::{DeadLetter, ListDeadLettersRequest};
+use auspex_proto::wire::{DeadLetter, DeadLetterRequest, ListDeadLettersRequest};
 use tempfile::TempDir;
 
 /// Ingest alone, with a server of its own.
@@ -58,10 +58,13 @@ impl Doors {
         let mut client = DeadLettersClient::connect(self.url("")).await.unwrap();
         let asked = ListDeadLettersRequest::default();
         let list = client.list(asked).await.unwrap().into_inner();
-        list.entries
-            .into_iter()
-            .filter_map(|entry| entry.letter)
-            .collect()
+        let mut letters = Vec::new();
+        for entry in list.entries {
+            let asked = DeadLetterRequest { number: entry.number };
+            let shown = client.show(asked).await.unwrap().into_inner();
+            letters.extend(shown.letter);
+        }
+        letters
     }
 
     async fn figures(&self) -> String {
