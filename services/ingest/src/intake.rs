@@ -94,28 +94,37 @@ impl Intake {
         let length = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-        let length = length.unwrap_or(self.max_body);
-        if length > self.max_body {
+        if length.is_some_and(|length| length > self.max_body) {
             return Err(too_large());
         }
-        let pieces = u32::try_from(length.div_ceil(PIECE)).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(pieces) else {
-            let text = "too many bytes of requests are held already".to_owned();
-            return Err(Refusal::Unavailable(text, Duration::from_secs(1)));
-        };
+        let mut room = self.take_room(1)?;
         let mut bytes = BytesMut::new();
         let mut stream = body.into_data_stream();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|fault| Refusal::Invalid(Invalid::new("body", fault.to_string())))?;
-            if bytes.len() + chunk.len() > self.max_body {
+            let length = bytes.len() + chunk.len();
+            if length > self.max_body {
                 return Err(too_large());
             }
+            // Room is taken as bytes come, not as they are announced: who sends nothing holds up nobody.
+            let more = length.div_ceil(PIECE).saturating_sub(room.num_permits());
+            room.merge(self.take_room(more)?);
             bytes.extend_from_slice(&chunk);
         }
         Ok(Held {
             bytes: bytes.freeze(),
             _room: room,
         })
+    }
+
+    fn take_room(&self, pieces: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
+        Arc::clone(&self.room)
+            .try_acquire_many_owned(pieces)
+            .map_err(|_| {
+                let text = "too many bytes of requests are held already".to_owned();
+                Refusal::Unavailable(text, Duration::from_secs(1))
+            })
     }
 
     /// Puts on the log what a payload means, and answers when it is there.

@@ -9,6 +9,8 @@ use auspex_proto::{Fact, FactId};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use super::Doors;
 
@@ -151,6 +153,27 @@ async fn nobody_comes_in_unsigned_and_nothing_too_large() {
     );
     let get = doors.client.get(doors.url("/webhooks/github"));
     assert_eq!(answer(get).await.0, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_announces_much_and_sends_little_takes_no_room_from_others() {
+    let doors = open(&["ingest.max_body_bytes=65536", "ingest.max_bodies_bytes=65536"]).await;
+    let head = "POST /webhooks/github HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let mut idle = Vec::new();
+    for length in ["content-length: 65536", "transfer-encoding: chunked"] {
+        let mut sender = TcpStream::connect(doors.mesh.address()).await.unwrap();
+        let announced = format!("{head}{length}\r\n\r\n");
+        sender.write_all(announced.as_bytes()).await.unwrap();
+        idle.push(sender);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (status, body) = answer(signed(&doors, "push", "d-1", push("a1"))).await;
+    assert_eq!(status, 202, "{body}");
+    // What is sent does take room.
+    idle[0].write_all(&[b' '; 64_500]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (status, body) = answer(signed(&doors, "push", "d-2", push("a2"))).await;
+    assert_eq!(status, 503, "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
