@@ -114,6 +114,8 @@ impl<V: Verb> Runner<V> {
                 }
             }
         }
+        // All are told before one is waited for: their last errands end beside each other.
+        owned.values().for_each(|owned| (owned.stop)());
         for owned in owned.into_values() {
             end(owned).await?;
         }

@@ -114,9 +114,9 @@ impl Verb for Courier {
     }
 }
 
-/// Carries one letter at a time to a place that remembers what it was given.
+/// Carries one letter at a time, so many milliseconds each, to a place that remembers what it was given.
 #[derive(Clone, Default)]
-struct Legs(Arc<Mutex<Vec<String>>>);
+struct Legs(Arc<Mutex<Vec<String>>>, u64);
 
 impl Errands<Queue> for Legs {
     fn due(
@@ -133,10 +133,10 @@ impl Errands<Queue> for Legs {
         if busy.contains(&(key.to_owned(), lane.clone())) {
             return Vec::new();
         }
-        let place = Arc::clone(&self.0);
+        let (place, slowness) = (Arc::clone(&self.0), Duration::from_millis(5 + self.1));
         let run = Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(5)).await;
             place.lock().unwrap().push(first.clone());
+            tokio::time::sleep(slowness).await;
             let settle: Settle<Queue> = Box::new(move |queue, _| {
                 queue.waiting.retain(|id| *id != first);
                 queue.carried.push(first);
@@ -196,4 +196,27 @@ async fn errands_are_run_in_order_and_at_most_one_is_repeated_per_crash() {
         "two crashes, at most two repeats: {}",
         given.len()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orderly_stop_repeats_no_errand() {
+    let test = TestHouse::start().await.unwrap();
+    let legs = Legs(Arc::default(), 300);
+    let (first, stopping) = TestHouse::another(&test.settings).await.unwrap();
+    first.run_errands(COURIER, Courier, legs.clone()).await.unwrap();
+    for n in 0..6 {
+        insist(test.house.bus(), &event("a", &format!("e{n:02}"), "x")).await;
+    }
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert!(stopping.finish(Duration::from_secs(10)).await.is_empty());
+    let before = legs.0.lock().unwrap().len();
+    assert!((1..6).contains(&before), "stopped in the middle: {before}");
+    test.house
+        .run_errands(COURIER, Courier, legs.clone())
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let given = legs.0.lock().unwrap().clone();
+    let wanted: Vec<String> = (0..6).map(|n| format!("e{n:02}")).collect();
+    assert_eq!(given, wanted);
 }

@@ -38,6 +38,9 @@ const OUTBOX: usize = 512 * 1024;
 /// How far the cursor may trail: it only decides how much is read again after a crash.
 const CURSOR_EVERY: Duration = Duration::from_millis(500);
 
+/// How long an orderly stop waits for errands under way: most providers answer within it.
+const LAST_ERRANDS: Duration = Duration::from_secs(3);
+
 /// A partition in the hands of its owner.
 pub(super) struct Owner<V: Verb> {
     bus: Bus,
@@ -262,8 +265,14 @@ impl<V: Verb> Owner<V> {
         self.settled = landed.settled.unwrap_or(self.settled);
     }
 
-    /// Step 5, for the last time.
+    /// Errands under way get a moment to end, so that an orderly stop repeats none; then step 5, for the last time.
     async fn leave(mut self) -> Result<(), Fault> {
+        self.errands = None;
+        let end = tokio::time::Instant::now() + LAST_ERRANDS;
+        while let Ok(Some(done)) = tokio::time::timeout_at(end, self.running.next()).await {
+            self.settle(done);
+            self.commit().await?;
+        }
         let landed = self.under_way.arrive().await?;
         self.land(landed);
         self.cursor.move_to(self.settled.0, self.settled.1).await
