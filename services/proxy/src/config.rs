@@ -25,7 +25,8 @@ pub struct Config {
     pub region: String,
     /// Which requests go where. A service that is not listed is not served, whatever a decision says.
     pub routes: Vec<Route>,
-    /// Whether targets named by a decision replace the listed ones; false pins the listed ones.
+    /// Whether targets named by a decision replace the listed ones. False pins the listed ones: for where those who may
+    /// deploy must not choose where users' traffic goes.
     pub follow_targets: bool,
     /// Whether what the client says of its way here (`X-Forwarded-*`, `X-Real-IP`, `Forwarded`) is passed on: only behind a
     /// balancer that sets them.
