@@ -1,11 +1,13 @@
-//! The scoring threads: each owns a session and scores what has arrived in one run.
+//! The scoring threads: each owns a session and scores what has arrived in one run. A few vectors that nobody wants reasons
+//! for are scored at once, by whoever asks: waking a thread and being woken by it takes ten times as long as the score.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use auspex_proto::FeatureVector;
+use auspex_proto::score::Band;
 use tokio::sync::oneshot;
 
 use crate::model::{Model, ModelFault};
@@ -14,6 +16,8 @@ use crate::score::Scored;
 
 /// At most this many rows go into one run: a run of 256 takes 2 ms, the time that the first row waits for the last.
 const ROWS_A_RUN: usize = 256;
+/// At most this many are scored by whoever asks: some 40 us, which a task may take.
+const AT_ONCE: usize = 4;
 
 /// Vectors on their way to a thread, and the way back.
 struct Job {
@@ -30,6 +34,8 @@ pub type Done = Vec<(FeatureVector, Result<Scored, ScoreFault>)>;
 pub struct Pool {
     threads: Arc<[Sender<Job>]>,
     next: Arc<AtomicUsize>,
+    /// For who asks about a few.
+    desk: Arc<Mutex<Scorer>>,
 }
 
 impl Pool {
@@ -43,6 +49,7 @@ impl Pool {
         threads: usize,
         reasons: usize,
     ) -> Result<Self, ModelFault> {
+        let desk = Scorer::open(runtime, Arc::clone(model), reasons)?;
         let mut senders = Vec::new();
         for number in 0..threads.max(1) {
             let scorer = Scorer::open(runtime, Arc::clone(model), reasons)?;
@@ -55,6 +62,7 @@ impl Pool {
         Ok(Self {
             threads: senders.into(),
             next: Arc::default(),
+            desk: Arc::new(Mutex::new(desk)),
         })
     }
 
@@ -63,6 +71,9 @@ impl Pool {
     /// # Errors
     /// [`ScoreFault::Runtime`] when a run has failed as a whole; a fault of one vector stands beside it.
     pub async fn score(&self, vectors: Vec<FeatureVector>, when: Reasons) -> Result<Done, ScoreFault> {
+        if let Some(scored) = self.at_once(&vectors, when) {
+            return Ok(vectors.into_iter().zip(scored).collect());
+        }
         let gone = || ScoreFault::Runtime("the run has failed".to_owned());
         let mut replies = Vec::new();
         let mut vectors = vectors.into_iter().peekable();
@@ -84,6 +95,26 @@ impl Pool {
             done.extend(reply.await.map_err(|_| gone())?);
         }
         Ok(done)
+    }
+
+    /// A few vectors, when no reasons are wanted and nobody else is at the desk; else the threads do it.
+    fn at_once(&self, vectors: &[FeatureVector], when: Reasons) -> Option<Vec<Result<Scored, ScoreFault>>> {
+        let explains = match when {
+            Reasons::Always => true,
+            Reasons::WhenNotable => vectors.iter().any(|vector| vector.wants_reasons),
+            Reasons::Never => false,
+        };
+        if explains || vectors.len() > AT_ONCE {
+            return None;
+        }
+        let mut desk = self.desk.try_lock().ok()?;
+        let all: Vec<_> = vectors.iter().map(|vector| (vector, Reasons::Never)).collect();
+        // A panic is for the threads to have and to tell of.
+        let scored = catch_unwind(AssertUnwindSafe(|| desk.score_all(&all))).ok()?;
+        let notable =
+            |scored: &Result<Scored, ScoreFault>| scored.as_ref().is_ok_and(|s| s.band != Band::Low);
+        let explains = when == Reasons::WhenNotable && scored.iter().any(notable);
+        (!explains).then_some(scored)
     }
 }
 
