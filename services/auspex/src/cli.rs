@@ -64,6 +64,8 @@ enum Ask {
     Judge(Box<judge::Judge>),
     /// See it at work: a bad and a good deployment on real traffic
     Demo(demo::Demo),
+    /// Measure the product beside the limits of this machine
+    Bench(crate::bench::BenchArgs),
 }
 
 /// How a command shows what it found.
@@ -123,6 +125,7 @@ impl Cli {
             Ask::Recover(recover) => recover.carry_out().await.map(done),
             Ask::Judge(judge) => judge.carry_out().map(done),
             Ask::Demo(demo) => demo.carry_out().await,
+            Ask::Bench(args) => Ok(Box::pin(crate::bench::run(args)).await?),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! *Invariants*: everything that talks to a mesh does so through its public doors, as any other tool would; nothing but the
 //! sample service and the payloads of [`demo`] knows which scenario is played.
 
+pub mod bench;
 pub mod cli;
 pub mod demo;
 pub mod fault;

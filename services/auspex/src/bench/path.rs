@@ -1,0 +1,416 @@
+//! From the event of a change to the decision about its rollout, through features, scoring and canary as they run, against
+//! one bare hop: a message published to the log, read from it, scored, published and read again, with nothing of ours in
+//! between.
+//!
+//! Every event is a change that becomes a vector, a score, and known to canary. Some have a rollout, started before the round,
+//! that waits for the score: they are decided and counted. The document lets nothing begin, so that no rollout goes on
+//! afterwards. Both ways begin when a message is due and end where a reader of the log has what came of it. A decision counts
+//! when the state that knows it is saved: that is looked up afterwards.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context;
+use auspex_chassis::broker::Sync;
+use auspex_chassis::bus::{BusSettings, Outgoing};
+use auspex_chassis::testing::TestHouse;
+use auspex_chassis::testing::bare::{Answers, Bare};
+use auspex_chassis::{Bus, Follow, From, House, Mesh, Options, ServiceSpec};
+use auspex_proto::command::Ask;
+use auspex_proto::event::{Body, ChangeStats};
+use auspex_proto::{
+    Command, Event, Fact, FactId, FactKind, FeatureVector, Meta, Project, Revision, RolloutName, stage,
+};
+use tokio::task::JoinHandle;
+
+use super::pace::{Pace, Times};
+use super::row::{Better, Row, median_round, quantile};
+use super::score;
+use crate::services;
+
+/// The most that the path may take, in bare hops: it has three hops and two saved states, a hop has none.
+const FLOOR: f64 = 3.5;
+/// The longest to wait for what was sent.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is measured.
+struct Scene {
+    sync: Sync,
+    /// Events a second.
+    rate: f64,
+    /// Events a round.
+    events: usize,
+    /// One in so many has a rollout that waits for it.
+    decided: usize,
+    /// Projects they are spread over; a project has one rollout at a time here.
+    projects: usize,
+    rounds: usize,
+}
+
+pub(super) async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
+    let rounds = if quick { 1 } else { 7 };
+    let busy = Scene {
+        sync: Sync::EverySecond,
+        rate: 2_000.0,
+        events: 4_000,
+        decided: 10,
+        projects: 4_096,
+        rounds,
+    };
+    let safe = Scene {
+        sync: Sync::Always,
+        rate: 20.0,
+        events: 60,
+        decided: 1,
+        projects: 120,
+        rounds,
+    };
+    let mut rows = busy.measure().await?;
+    rows.extend(safe.measure().await?);
+    Ok(rows)
+}
+
+impl Scene {
+    async fn measure(&self) -> anyhow::Result<Vec<Row>> {
+        let folder = super::scratch()?;
+        let mut mesh = start(folder.path(), self.sync, &["features", "scoring", "canary"]).await?;
+        let url = mesh.broker().context("the mesh has a server of its own")?.url();
+        let mut road = Road::open(&url, self.projects, self.decided).await?;
+        let mut hop = Hop::open(&url).await?;
+        road.settle().await?;
+        let mut rounds = Vec::new();
+        let mut times = (Vec::new(), Vec::new());
+        // The first round warms up and is not counted.
+        for round in 0..=self.rounds {
+            let bare = hop.round(self.rate, self.events).await?;
+            rest().await;
+            let path = road.round(self.rate, self.events).await?;
+            rest().await;
+            if round > 0 {
+                rounds.push((quantile(&path, 0.5), quantile(&bare, 0.5)));
+                times.0.extend(path);
+                times.1.extend(bare);
+            }
+        }
+        let saved = road.saved().await?;
+        hop.worker.abort();
+        road.shutdown.finish(Duration::from_secs(1)).await;
+        mesh.stop().await;
+        let (p50, limit) = median_round(&rounds);
+        let at = format!(
+            "{} events/s, sync {}",
+            self.rate,
+            self.sync.setting().replace('"', "")
+        );
+        let hop = "bare JetStream hop with ort";
+        Ok(vec![
+            Row::told(format!("event to decision, {at}: p50"), p50, "us")
+                .beside(limit, hop)
+                .floor(FLOOR, Better::Less),
+            Row::told(
+                format!("event to decision, {at}: p99"),
+                quantile(&times.0, 0.99),
+                "us",
+            )
+            .beside(quantile(&times.1, 0.99), hop),
+            Row::told(format!("decisions counted, {at}: saved"), saved, "of 1").floor(1.0, Better::More),
+        ])
+    }
+}
+
+async fn rest() {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+}
+
+/// Services of these names with a server of their own in a folder.
+pub(super) async fn start(folder: &std::path::Path, sync: Sync, names: &[&str]) -> anyhow::Result<Mesh> {
+    let wanted = |spec: &ServiceSpec| names.contains(&spec.name);
+    let specs: Vec<ServiceSpec> = services::ALL.into_iter().filter(wanted).collect();
+    let options = Options {
+        set: vec![
+            "server.listen=127.0.0.1:0".to_owned(),
+            format!("nats.sync_interval={}", sync.setting().replace('"', "")),
+        ],
+        broker: Some(folder.join("nats")),
+        ..Options::default()
+    };
+    Box::pin(Mesh::start(&specs, &options)).await
+}
+
+/// The path as it runs, and a connection of our own beside it.
+struct Road {
+    bus: Bus,
+    house: House,
+    shutdown: auspex_chassis::shutdown::Shutdown,
+    decisions: Follow,
+    projects: usize,
+    decided: usize,
+    sent: usize,
+    /// Of each project the greatest cause of a counted decision.
+    causes: BTreeMap<String, u64>,
+}
+
+impl Road {
+    async fn open(url: &str, projects: usize, decided: usize) -> anyhow::Result<Self> {
+        let settings = BusSettings {
+            url: url.to_owned(),
+            ..BusSettings::default()
+        };
+        let (house, shutdown) = TestHouse::another(&settings).await?;
+        let decisions = house.follow(&[FactKind::Decision], From::New).await?;
+        Ok(Self {
+            bus: house.bus().clone(),
+            house,
+            shutdown,
+            decisions,
+            projects,
+            decided,
+            sent: 0,
+            causes: BTreeMap::new(),
+        })
+    }
+
+    /// Until every partition has its owners: a small round, at leisure.
+    async fn settle(&mut self) -> anyhow::Result<()> {
+        self.round(100.0, 100).await.map(drop)
+    }
+
+    /// Sends a round of events; how long each took to its decision.
+    async fn round(&mut self, rate: f64, events: usize) -> anyhow::Result<Vec<f64>> {
+        let first = self.sent;
+        self.sent += events;
+        let changes = (first..self.sent)
+            .map(Change::new)
+            .collect::<anyhow::Result<Vec<Change>>>()?;
+        let pack = |fact: Fact| Outgoing::fact(&fact, self.house.partitions(), None);
+        let (mut starts, mut told) = (Vec::new(), Vec::new());
+        for change in &changes {
+            if self.counts(change.number) {
+                starts.push((change.number, pack(change.start(&self.house, self.projects)?)));
+            }
+            told.push((change.number, pack(change.event(&self.house, self.projects)?)));
+        }
+        self.paced(500.0, starts, false)
+            .await
+            .context("starting rollouts")?;
+        rest().await;
+        self.paced(rate, told, true).await
+    }
+
+    fn counts(&self, number: usize) -> bool {
+        number.is_multiple_of(self.decided)
+    }
+
+    /// Sends these at a rate; how long each that counts took to the decision that starts its rollout, or to the one that
+    /// its score brings.
+    async fn paced(
+        &mut self,
+        rate: f64,
+        sent: Vec<(usize, Outgoing)>,
+        scored: bool,
+    ) -> anyhow::Result<Vec<f64>> {
+        let count = sent.len();
+        let (numbers, outgoing): (Vec<usize>, Vec<Outgoing>) = sent.into_iter().unzip();
+        let places = numbers
+            .into_iter()
+            .zip(0..)
+            .filter(|(number, _)| self.counts(*number));
+        let places: BTreeMap<usize, usize> = places.collect();
+        let pace = Pace::per_second(rate);
+        let (bus, runtime) = (self.bus.clone(), tokio::runtime::Handle::current());
+        let sending = tokio::task::spawn_blocking(move || {
+            pace.keep(count, |number| match outgoing.get(number) {
+                Some(message) => runtime.block_on(bus.send(message)).map(drop),
+                None => Ok(()),
+            })
+        });
+        let mut times = Times::new(places.values().copied());
+        let all = async {
+            while times.missing() > 0 {
+                let Fact::Decision(decision) = self.decisions.next().await?.fact else {
+                    continue;
+                };
+                let number = decision.candidate.revision.parse::<usize>().ok();
+                let Some(place) = number.and_then(|number| places.get(&number)) else {
+                    continue;
+                };
+                if decision.score.is_some() == scored {
+                    times.note(*place);
+                    let cause = self.causes.entry(decision.meta.project.to_string()).or_default();
+                    *cause = decision.meta.cause.max(*cause);
+                }
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, all)
+            .await
+            .with_context(|| format!("not every one of {count} was decided within {PATIENCE:?}"))??;
+        let began = sending.await??;
+        Ok(times.micros(&began))
+    }
+
+    /// The share of projects whose saved state knows every decision that was counted.
+    async fn saved(&self) -> anyhow::Result<f64> {
+        let view = self
+            .house
+            .view::<auspex_canary::state::State>(stage::CANARY)
+            .await?;
+        let kept: BTreeMap<String, u64> = view
+            .list()
+            .await?
+            .into_iter()
+            .map(|(key, kept)| (key, kept.seq))
+            .collect();
+        let knows = |(project, cause): &(&String, &u64)| kept.get(*project).is_some_and(|seq| seq >= cause);
+        let known = self.causes.iter().filter(knows).count();
+        Ok(share(known, self.causes.len()))
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts of projects")]
+fn share(part: usize, of: usize) -> f64 {
+    part as f64 / of as f64
+}
+
+/// A small change, and the rollout that waits for its score.
+struct Change {
+    number: usize,
+    revision: Revision,
+}
+
+impl Change {
+    fn new(number: usize) -> anyhow::Result<Self> {
+        Ok(Self {
+            number,
+            revision: Revision::new(number.to_string())?,
+        })
+    }
+
+    fn meta(&self, what: &str, house: &House, projects: usize) -> anyhow::Result<Meta> {
+        Ok(Meta {
+            id: FactId::new(format!("bench-{what}-{}", self.number))?,
+            project: Project::new(format!("bench/{}", self.number % projects))?,
+            time: house.now(),
+            cause: 0,
+            source: "bench".to_owned(),
+        })
+    }
+
+    fn start(&self, house: &House, projects: usize) -> anyhow::Result<Fact> {
+        let document = format!(
+            "apiVersion: auspex.dev/v1\nkind: Rollout\nmetadata: {{ name: shop }}\n\
+             spec: {{ service: shop, mode: observe, score_wait: 120, limits: {{ p_failure: 0 }}, \
+             tracks: {{ candidate: {{ revision: '{}' }} }} }}\n",
+            self.revision
+        );
+        Ok(Fact::Command(Command {
+            meta: self.meta("start", house, projects)?,
+            rollout: RolloutName::new("shop")?,
+            actor: "bench".to_owned(),
+            note: String::new(),
+            ask: Ask::Start { document },
+        }))
+    }
+
+    fn event(&self, house: &House, projects: usize) -> anyhow::Result<Fact> {
+        // The model calls it low: as of most changes, nobody asks for reasons.
+        let stats = ChangeStats {
+            subsystems: Some(1.0),
+            directories: Some(5.0),
+            files: Some(1.0),
+            entropy: Some(0.0),
+            lines_added: Some(0.0),
+            lines_deleted: Some(20.0),
+            lines_before: Some(0.0),
+            is_fix: Some(1.0),
+            developers: Some(150.0),
+            age_days: Some(0.8),
+            unique_changes: Some(0.0),
+            author_experience: Some(25.0),
+            author_recent_experience: Some(165.0),
+            author_subsystem_experience: Some(6.0),
+        };
+        Ok(Fact::Event(Event {
+            meta: self.meta("change", house, projects)?,
+            body: Body::Change(auspex_proto::event::Change {
+                revision: self.revision.clone(),
+                branch: "main".to_owned(),
+                author: "bench".to_owned(),
+                title: "Say it better".to_owned(),
+                paths: vec!["docs/words.md".to_owned()],
+                stats: Some(stats),
+                authored: None,
+            }),
+        }))
+    }
+}
+
+/// The bare hop.
+struct Hop {
+    driver: Bare,
+    worker: JoinHandle<()>,
+    answers: Answers,
+    vectors: Vec<FeatureVector>,
+}
+
+impl Hop {
+    async fn open(url: &str) -> anyhow::Result<Self> {
+        let (mut scorer, vectors) = score::open().await?;
+        let driver = Bare::connect(url).await?;
+        let answers = driver.answers().await?;
+        // As in the path, who scores has a connection that is not the driver's.
+        let worker = Bare::connect(url)
+            .await?
+            .answer(move |payload| {
+                let Ok(Fact::Vector(vector)) = Fact::decode(FactKind::Vector, payload) else {
+                    return None;
+                };
+                let p_failure = scorer.p_fail(&score::row(&vector)).ok()?.first().copied()?;
+                let mut reply = vector.meta.cause.to_le_bytes().to_vec();
+                reply.extend(p_failure.to_le_bytes());
+                Some(reply)
+            })
+            .await?;
+        Ok(Self {
+            driver,
+            worker,
+            answers,
+            vectors,
+        })
+    }
+
+    /// Sends a round of vectors; how long each took to its answer.
+    async fn round(&mut self, rate: f64, count: usize) -> anyhow::Result<Vec<f64>> {
+        let vectors = self.vectors.iter().cycle().zip(0_u64..).take(count);
+        let payloads: Vec<bytes::Bytes> = vectors
+            .map(|(vector, number)| {
+                let mut vector = vector.clone();
+                vector.meta.cause = number;
+                Fact::Vector(vector).encode().into()
+            })
+            .collect();
+        let pace = Pace::per_second(rate);
+        let (driver, runtime) = (self.driver.clone(), tokio::runtime::Handle::current());
+        let sending = tokio::task::spawn_blocking(move || {
+            pace.keep(count, |number| match payloads.get(number) {
+                Some(payload) => runtime.block_on(driver.put(payload.clone())),
+                None => Ok(()),
+            })
+        });
+        let mut times = Times::new(0..count);
+        let all = async {
+            while times.missing() > 0 {
+                let answer = self.answers.next().await?;
+                if let Some(number) = answer.first_chunk::<8>() {
+                    times.note(usize::try_from(u64::from_le_bytes(*number))?);
+                }
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, all)
+            .await
+            .with_context(|| format!("not every one of {count} messages came back within {PATIENCE:?}"))??;
+        let began = sending.await??;
+        Ok(times.micros(&began))
+    }
+}
