@@ -8,7 +8,7 @@ use auspex_proto::decision::{Affinity, Mode};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::document::{Limits, Span, Spec};
+use crate::document::{Limits, Listed, Span, Spec};
 use crate::policy::Policy;
 
 /// The terms of one rollout.
@@ -23,6 +23,7 @@ pub struct Terms {
     pub policy: Policy,
     pub limits: Limits,
     pub slo_ms: Option<f64>,
+    pub metrics: Vec<Listed>,
     pub affinity: Option<Affinity>,
     pub alpha: f64,
     pub beta: f64,
@@ -57,6 +58,7 @@ impl Terms {
             policy: policy(spec, config),
             limits: spec.limits.clone(),
             slo_ms: spec.slo_ms,
+            metrics: spec.metrics.clone(),
             affinity: spec.affinity.as_ref().and_then(crate::document::Sticky::affinity),
             alpha: spec.alpha.unwrap_or(config.alpha),
             beta: spec.beta.unwrap_or(config.beta),

@@ -3,6 +3,7 @@
 use auspex_proto::decision::Mode;
 use auspex_proto::{Project, RolloutName, wire};
 
+use crate::state::metric::Test;
 use crate::state::{Ended, Rollout, State};
 
 /// Every rollout of a project: those under way by service, then those that are over, the newest first.
@@ -90,6 +91,15 @@ fn warnings(rollout: &Rollout) -> Vec<String> {
         said.push(format!(
             "{late} observations came too late, or too far ahead, to be judged"
         ));
+    }
+    for (at, listed) in rollout.terms.metrics.iter().enumerate() {
+        let test = rollout.tally.listed.get(at).unwrap_or(&Test::Nothing);
+        if rollout.weight > 0 && *test == Test::Nothing {
+            said.push(format!(
+                "nobody reports {}, which the document lists",
+                listed.name
+            ));
+        }
     }
     if rollout.terms.mode == Mode::Act && rollout.weight > 0 && rollout.routers.is_empty() {
         said.push("no router says which weight it applies".to_owned());

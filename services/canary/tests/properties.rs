@@ -15,6 +15,7 @@ use auspex_canary::state::State;
 use auspex_canary::{Config, Decide};
 use auspex_proto::command::Ask;
 use auspex_proto::decision::{Action, Phase, Reason};
+use auspex_proto::observation::{Observation, Value};
 use auspex_proto::{Decision, EntityKind, Fact, ObservationBatch, ServiceName, Timestamp, Track};
 use proptest::prelude::*;
 use stage::{Second, Stage, absorb};
@@ -32,12 +33,13 @@ enum Step {
     Gap(u8),
 }
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "policy: {budget: {}}",
     "policy: {adaptive: {rollback: 0.05}}",
     "policy: {steps: [{setWeight: 10}, {pause: {duration: 3s}}, {setWeight: 60}, {pause: {}}, {setWeight: 100}]}",
     "{mode: observe, score_wait: 2s, limits: {error_rate: 0.5, p_failure: 0.95}}",
     "{slo_ms: 100, min_dwell: 1s, max_dwell: 20s, deadline: 60s, score_wait: 1s}",
+    "{min_dwell: 1s, metrics: [{name: cpu, critical: true}, {name: latency_ms, weight: 3}, {name: sold, direction: decrease}]}",
 ];
 
 fn document(at: usize) -> String {
@@ -66,7 +68,7 @@ fn second() -> impl Strategy<Value = Second> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        2 => (0_u8..4, 0_usize..5).prop_map(|(r, d)| Step::Deploy(r, d)),
+        2 => (0_u8..4, 0_usize..6).prop_map(|(r, d)| Step::Deploy(r, d)),
         2 => (0_u8..4, 0.0_f64..1.0, any::<bool>()).prop_map(|(r, p, own)| Step::Score(r, p, own)),
         12 => second().prop_map(Step::Second),
         3 => (-4_i64..4, second()).prop_map(|(at, s)| Step::Batch(at, s)),
@@ -75,6 +77,38 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u8..6).prop_map(Step::Command),
         1 => (1_u8..200).prop_map(Step::Gap),
     ]
+}
+
+/// What else the instances of both tracks report: values that do not add up to the same in every order, a histogram, counts.
+fn others(requests: &[Observation]) -> Vec<Observation> {
+    let of = |seen: &Observation, metric: &str, instance: &str, value: Value| Observation {
+        metric: metric.to_owned(),
+        instance: instance.to_owned(),
+        value,
+        ..seen.clone()
+    };
+    let mut out = Vec::new();
+    for seen in requests.iter().filter(|seen| seen.metric == "requests") {
+        let Value::Counts { bad, total } = seen.value else {
+            continue;
+        };
+        for (n, instance) in ["a", "b", "c"].into_iter().enumerate() {
+            let value = 0.1 * (1 + n) as f64 + 1e6 * (bad % 7) as f64 + (total as f64).sqrt();
+            out.push(of(seen, "cpu", instance, Value::Gauge(value)));
+            let bounds = [vec![1.0, 2.0, 5.0], vec![1.0, 5.0]][n % 2].clone();
+            let mut counts = vec![total / 3, bad, 2, total / 5];
+            counts.truncate(bounds.len() + 1);
+            let histogram = Value::Histogram {
+                bounds,
+                counts,
+                sum: 1.0,
+            };
+            out.push(of(seen, "latency_ms", instance, histogram));
+        }
+        out.push(of(seen, "sold", "a", Value::Counts { bad, total }));
+        out.push(of(seen, "unknown", "a", Value::Gauge(1.0)));
+    }
+    out
 }
 
 /// Law 6 at this moment.
@@ -106,7 +140,9 @@ fn play(steps: &[Step]) -> (Stage, Vec<Decision>) {
             }
             Step::Second(second) => said.extend(stage.second(second)),
             Step::Batch(offset, second) => {
-                let batch = stage.batch(Timestamp(stage.now.0 + offset * 700), second);
+                let start = Timestamp(stage.now.0 + offset * 700);
+                let mut batch = stage.batch(start, second);
+                batch.observations.extend(others(&batch.observations));
                 said.extend(stage.feed(Fact::Observations(batch)).unwrap());
             }
             Step::Ready(ready) => {
@@ -343,7 +379,7 @@ proptest! {
 
     #[test]
     fn neither_order_nor_batches_nor_repeats_change_a_decision(
-        seconds in prop::collection::vec(prop::collection::vec((-3_i64..1, second()), 0..3), 1..25), twist in any::<u64>(), at in 0_usize..5
+        seconds in prop::collection::vec(prop::collection::vec((-3_i64..1, second()), 0..3), 1..25), twist in any::<u64>(), at in 0_usize..6
     ) {
         let mut steps = vec![Step::Deploy(0, at), Step::Score(0, 0.2, true)];
         for (n, batches) in seconds.into_iter().enumerate() {

@@ -17,7 +17,7 @@ use auspex_canary::Config;
 use auspex_proto::command::Ask;
 use auspex_proto::observation::{Observation, Value};
 use auspex_proto::{Decision, EntityKind, Fact, ObservationBatch, Timestamp, Track};
-use stage::{Second, Stage};
+use stage::{Extra, Second, Stage};
 
 struct Script {
     stage: Stage,
@@ -88,6 +88,20 @@ impl Script {
         batch.observations = vec![gauge];
         let said = self.stage.feed(Fact::Observations(batch));
         self.hear(said);
+    }
+
+    /// What is reported of another metric from now on: of stable, then of the candidate.
+    fn metric(&mut self, words: &[&str]) {
+        self.stage.extra.retain(|(name, _)| name != words[1]);
+        let both = || [3, 4].map(|at| words[at].parse::<f64>().unwrap());
+        let extra = match words[2] {
+            "value" => Extra::Gauge(both()),
+            "tail" => Extra::Tail(both()),
+            "counts" => Extra::Counts(both()),
+            "gone" => return,
+            other => panic!("no such kind: {other}"),
+        };
+        self.stage.extra.push((words[1].to_owned(), extra));
     }
 
     fn traffic(&mut self, words: &[&str]) {
@@ -165,6 +179,7 @@ impl Script {
                 let said = self.stage.feed(Fact::Observations(batch));
                 self.hear(said);
             }
+            "metric" => self.metric(&words),
             "traffic" => self.traffic(&words),
             "command" => self.command(&words),
             "state" => {

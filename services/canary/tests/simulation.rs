@@ -12,7 +12,7 @@ mod stage;
 use auspex_canary::Config;
 use auspex_proto::EntityKind;
 use auspex_proto::decision::{Phase, Reason};
-use stage::{Chance, Nature, Second, Stage};
+use stage::{Chance, Extra, Nature, Second, Stage};
 
 const PLAIN: &str =
     "{apiVersion: auspex.dev/v1, kind: Rollout, metadata: {name: a}, spec: {service: checkout}}";
@@ -136,6 +136,49 @@ fn clusters_of_failures_are_known_from_before_the_rollout() {
     assert!(share <= 0.01 + 3.0 * error, "{share}");
     let without = f64::from(unknown) / f64::from(ROLLOUTS / 4);
     assert!(without > 0.03, "the test must be able to fail: {without}");
+}
+
+/// Law 8 where every kind of metric is judged, and what a listed metric costs in time.
+#[test]
+fn listed_metrics_share_alpha() {
+    const ROLLOUTS: u32 = 400;
+    const LISTED: &str = "{apiVersion: auspex.dev/v1, kind: Rollout, metadata: {name: a}, spec: {service: checkout, metrics: [
+        {name: cpu, direction: increase}, {name: latency_ms}, {name: sold, direction: decrease}, {name: queue}]}}";
+    let mut chance = Chance(23);
+    for (factor, least, most) in [(1.0, 0.0, 0.01), (1.6, 0.9, 1.0)] {
+        let rollouts = if factor > 1.0 { 20 } else { ROLLOUTS };
+        let mut stopped = 0;
+        for _ in 0..rollouts {
+            let mut stage = Stage::new(Config::default());
+            stage.keeps = false;
+            stage.noise = chance.clone();
+            stage.extra = vec![
+                ("cpu".to_owned(), Extra::Gauge([6.0, 6.0 * factor])),
+                ("latency_ms".to_owned(), Extra::Tail([1.0, factor])),
+                ("sold".to_owned(), Extra::Counts([0.3, 0.3 / factor])),
+                ("queue".to_owned(), Extra::Gauge([100.0, 100.0])),
+            ];
+            stage.deploy("r", LISTED).unwrap();
+            stage.score(EntityKind::Deployment, "r", 0.1);
+            let nature = Nature {
+                rps: 60.0,
+                stable: 0.01,
+                candidate: 0.01,
+                slow: None,
+            };
+            for _ in 0..60 {
+                let (_, said) = stage.chance(nature, &mut chance);
+                if let Some(last) = said.last().filter(|d| d.phase.is_terminal()) {
+                    stopped += u32::from(last.reason == Reason::EvidenceWorse);
+                    break;
+                }
+            }
+        }
+        println!("{stopped} of {rollouts} at a factor of {factor}");
+        let (share, n) = (f64::from(stopped) / f64::from(rollouts), f64::from(rollouts));
+        let error = (0.01_f64 * 0.99 / n).sqrt();
+        assert!(share >= least && share <= most + 3.0 * error, "{share}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use auspex_proto::Timestamp;
 use auspex_proto::decision::Mode;
 
 use crate::state::Rollout;
+use crate::state::metric::{Cell, Test};
 use crate::state::rollout::{RECENT, Silence, Tally};
 use crate::state::window::Interval;
 
@@ -45,6 +46,9 @@ fn absorb(rollout: &mut Rollout, start: Timestamp, interval: Interval) {
     let share = share(rollout, start);
     let settings = rollout.terms.counts;
     let limited = rollout.terms.limits.error_rate.is_some() || rollout.terms.limits.slow_rate.is_some();
+    for (at, cell) in interval.listed {
+        listed(rollout, at, cell, ours);
+    }
     let tally = &mut rollout.tally;
     tally.requests.absorb(&settings, &requests);
     harm(tally, 0, &requests);
@@ -66,6 +70,16 @@ fn absorb(rollout: &mut Rollout, start: Timestamp, interval: Interval) {
         tally
             .recent
             .push([bad[0], bad[1], slow.candidate_bad, slow.candidate_total]);
+    }
+}
+
+/// What a listed metric was.
+fn listed(rollout: &mut Rollout, at: usize, cell: Cell, trial: bool) {
+    let terms = &rollout.terms;
+    let tests = &mut rollout.tally.listed;
+    tests.resize(terms.metrics.len(), Test::Nothing);
+    if let (Some(listed), Some(test)) = (terms.metrics.get(at), tests.get_mut(at)) {
+        test.absorb(terms, listed, cell, trial);
     }
 }
 

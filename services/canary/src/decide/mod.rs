@@ -90,8 +90,10 @@ fn observe(clock: Clock, state: &mut State, batch: &ObservationBatch, now: Times
         };
         state.histories.touch(service, now, clock);
         if let Some(track) = seen.track {
-            let width = rollout.terms.interval.duration();
-            rollout.window.add(seen, track, width);
+            let terms = &rollout.terms;
+            rollout
+                .window
+                .add(seen, track, terms.interval.duration(), &terms.metrics);
         }
     }
     for applied in &batch.applied {

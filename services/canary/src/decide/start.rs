@@ -14,7 +14,7 @@ use super::voice::Voice;
 use crate::config::Config;
 use crate::document::{API_VERSION, Document, KIND, Metadata, Target};
 use crate::policy::Wish;
-use crate::state::{MOST_ACTIVE, Rollout, State, Window};
+use crate::state::{MOST_ACTIVE, MOST_LISTED, Rollout, State, Window};
 use crate::terms::Terms;
 
 /// Why a rollout does not begin.
@@ -162,27 +162,7 @@ fn build(
             "rollout document: metadata.project is {project}, not {ours}"
         )));
     }
-    let others = state
-        .active
-        .iter()
-        .filter(|(other, _)| *other != service.as_str());
-    let (mut count, mut taken) = (0, None);
-    for (_, other) in others {
-        count += 1;
-        if other.name == name {
-            taken = Some(&other.service);
-        }
-    }
-    if let Some(other) = taken {
-        return Err(Refusal::Impossible(format!(
-            "the name {name} is taken by the rollout of {other}"
-        )));
-    }
-    if count >= MOST_ACTIVE {
-        return Err(Refusal::Impossible(format!(
-            "{MOST_ACTIVE} rollouts of the project are under way, the most there may be"
-        )));
-    }
+    room(state, document, (&service, &name))?;
     let (stable, candidate) = targets(config, state, document, deployment);
     let terms = Terms::of(&document.spec, config);
     let now = voice.now();
@@ -211,6 +191,43 @@ fn build(
         number: 0,
         terms,
     })
+}
+
+/// Whether the project has room for one more rollout under this name, and for what it lists.
+fn room(
+    state: &State,
+    document: &Document,
+    (service, name): (&ServiceName, &RolloutName),
+) -> Result<(), Refusal> {
+    let others = state
+        .active
+        .iter()
+        .filter(|(other, _)| *other != service.as_str());
+    let (mut count, mut taken) = (0, None);
+    let mut listed = document.spec.metrics.len();
+    for (_, other) in others {
+        count += 1;
+        listed += other.terms.metrics.len();
+        if &other.name == name {
+            taken = Some(&other.service);
+        }
+    }
+    if let Some(other) = taken {
+        return Err(Refusal::Impossible(format!(
+            "the name {name} is taken by the rollout of {other}"
+        )));
+    }
+    if count >= MOST_ACTIVE {
+        return Err(Refusal::Impossible(format!(
+            "{MOST_ACTIVE} rollouts of the project are under way, the most there may be"
+        )));
+    }
+    if listed > MOST_LISTED && !document.spec.metrics.is_empty() {
+        return Err(Refusal::Impossible(format!(
+            "spec.metrics: the project's rollouts under way would list {listed} together, at most {MOST_LISTED}"
+        )));
+    }
+    Ok(())
 }
 
 /// Event before document before configuration before what was promoted last.

@@ -81,6 +81,7 @@ impl Spec {
                 ));
             }
         }
+        found.extend(super::listed::problems(&self.metrics, &format!("{path}.metrics")));
         found.extend(self.policy.problems(&format!("{path}.policy")));
         found
     }

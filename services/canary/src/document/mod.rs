@@ -4,6 +4,7 @@
 //! names the line and the field where the YAML reader gives them, and every fault of content is reported at once.
 
 mod check;
+pub mod listed;
 mod policy;
 mod span;
 
@@ -11,6 +12,7 @@ use auspex_proto::decision::{Affinity, Mode};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use self::listed::Listed;
 pub use self::policy::{AdaptiveChoice, BudgetChoice, Pause, PolicyChoice, Step};
 pub use self::span::Span;
 
@@ -68,6 +70,9 @@ pub struct Spec {
     /// Requests slower than this many milliseconds count as `slow`; absent: latency is not judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slo_ms: Option<f64>,
+    /// Metrics to judge besides errors and slowness, at most 8; others are ignored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Listed>,
     /// Greatest share of healthy rollouts that may be rolled back on evidence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,

@@ -83,3 +83,54 @@ fn one_policy_at_most() {
     let both = wrong("  policy:\n", "  policy:\n    budget: {}\n");
     assert!(both.contains("more than one"), "{both}");
 }
+
+#[test]
+fn listed_metrics_are_checked_one_by_one() {
+    let listing = |metrics: &str| {
+        Document::parse(&FULL.replace(
+            "  slo_ms: 250\n",
+            &format!("  slo_ms: 250\n  metrics: {metrics}\n"),
+        ))
+    };
+    let least =
+        listing("[{name: latency_ms}, {name: kpi, direction: decrease, critical: true, weight: 2}]").unwrap();
+    let [latency, kpi] = least.spec.metrics.as_slice() else {
+        panic!("two are listed");
+    };
+    assert_eq!(
+        (latency.weight, latency.critical, latency.direction),
+        (1.0, false, None)
+    );
+    assert!(kpi.critical && kpi.weight == 2.0);
+    let text = serde_yaml_ng::to_string(&least).unwrap();
+    assert_eq!(Document::parse(&text).unwrap(), least);
+    let many = format!(
+        "[{}]",
+        (0..9).map(|n| format!("{{name: m{n}}},")).collect::<String>()
+    );
+    for (metrics, part) in [
+        (many.as_str(), "spec.metrics: are 9, at most 8"),
+        (
+            "[{name: a}, {name: a}]",
+            "spec.metrics[1].name: a is listed twice",
+        ),
+        (
+            "[{name: requests}]",
+            "spec.metrics[0].name: requests is always judged",
+        ),
+        (
+            "[{name: a, weight: 0}]",
+            "spec.metrics[0].weight: 0 is not within",
+        ),
+        (
+            "[{name: a, margin: .nan}]",
+            "spec.metrics[0].margin: NaN is not within",
+        ),
+        ("[{name: a, direction: up}]", "direction: unknown variant `up`"),
+        ("[{name: a, importance: 3}]", "unknown field `importance`"),
+        ("[{weight: 3}]", "missing field `name`"),
+    ] {
+        let fault = listing(metrics).unwrap_err().to_string();
+        assert!(fault.contains(part), "{metrics}: {fault}");
+    }
+}

@@ -1,11 +1,12 @@
 //! What is remembered of a project: rollouts under way and ended, recent scores, the portfolio of weights, the past of
 //! the services.
 //!
-//! Bounded by construction: at most [`MOST_ACTIVE`] rollouts of at most 45 kB, [`MOST_ENDED`] summaries of at most 4 kB,
-//! [`scores::MOST`] scores of at most 1 kB, [`history`] of at most 100 kB: below 1 MB in the worst case, some 10 kB in the
-//! usual one.
+//! Bounded by construction: at most [`MOST_ACTIVE`] rollouts of at most 45 kB, [`MOST_LISTED`] listed metrics of at most
+//! 11 kB, [`MOST_ENDED`] summaries of at most 5 kB, [`scores::MOST`] scores of at most 1 kB, [`history`] of at most 100 kB:
+//! 1,020 kB in the worst case, which is below 1 MiB, some 10 kB in the usual one.
 
 pub mod history;
+pub mod metric;
 pub mod rollout;
 pub mod scores;
 pub mod window;
@@ -25,8 +26,10 @@ pub use self::window::Window;
 
 /// Most rollouts under way in a project at once.
 pub const MOST_ACTIVE: usize = 12;
+/// Most metrics that the documents of a project's rollouts under way may list together.
+pub const MOST_LISTED: usize = 12;
 /// Most ended rollouts that are remembered.
-pub const MOST_ENDED: usize = 32;
+pub const MOST_ENDED: usize = 24;
 /// Most answers to commands that are remembered.
 const MOST_ANSWERS: usize = 32;
 

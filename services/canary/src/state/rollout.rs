@@ -9,6 +9,7 @@ use auspex_proto::score::Band;
 use auspex_proto::{FactId, RolloutName, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::metric::Test;
 use super::{Ended, Window};
 use crate::policy::Cursor;
 use crate::terms::Terms;
@@ -104,6 +105,9 @@ pub struct Tally {
     pub slow: CountTest,
     /// Whether anybody reported `slow`.
     pub has_slow: bool,
+    /// What the document lists besides, in its order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listed: Vec<Test>,
     /// Bad units of the candidate beyond what the baseline's rate explains: errors, slow ones.
     pub harmed: [f64; 2],
     /// Bad units and units of the baseline: errors, slow ones.

@@ -12,8 +12,13 @@ use auspex_proto::observation::{Observation, Value};
 use auspex_proto::{Timestamp, Track};
 use serde::{Deserialize, Serialize};
 
+use super::metric::{Cell, MOST_HISTOGRAMS, MOST_TOLD};
+use crate::document::Listed;
+
 /// Most intervals that are open at once: what a pause of control may last without losing evidence, at 1 s.
 pub const MOST_OPEN: u32 = 120;
+/// What is taken without being listed.
+const BUILT_IN: [&str; 3] = ["requests", "slow", "ready"];
 /// Most observations that are told apart while open: 50 proxies with 4 observations each, 5 intervals.
 pub const MOST_SEEN: usize = 1_024;
 
@@ -41,6 +46,9 @@ pub struct Interval {
     pub has_slow: bool,
     /// What the candidate says it can take, 0..=1: the least that any instance reports.
     pub ready: Option<f64>,
+    /// What the document lists, by its place there.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub listed: BTreeMap<usize, Cell>,
     seen: BTreeSet<u64>,
 }
 
@@ -54,31 +62,64 @@ impl Window {
         }
     }
 
-    /// Adds an observation of a track to its interval.
-    pub fn add(&mut self, seen: &Observation, track: Track, width: Duration) {
-        let end = seen.start + seen.length - Duration::from_millis(1);
-        let start = end.boundary(width);
-        if start < self.closed || start >= self.closed + width * MOST_OPEN {
-            self.late = self.late.saturating_add(1);
+    /// Adds an observation of a track to its interval: `requests`, `slow`, `ready` and what is listed; nothing else.
+    pub fn add(&mut self, seen: &Observation, track: Track, width: Duration, listed: &[Listed]) {
+        let at = listed.iter().position(|listed| listed.name == seen.metric);
+        if at.is_none() && !BUILT_IN.contains(&seen.metric.as_str()) {
             return;
         }
-        let room = self
-            .open
-            .values()
-            .map(|interval| interval.seen.len())
-            .sum::<usize>()
-            < MOST_SEEN;
+        let end = seen.start + seen.length - Duration::from_millis(1);
+        let start = end.boundary(width);
+        let open = start >= self.closed && start < self.closed + width * MOST_OPEN;
+        let taken = open
+            && match at {
+                Some(at) => self.add_listed(start, at, (seen, track)),
+                None => self.add_built_in(start, (seen, track)),
+            };
+        if !taken {
+            self.late = self.late.saturating_add(1);
+        }
+    }
+
+    /// Whether there was room for it.
+    fn add_built_in(&mut self, start: Timestamp, (seen, track): (&Observation, Track)) -> bool {
+        let told = self.open.values().map(|interval| interval.seen.len());
+        let room = told.sum::<usize>() < MOST_SEEN;
         let interval = self.open.entry(start.0).or_default();
         let key = key(seen, track);
         if interval.seen.contains(&key) {
-            return;
+            return true;
         }
-        if !room {
-            self.late = self.late.saturating_add(1);
-            return;
+        if room {
+            interval.seen.insert(key);
+            interval.add(seen, track);
         }
-        interval.seen.insert(key);
-        interval.add(seen, track);
+        room
+    }
+
+    /// The same for a listed metric, which has a room of its own, so that it cannot crowd out requests.
+    fn add_listed(&mut self, start: Timestamp, at: usize, (seen, track): (&Observation, Track)) -> bool {
+        let cells = || self.open.values().filter_map(|interval| interval.listed.get(&at));
+        let key = key(seen, track);
+        let here = self
+            .open
+            .get(&start.0)
+            .and_then(|interval| interval.listed.get(&at));
+        if here.is_some_and(|cell| cell.knows(key)) {
+            return true;
+        }
+        let histogram = matches!(seen.value, Value::Histogram { .. });
+        let fresh = histogram && !here.is_some_and(Cell::has_histograms);
+        let full = 2 * cells().filter(|cell| cell.has_histograms()).count() >= MOST_HISTOGRAMS;
+        if cells().map(Cell::told).sum::<usize>() >= MOST_TOLD || (fresh && full) {
+            return false;
+        }
+        let interval = self.open.entry(start.0).or_default();
+        interval
+            .listed
+            .entry(at)
+            .or_default()
+            .add(key, &seen.value, track)
     }
 
     /// Takes every interval that has been over for the lateness at this boundary, in order, empty ones left out.
@@ -118,7 +159,7 @@ impl Interval {
     }
 }
 
-fn count(counts: &mut Counts, track: Track, bad: u64, total: u64) {
+pub(super) fn count(counts: &mut Counts, track: Track, bad: u64, total: u64) {
     let (sum_bad, sum_total) = match track {
         Track::Stable => (&mut counts.baseline_bad, &mut counts.baseline_total),
         Track::Candidate => (&mut counts.candidate_bad, &mut counts.candidate_total),
@@ -181,7 +222,7 @@ mod tests {
             observed(10_000, "b", 2),
             observed(10_000, "a", 1),
         ] {
-            window.add(&seen, Track::Candidate, SECOND);
+            window.add(&seen, Track::Candidate, SECOND, &[]);
         }
         assert!(
             window.close(Timestamp(11_000), SECOND, SECOND).is_empty(),
@@ -196,9 +237,9 @@ mod tests {
             ),
             (3, 20)
         );
-        window.add(&observed(10_000, "c", 1), Track::Candidate, SECOND);
+        window.add(&observed(10_000, "c", 1), Track::Candidate, SECOND, &[]);
         assert_eq!(window.late, 1);
-        window.add(&observed(900_000, "c", 1), Track::Candidate, SECOND);
+        window.add(&observed(900_000, "c", 1), Track::Candidate, SECOND, &[]);
         assert_eq!(
             window.late, 2,
             "far ahead: a broken clock must not fill the state"
@@ -213,9 +254,46 @@ mod tests {
                 &observed(n % 60 * 1_000, &format!("instance-{n}"), 1),
                 Track::Candidate,
                 SECOND,
+                &[],
             );
         }
         let size = rmp_serde::to_vec_named(&window).unwrap().len();
         assert!(size < 24_000, "{size}");
+    }
+
+    #[test]
+    fn listed_metrics_have_a_room_of_their_own() {
+        let listed: Vec<Listed> = (0..3)
+            .map(|n| serde_yaml_ng::from_str(&format!("{{name: m{n}}}")).unwrap())
+            .collect();
+        let bounds: Vec<f64> = (0..200).map(f64::from).collect();
+        let mut window = Window::from(Timestamp(0), SECOND);
+        for n in 0..3_000 {
+            for metric in 0..4 {
+                let mut seen = observed(n % 60 * 1_000, &format!("instance-{n}"), 1);
+                seen.metric = format!("m{metric}");
+                seen.value = match metric {
+                    0 => Value::Histogram {
+                        bounds: bounds.clone(),
+                        counts: vec![1 << 30; 201],
+                        sum: 1.0,
+                    },
+                    1 => Value::Gauge(0.1),
+                    _ => Value::Counts { bad: 1, total: 2 },
+                };
+                window.add(&seen, Track::Candidate, SECOND, &listed);
+            }
+        }
+        let cells = |at| window.open.values().filter_map(move |i| i.listed.get(&at));
+        for (at, most) in [(0, 6_500), (1, 4_000), (2, 10_000)] {
+            let sizes = cells(at).map(|cell| rmp_serde::to_vec_named(cell).unwrap().len());
+            let size = sizes.sum::<usize>();
+            assert!(size < most, "{at}: {size}");
+        }
+        let told = [1, 2, 3].map(|at| cells(at).map(Cell::told).sum::<usize>());
+        assert_eq!(told, [MOST_TOLD, MOST_TOLD, 0], "what is not listed is not kept");
+        let late = window.late;
+        window.add(&observed(1_000, "a", 1), Track::Candidate, SECOND, &listed);
+        assert_eq!(window.late, late, "there is room for requests");
     }
 }

@@ -32,6 +32,9 @@ pub struct Stage {
     pub log: Vec<(u64, Timestamp, Fact)>,
     /// Whether the log is kept and every refusal is checked to change nothing: too slow for thousands of rollouts.
     pub keeps: bool,
+    /// What is reported of both tracks besides, by its name.
+    pub extra: Vec<(String, Extra)>,
+    pub noise: Chance,
     /// What had fractions of requests left over: candidate, bad of both tracks, slow of both.
     rest: [f64; 5],
 }
@@ -54,6 +57,8 @@ impl Stage {
             now: Timestamp(T0),
             log: Vec::new(),
             keeps: true,
+            extra: Vec::new(),
+            noise: Chance(29),
             rest: [0.0; 5],
         }
     }
@@ -173,9 +178,39 @@ impl Stage {
         let said = self.tick();
         self.now = self.now + Duration::from_millis(50);
         let mut batch = self.batch(start, second);
+        for (name, extra) in self.extra.clone() {
+            let units = [second.stable.0, second.candidate.0];
+            batch
+                .observations
+                .extend(self.observed(&name, extra, units, start));
+        }
         batch.applied.push(Self::applied(weight, false));
         assert_eq!(self.feed(Fact::Observations(batch)).unwrap(), []);
         said
+    }
+
+    /// What both tracks report of a metric, of a track that served somebody.
+    fn observed(&mut self, name: &str, extra: Extra, units: [u64; 2], start: Timestamp) -> Vec<Observation> {
+        let blank = self.batch(start, Second::default()).observations;
+        let common = self.noise.normal();
+        let mut out = Vec::new();
+        for (at, seen) in blank.into_iter().enumerate().filter(|(at, _)| units[*at] > 0) {
+            let noise = &mut self.noise;
+            let value = match extra {
+                Extra::Gauge(means) => Value::Gauge(means[at] * (1.0 + 0.05 * noise.normal() + 0.1 * common)),
+                Extra::Tail(factors) => latency(units[at], factors[at], noise),
+                Extra::Counts(rates) => Value::Counts {
+                    bad: noise.of(units[at], rates[at]),
+                    total: units[at],
+                },
+            };
+            out.push(Observation {
+                metric: name.to_owned(),
+                value,
+                ..seen
+            });
+        }
+        out
     }
 
     /// So many requests per second at the present weight with these shares of failures, nothing random.
@@ -331,7 +366,39 @@ impl Chance {
     }
 }
 
+/// How another metric behaves in stable and candidate.
+#[derive(Debug, Clone, Copy)]
+pub enum Extra {
+    /// Means of a value per interval: both tracks swing together by a tenth, each by a twentieth.
+    Gauge([f64; 2]),
+    /// Milliseconds around 20, and 3 % that are this many times 100 to 200.
+    Tail([f64; 2]),
+    /// Shares of bad units among requests.
+    Counts([f64; 2]),
+}
+
+fn latency(units: u64, factor: f64, chance: &mut Chance) -> Value {
+    let bounds: Vec<f64> = (0..40).map(|k| 5.0 * 1.15_f64.powi(k)).collect();
+    let (mut counts, mut sum) = (vec![0; bounds.len() + 1], 0.0);
+    for _ in 0..units {
+        let slow = chance.unit() < 0.03;
+        let ms = if slow {
+            factor * (100.0 + 100.0 * chance.unit())
+        } else {
+            20.0 * (0.4 * chance.normal()).exp()
+        };
+        counts[bounds.partition_point(|bound| *bound < ms)] += 1;
+        sum += ms;
+    }
+    Value::Histogram { bounds, counts, sum }
+}
+
 impl Chance {
+    /// Mean 0, variance 1, by the sum of twelve.
+    pub fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
+    }
+
     /// How many of `n` are hit at this rate when causes hit `size` of them at once.
     pub fn clusters(&mut self, n: u64, rate: f64, size: u64) -> u64 {
         (self.of(n, rate / size as f64) * size).min(n)
