@@ -1,6 +1,7 @@
 //! `auspex bench`: figures beside the limit that was measured in the same run, so that another machine, or a busy one, gives
 //! the same ratios. What is measured and its limit take turns; the round with the median ratio is the one reported.
 
+mod hop;
 mod ingest;
 mod judge;
 mod load;

@@ -14,24 +14,20 @@ use anyhow::Context;
 use auspex_chassis::broker::Sync;
 use auspex_chassis::bus::{BusSettings, Outgoing};
 use auspex_chassis::testing::TestHouse;
-use auspex_chassis::testing::bare::{Answers, Bare};
 use auspex_chassis::{Bus, Follow, From, House, Mesh, Options, ServiceSpec};
 use auspex_proto::command::Ask;
 use auspex_proto::event::{Body, ChangeStats};
-use auspex_proto::{
-    Command, Event, Fact, FactId, FactKind, FeatureVector, Meta, Project, Revision, RolloutName, stage,
-};
-use tokio::task::JoinHandle;
+use auspex_proto::{Command, Event, Fact, FactId, FactKind, Meta, Project, Revision, RolloutName, stage};
 
+use super::hop::Hop;
 use super::pace::{Pace, Times};
 use super::row::{Better, Row, median_round, quantile};
-use super::score;
 use crate::services;
 
 /// The most that the path may take, in bare hops: it has three hops and two saved states, a hop has none.
 const FLOOR: f64 = 3.5;
 /// The longest to wait for what was sent.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is measured.
 struct Scene {
@@ -93,7 +89,7 @@ impl Scene {
             }
         }
         let saved = road.saved().await?;
-        hop.worker.abort();
+        drop(hop);
         road.shutdown.finish(Duration::from_secs(1)).await;
         mesh.stop().await;
         let (p50, limit) = median_round(&rounds);
@@ -342,75 +338,5 @@ impl Change {
                 authored: None,
             }),
         }))
-    }
-}
-
-/// The bare hop.
-struct Hop {
-    driver: Bare,
-    worker: JoinHandle<()>,
-    answers: Answers,
-    vectors: Vec<FeatureVector>,
-}
-
-impl Hop {
-    async fn open(url: &str) -> anyhow::Result<Self> {
-        let (mut scorer, vectors) = score::open().await?;
-        let driver = Bare::connect(url).await?;
-        let answers = driver.answers().await?;
-        // As in the path, who scores has a connection that is not the driver's.
-        let worker = Bare::connect(url)
-            .await?
-            .answer(move |payload| {
-                let Ok(Fact::Vector(vector)) = Fact::decode(FactKind::Vector, payload) else {
-                    return None;
-                };
-                let p_failure = scorer.p_fail(&score::row(&vector)).ok()?.first().copied()?;
-                let mut reply = vector.meta.cause.to_le_bytes().to_vec();
-                reply.extend(p_failure.to_le_bytes());
-                Some(reply)
-            })
-            .await?;
-        Ok(Self {
-            driver,
-            worker,
-            answers,
-            vectors,
-        })
-    }
-
-    /// Sends a round of vectors; how long each took to its answer.
-    async fn round(&mut self, rate: f64, count: usize) -> anyhow::Result<Vec<f64>> {
-        let vectors = self.vectors.iter().cycle().zip(0_u64..).take(count);
-        let payloads: Vec<bytes::Bytes> = vectors
-            .map(|(vector, number)| {
-                let mut vector = vector.clone();
-                vector.meta.cause = number;
-                Fact::Vector(vector).encode().into()
-            })
-            .collect();
-        let pace = Pace::per_second(rate);
-        let (driver, runtime) = (self.driver.clone(), tokio::runtime::Handle::current());
-        let sending = tokio::task::spawn_blocking(move || {
-            pace.keep(count, |number| match payloads.get(number) {
-                Some(payload) => runtime.block_on(driver.put(payload.clone())),
-                None => Ok(()),
-            })
-        });
-        let mut times = Times::new(0..count);
-        let all = async {
-            while times.missing() > 0 {
-                let answer = self.answers.next().await?;
-                if let Some(number) = answer.first_chunk::<8>() {
-                    times.note(usize::try_from(u64::from_le_bytes(*number))?);
-                }
-            }
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(PATIENCE, all)
-            .await
-            .with_context(|| format!("not every one of {count} messages came back within {PATIENCE:?}"))??;
-        let began = sending.await??;
-        Ok(times.micros(&began))
     }
 }
