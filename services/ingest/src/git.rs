@@ -30,12 +30,15 @@ pub const GIT: &str = "git";
 pub enum GitError {
     #[error("git: cannot be run: {0}")]
     Run(#[source] std::io::Error),
-    #[error("git {command}: {reason}")]
+    /// The reason is empty when git gave none.
+    #[error("git {command}: {}", if .reason.is_empty() { "failed without a word" } else { .reason })]
     Failed { command: String, reason: String },
     #[error("git {command}: not done after {seconds} s")]
     Slow { command: String, seconds: u64 },
     #[error("git {command}: printed more than {limit} bytes")]
     Long { command: String, limit: usize },
+    #[error("{0}: there is no such revision in the checkout")]
+    Unknown(String),
     #[error("commit {0}: cannot be read")]
     Unreadable(String),
     #[error(transparent)]
@@ -193,7 +196,12 @@ struct Commit {
 impl Commit {
     fn read(git: &Git<'_>, revision: &str) -> Result<Self, GitError> {
         let name = format!("{revision}^{{commit}}");
-        let id = git.text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name])?;
+        let asked = ["rev-parse", "--verify", "--quiet", "--end-of-options", &name];
+        // Asked quietly, git says nothing at all of a name that it does not know.
+        let id = git.text(&asked).map_err(|fault| match fault {
+            GitError::Failed { reason, .. } if reason.is_empty() => GitError::Unknown(revision.to_owned()),
+            fault => fault,
+        })?;
         let id = id.trim();
         let text = git.text(&[
             "log",

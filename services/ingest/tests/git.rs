@@ -253,7 +253,10 @@ fn a_first_commit_and_a_change_of_new_files_have_no_shape() {
 fn faults_say_which_command_and_why() {
     let shop = shop();
     let fault = |folder: &Path, revision: &str| change_from_git(folder, revision).unwrap_err();
-    assert!(matches!(fault(shop.path(), "nothing"), GitError::Failed { .. }));
+    assert_eq!(
+        fault(shop.path(), "nothing").to_string(),
+        "nothing: there is no such revision in the checkout"
+    );
     assert!(matches!(fault(shop.path(), "--all"), GitError::Failed { .. }));
     let outside = tempfile::tempdir().unwrap();
     let said = fault(outside.path(), "HEAD").to_string();

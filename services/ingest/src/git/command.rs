@@ -96,11 +96,7 @@ impl<'a> Git<'a> {
         let status = child.wait().map_err(GitError::Run)?;
         if !status.success() {
             let reason = complaint.and_then(|said| said.join().ok()).unwrap_or_default();
-            let reason = reason
-                .lines()
-                .next()
-                .unwrap_or("failed without a word")
-                .to_owned();
+            let reason = reason.lines().next().unwrap_or_default().to_owned();
             return Err(GitError::Failed {
                 command: name(arguments),
                 reason,
