@@ -68,7 +68,7 @@ async fn carry(near: TcpStream, far: TcpStream, loses: Arc<AtomicBool>, cut: Arc
 
 async fn next_id(follow: &mut Follow) -> String {
     let next = tokio::time::timeout(Duration::from_secs(10), follow.next()).await;
-    next.expect("nothing comes").unwrap().fact.meta().id.to_string()
+    next.unwrap().unwrap().fact.meta().id.to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
