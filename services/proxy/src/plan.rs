@@ -83,6 +83,7 @@ pub struct Course {
 #[allow(missing_docs)]
 pub struct Order {
     pub seq: u64,
+    pub cause: u64,
     pub id: FactId,
     pub rollout: RolloutName,
     pub number: u64,
@@ -136,7 +137,8 @@ impl Plan {
         &self.courses
     }
 
-    /// Follows a decision, unless it does not act or a later one is known. `seq`: its sequence in the log.
+    /// Follows a decision, unless it does not act or a later one is known: one of a later cause, or of the same one and later
+    /// in the log. `seq`: its sequence in the log. A decision may stand there twice, the second time behind later ones.
     pub fn absorb(&mut self, decision: &Decision, seq: u64) -> Outcome {
         let ours = |c: &&mut Course| {
             c.listed.service == decision.service && c.listed.project == decision.meta.project
@@ -147,11 +149,25 @@ impl Plan {
         if !decision.acts {
             return Outcome::DoesNotAct;
         }
-        if course.order.as_ref().is_some_and(|order| order.seq >= seq) {
+        let place = (decision.meta.cause, seq);
+        if course
+            .order
+            .as_ref()
+            .is_some_and(|order| (order.cause, order.seq) >= place)
+        {
             return Outcome::Old;
         }
         course.follow(decision, seq, self.rules.follow_targets);
         Outcome::Followed
+    }
+
+    /// Why the course that this decision is about cannot be followed in full.
+    #[must_use]
+    pub fn fault(&self, decision: &Decision) -> Option<&str> {
+        let course = self.courses.iter().find(|course| {
+            course.listed.service == decision.service && course.listed.project == decision.meta.project
+        });
+        course?.fault.as_deref()
     }
 
     /// Control of a partition lives.
@@ -269,6 +285,7 @@ impl Course {
         self.by_hand = None;
         self.order = Some(Order {
             seq,
+            cause: decision.meta.cause,
             id: decision.meta.id.clone(),
             rollout: decision.rollout.clone(),
             number: decision.number,

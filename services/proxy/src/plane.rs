@@ -112,9 +112,22 @@ impl Plane {
 
     /// Follows a decision; `seq`: its sequence in the log.
     pub fn absorb(&self, decision: &Decision, seq: u64) -> Outcome {
-        let outcome = self.steering().plan.absorb(decision, seq);
+        let (outcome, fault) = {
+            let mut steering = self.steering();
+            let outcome = steering.plan.absorb(decision, seq);
+            (outcome, steering.plan.fault(decision).map(str::to_owned))
+        };
         if outcome == Outcome::Followed {
             self.refresh();
+            if let Some(fault) = fault {
+                let (service, rollout) = (decision.service.as_str(), decision.rollout.as_str());
+                tracing::warn!(
+                    service,
+                    rollout,
+                    fault,
+                    "everything stays on stable: a decision cannot be carried out"
+                );
+            }
         }
         outcome
     }
