@@ -96,6 +96,25 @@ fn the_greatest_sequence_wins_and_only_acts_move_traffic() {
 }
 
 #[test]
+fn a_decision_that_is_repeated_late_brings_no_traffic_back() {
+    let mut plan = plan(true);
+    pulse(&mut plan, SECOND);
+    let caused = |mut decision: Decision, cause: u64| {
+        decision.meta.cause = cause;
+        decision
+    };
+    let half = caused(decision(Phase::Progressing, 50), 4);
+    let back = caused(decision(Phase::RolledBack, 0), 8);
+    assert_eq!(plan.absorb(&half, 5), Outcome::Followed);
+    assert_eq!(plan.absorb(&back, 9), Outcome::Followed);
+    // An owner that was stopped for longer than the duplicate window publishes what it had saved.
+    assert_eq!(plan.absorb(&half, 10), Outcome::Old);
+    assert_eq!(at(&plan, SECOND).weight, 0);
+    let again = caused(decision(Phase::Progressing, 10), 12);
+    assert_eq!(plan.absorb(&again, 13), Outcome::Followed);
+}
+
+#[test]
 fn the_lease_lapses_and_resumes() {
     let mut plan = plan(true);
     plan.absorb(&decision(Phase::Progressing, 30), 1);
