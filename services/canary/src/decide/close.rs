@@ -47,7 +47,7 @@ fn absorb(rollout: &mut Rollout, start: Timestamp, interval: Interval) {
     let settings = rollout.terms.counts;
     let limited = rollout.terms.limits.error_rate.is_some() || rollout.terms.limits.slow_rate.is_some();
     for (at, cell) in interval.listed {
-        listed(rollout, at, cell, ours);
+        listed(rollout, (at, start), cell, ours);
     }
     let tally = &mut rollout.tally;
     tally.requests.absorb(&settings, &requests);
@@ -74,10 +74,15 @@ fn absorb(rollout: &mut Rollout, start: Timestamp, interval: Interval) {
 }
 
 /// What a listed metric was.
-fn listed(rollout: &mut Rollout, at: usize, cell: Cell, trial: bool) {
+fn listed(rollout: &mut Rollout, (at, start): (usize, Timestamp), cell: Cell, trial: bool) {
     let terms = &rollout.terms;
     let tests = &mut rollout.tally.listed;
     tests.resize(terms.metrics.len(), Test::Nothing);
+    let reported = &mut rollout.tally.reported;
+    reported.resize(terms.metrics.len(), Timestamp::default());
+    if let Some(last) = reported.get_mut(at).filter(|_| trial && cell.has_candidate()) {
+        *last = start;
+    }
     if let (Some(listed), Some(test)) = (terms.metrics.get(at), tests.get_mut(at)) {
         test.absorb(terms, listed, cell, trial);
     }

@@ -43,6 +43,14 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Whether the candidate reported anything.
+    #[must_use]
+    pub fn has_candidate(&self) -> bool {
+        let valued = self.values.as_ref().is_some_and(|[_, c]| !c.is_empty());
+        let spread = self.histograms.as_ref().is_some_and(|[_, c]| c.total() > 0);
+        valued || spread || self.counts.is_some_and(|c| c.candidate_total > 0)
+    }
+
     /// How many observations it tells apart.
     #[must_use]
     pub fn told(&self) -> usize {

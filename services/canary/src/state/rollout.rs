@@ -108,6 +108,9 @@ pub struct Tally {
     /// What the document lists besides, in its order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub listed: Vec<Test>,
+    /// When the candidate last reported each of them: starts of intervals.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reported: Vec<Timestamp>,
     /// Bad units of the candidate beyond what the baseline's rate explains: errors, slow ones.
     pub harmed: [f64; 2],
     /// Bad units and units of the baseline: errors, slow ones.

@@ -1,16 +1,22 @@
 //! One metric, whatever its kind: what its test says, at its share of alpha, in words and as decisions carry it.
 
+use std::time::Duration;
+
 use auspex_judge::combine::shared;
 use auspex_judge::numeric::real;
 use auspex_judge::{
     CountSettings, CountTest, Direction, Evidence, HistogramEvidence, Levels, Reason, Ruling, ValueEvidence,
     Verdict, judge_counts, judge_histograms, judge_values,
 };
+use auspex_proto::Timestamp;
 use auspex_proto::decision::MetricEvidence;
 
 use crate::document::Listed;
 use crate::state::Rollout;
 use crate::state::metric::Test;
+
+/// How long what a listed metric has said holds without being reported: four scrapes at the usual 15 s.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// One metric at this moment.
 pub(super) struct Metric<'a> {
@@ -23,6 +29,8 @@ pub(super) struct Metric<'a> {
     pub(super) ruling: Ruling,
     pub(super) said: Said,
     listed: Option<&'a Listed>,
+    /// What it once said is no longer known to hold.
+    stale: bool,
 }
 
 /// What a test says.
@@ -61,11 +69,20 @@ impl<'a> Metric<'a> {
             levels,
             said: Said::Counts(said),
             listed: None,
+            stale: false,
         }
     }
 
-    /// A metric that the document lists.
-    pub(super) fn listed(rollout: &Rollout, listed: &'a Listed, test: &Test, shares: &Shares) -> Self {
+    /// A metric that the document lists, the `at`-th of them. What has not been reported for long proves nothing now.
+    pub(super) fn listed(rollout: &Rollout, (at, listed): (usize, &'a Listed), shares: &Shares) -> Self {
+        let tally = &rollout.tally;
+        let test = tally.listed.get(at).unwrap_or(&Test::Nothing);
+        let last = tally
+            .reported
+            .get(at)
+            .filter(|last| **last > Timestamp::default());
+        let patience = FRESH.max(rollout.terms.interval.duration() * rollout.terms.silent_after);
+        let stale = last.is_some_and(|last| rollout.window.closed.since(*last) > patience);
         let levels = shared(&shares.levels, listed.weight, shares.sum);
         let missing = Ruling::new(Verdict::NoEvidence, Reason::MissingSeries);
         let (said, ruling) = match test {
@@ -85,6 +102,10 @@ impl<'a> Metric<'a> {
                 (Said::Values(said), judge_values(&said, &levels))
             }
         };
+        let ruling = match ruling.verdict {
+            Verdict::NoWorse | Verdict::Undecided if stale => missing,
+            _ => ruling,
+        };
         Self {
             name: &listed.name,
             share: listed.weight / shares.sum,
@@ -93,6 +114,7 @@ impl<'a> Metric<'a> {
             ruling,
             said,
             listed: Some(listed),
+            stale,
         }
     }
 
@@ -143,6 +165,7 @@ impl<'a> Metric<'a> {
             _ if !self.is_listed() => format!(
                 "{candidate} requests of the candidate and {baseline} of the baseline, {least} are the least"
             ),
+            _ if self.stale => format!("the candidate has not reported {name} for long"),
             Reason::MissingSeries
                 if self
                     .listed

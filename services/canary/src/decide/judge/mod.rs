@@ -8,7 +8,6 @@ use auspex_proto::decision::MetricEvidence;
 
 use self::metric::{Metric, Said, Shares};
 use crate::state::Rollout;
-use crate::state::metric::Test;
 use crate::state::rollout::Silence;
 
 /// How alpha is shared out when slowness is judged too: a metric is proven harmful at its share of alpha. What a document
@@ -87,10 +86,8 @@ fn metrics(rollout: &Rollout) -> Vec<Metric<'_>> {
         let weight = if count == 1 { 1.0 } else { weight };
         Metric::built_in((name, weight), test, &terms.counts, &shares)
     });
-    let listed = terms.metrics.iter().enumerate().map(|(at, listed)| {
-        let test = tally.listed.get(at).unwrap_or(&Test::Nothing);
-        Metric::listed(rollout, listed, test, &shares)
-    });
+    let listed = terms.metrics.iter().enumerate();
+    let listed = listed.map(|listed| Metric::listed(rollout, listed, &shares));
     built_in.chain(listed).collect()
 }
 
