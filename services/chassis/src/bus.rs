@@ -14,8 +14,8 @@ use async_nats::jetstream::{self, kv};
 use auspex_proto::{Partitions, Timestamp, subject};
 
 pub use self::connect::BusSettings;
-pub use self::publish::{DeadLetter, Outgoing, Pending, PublishError, Receipt};
 pub(crate) use self::publish::KEPT;
+pub use self::publish::{DeadLetter, Outgoing, Pending, PublishError, Receipt};
 pub(crate) use self::reader::{Raw, Reader, Start};
 pub(crate) use self::snapshot::snapshot;
 pub use self::streams::StreamSettings;
