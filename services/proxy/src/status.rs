@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use auspex_proto::decision::Phase;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ fn service(standing: &Standing) -> Value {
         "project": course.listed.project.as_str(),
         "service": course.listed.service.as_str(),
         "rollout": order.map(|order| order.rollout.as_str()),
-        "phase": order.map(|order| format!("{:?}", order.phase)),
+        "phase": order.map(|order| phase(order.phase)),
         "decision": order.map(|order| order.id.as_str()),
         "decision_number": order.map(|order| order.number),
         "decision_sequence": order.map(|order| order.seq),
@@ -44,6 +45,17 @@ fn service(standing: &Standing) -> Value {
             &standing.totals.candidate,
         ),
     })
+}
+
+/// In the words of every other answer.
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Waiting => "waiting",
+        Phase::Progressing => "progressing",
+        Phase::Paused => "paused",
+        Phase::Promoted => "promoted",
+        Phase::RolledBack => "rolled_back",
+    }
 }
 
 fn track(url: Option<String>, ready: Readiness, counts: &Counts) -> Value {

@@ -33,7 +33,14 @@ pub(super) fn carry_out(
         .and_then(|service| state.active.remove_entry(&service));
     let refused = match taken {
         None => match state.ended(&command.rollout) {
-            Some(ended) => format!("{} is over: {:?}", command.rollout, ended.phase),
+            Some(ended) => {
+                let how = if ended.phase == Phase::Promoted {
+                    "promoted"
+                } else {
+                    "rolled back"
+                };
+                format!("{} is over: it was {how}", command.rollout)
+            }
             None => format!("no rollout is called {}", command.rollout),
         },
         Some((service, mut rollout)) => {
