@@ -35,7 +35,7 @@ pub struct BenchArgs {
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Bench {
-    /// From a deployment's event to the decision about it, against one bare hop through the log
+    /// From a change's event to the decision about its rollout, against one bare hop through the log
     Path,
     /// Events a second over gRPC, against publishing to the log without us
     Ingest,
