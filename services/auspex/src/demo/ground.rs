@@ -123,7 +123,7 @@ impl Ground {
     /// The Rollout document for a candidate.
     #[must_use]
     pub fn document(&self, candidate: &Version) -> String {
-        document(&self.stable.shop.url(), &candidate.shop.url())
+        document(&candidate.shop.url())
     }
 
     /// Stops users first, then the mesh in order.
@@ -207,8 +207,8 @@ url = "{receivers}"
 }
 
 /// A document as a team would write it; only the dwell time and the least number of requests are smaller than usual, for a
-/// person is waiting.
-fn document(stable: &str, candidate: &str) -> String {
+/// person is waiting. Where stable is, is left to the routing table, and after a promotion to what was promoted.
+fn document(candidate: &str) -> String {
     let slo = SLO.as_millis();
     format!(
         "apiVersion: auspex.dev/v1
@@ -224,7 +224,6 @@ spec:
   min_dwell: 2s
   min_samples: 20
   tracks:
-    stable: {{url: \"{stable}\"}}
     candidate: {{url: \"{candidate}\"}}
   policy:
     budget: {{harmed: 60}}
@@ -238,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_document_is_one_that_control_takes() {
-        let text = document("http://127.0.0.1:1", "http://127.0.0.1:2");
+        let text = document("http://127.0.0.1:2");
         let read = auspex_canary::document::Document::parse(&text).unwrap();
         assert_eq!(read.spec.service, SERVICE);
         assert_eq!(read.spec.tracks.candidate.url, "http://127.0.0.1:2");

@@ -80,8 +80,7 @@ fn welcome(ground: &Ground, good: &Version, bad: &Version) -> String {
         let (json, yaml, revision) = (file("json"), file("yaml"), &version.revision);
         format!(
             "\n  # {what}\n  {auspex} event publish --file {json}\n  {auspex} event publish --kind deployment \
-             --project {REPOSITORY} --service {SERVICE} \\\n    --revision {revision} --stable-revision {stable} \\\n    \
-             --document {yaml}\n"
+             --project {REPOSITORY} --service {SERVICE} \\\n    --revision {revision} --document {yaml}\n"
         )
     };
     format!(
