@@ -55,7 +55,7 @@ impl Broker {
         let program = crate::tools::nats_server(program).await?;
         tokio::fs::create_dir_all(folder).await?;
         let folder = std::path::absolute(folder)?;
-        let ours = claim(&folder)?;
+        let ours = claim(&folder).await?;
         dismiss_orphan(&folder).await;
         tokio::fs::remove_file(folder.join(LOG)).await.ok();
         let port = free_port()?;
@@ -161,18 +161,22 @@ async fn launch(program: &Path, folder: &Path, port: u16, sync: Sync) -> anyhow:
 
 /// The store for this process alone: two servers on one store would destroy it, and a second `auspex up` in the same folder
 /// must not take the first one's server for an orphan.
-fn claim(folder: &Path) -> anyhow::Result<File> {
+async fn claim(folder: &Path) -> anyhow::Result<File> {
     let lock = File::create(folder.join("lock"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => bail!(
-            "the log in {} is in use by another process; stop that one, or keep another log (--data)",
-            folder.display()
-        ),
-        Err(TryLockError::Error(fault)) => {
-            Err(fault).with_context(|| format!("locking {}", folder.display()))
+    // A child that is being started holds a copy of the lock for a moment, until its own program runs.
+    for _ in 0..20 {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(25)).await,
+            Err(TryLockError::Error(fault)) => {
+                return Err(fault).with_context(|| format!("locking {}", folder.display()));
+            }
         }
     }
+    bail!(
+        "the log in {} is in use by another process; stop that one, or keep another log (--data)",
+        folder.display()
+    )
 }
 
 /// A server left over from a process that was killed still holds the store: it is asked to go.

@@ -31,6 +31,8 @@ pub struct Options {
     pub set: Vec<String>,
     /// Sections of services that this process does not run but its configuration file may speak of.
     pub known: Vec<Section>,
+    /// Whether the environment is left out: what is only tried out must not reach a bus or people that it names.
+    pub alone: bool,
     /// Where a private server keeps its store, when `nats.url` is empty; `None`: an empty url is an error.
     pub broker: Option<PathBuf>,
 }
@@ -57,6 +59,9 @@ impl Options {
             if !sections.iter().any(|section| section.name == known.name) {
                 sections.push(*known);
             }
+        }
+        if self.alone {
+            return Tree::load_alone(self.config.as_deref(), &self.set, &sections);
         }
         Tree::load(self.config.as_deref(), &self.set, &sections)
     }

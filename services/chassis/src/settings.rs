@@ -78,14 +78,30 @@ impl Tree {
     /// # Errors
     /// [`Mistakes`], all of them.
     pub fn load(file: Option<&Path>, flags: &[String], sections: &[Section]) -> Result<Self, Mistakes> {
+        let environment = config::Environment::with_prefix("AUSPEX")
+            .prefix_separator("__")
+            .separator("__");
+        let said = config::Config::builder().add_source(environment);
+        Self::layered(file, (said, flags), sections)
+    }
+
+    /// As [`Tree::load`], without the environment.
+    ///
+    /// # Errors
+    /// [`Mistakes`], all of them.
+    pub fn load_alone(file: Option<&Path>, flags: &[String], sections: &[Section]) -> Result<Self, Mistakes> {
+        Self::layered(file, (config::Config::builder(), flags), sections)
+    }
+
+    fn layered(
+        file: Option<&Path>,
+        (mut said, flags): (Builder, &[String]),
+        sections: &[Section],
+    ) -> Result<Self, Mistakes> {
         let mut written = config::Config::builder();
         if let Some(path) = file {
             written = written.add_source(config::File::from(path).format(config::FileFormat::Toml));
         }
-        let environment = config::Environment::with_prefix("AUSPEX")
-            .prefix_separator("__")
-            .separator("__");
-        let mut said = config::Config::builder().add_source(environment);
         for flag in flags {
             let Some((key, value)) = flag.split_once('=') else {
                 return Err(Mistakes(vec![format!("--set {flag}: is not section.key=value")]));
@@ -181,7 +197,9 @@ fn is_secret(path: &str) -> bool {
     SECRET_WORDS.iter().any(|word| key.contains(word))
 }
 
-fn built(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<Value, Mistakes> {
+type Builder = config::ConfigBuilder<config::builder::DefaultState>;
+
+fn built(builder: Builder) -> Result<Value, Mistakes> {
     let layers = builder.build().and_then(config::Config::try_deserialize);
     layers.map_err(|fault| Mistakes(vec![fault.to_string()]))
 }

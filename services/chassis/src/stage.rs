@@ -88,30 +88,29 @@ impl<V: Verb> Runner<V> {
                 () = stop.requested() => break,
                 _ = rounds.tick() => {}
             }
-            match leases.round().await {
-                Ok(changes) => {
-                    for partition in changes.lost {
-                        if let Some(owned) = owned.remove(&partition) {
-                            tracing::info!(stage = self.stage.name, %partition, "lease lost or given up");
-                            end(owned).await?;
-                        }
-                    }
-                    for partition in changes.gained {
-                        tracing::debug!(stage = self.stage.name, %partition, "lease gained");
-                        owned.insert(partition, self.own(partition));
-                    }
+            let changes = leases.round().await;
+            for partition in changes.lost.iter().chain(&changes.surplus) {
+                if let Some(owned) = owned.remove(partition) {
+                    tracing::info!(stage = self.stage.name, %partition, "lease lost or given up");
+                    end(owned).await?;
                 }
-                Err(fault) => tracing::debug!(
-                    stage = self.stage.name,
-                    fault = format!("{fault:#}"),
-                    "no round of leases"
-                ),
             }
-            if let Some(partition) = owned.iter().find(|(_, o)| o.task.is_finished()).map(|(p, _)| *p) {
-                // It only ends by itself when it must not go on: the process goes down with its reason.
+            for partition in changes.surplus {
+                leases.release(partition).await;
+            }
+            for partition in changes.gained {
+                tracing::debug!(stage = self.stage.name, %partition, "lease gained");
+                owned.insert(partition, self.own(partition));
+            }
+            let finished =
+                |(partition, owned): (&Partition, &Owned)| owned.task.is_finished().then_some(*partition);
+            for partition in owned.iter().filter_map(finished).collect::<Vec<_>>() {
                 if let Some(owned) = owned.remove(&partition) {
+                    // A fault here is one that nobody may go on with: the process goes down with its reason.
                     owned.task.await??;
                 }
+                // Somebody else has written: whoever has the lease in the next round goes on.
+                leases.release(partition).await;
             }
         }
         // All are told before one is waited for: their last errands end beside each other.
@@ -142,7 +141,7 @@ async fn end(owned: Owned) -> anyhow::Result<()> {
     owned.task.await?
 }
 
-/// Owns a partition until told to stop, beginning again after every error.
+/// Owns a partition until told to stop or somebody else has written in it, beginning again after every other error.
 async fn work<V: Verb>(
     bus: Bus,
     post: Post,
@@ -167,7 +166,8 @@ async fn work<V: Verb>(
             Err(Fault::Fatal(fault)) => return Err(fault),
             Err(Fault::Poisoned(found)) => poison = found,
             Err(Fault::Lost(why)) => {
-                tracing::info!(stage = post.stage.name, partition = %post.partition, why, "beginning again");
+                tracing::info!(stage = post.stage.name, partition = %post.partition, why, "giving up");
+                return Ok(());
             }
             Err(Fault::Transient(fault)) => {
                 tracing::warn!(stage = post.stage.name, partition = %post.partition, fault = format!("{fault:#}"), "beginning again");

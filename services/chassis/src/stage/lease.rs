@@ -30,6 +30,8 @@ pub(super) struct Leases {
 pub(super) struct Changes {
     pub(super) gained: Vec<Partition>,
     pub(super) lost: Vec<Partition>,
+    /// More than this replica's share: to be released when their owners have ended.
+    pub(super) surplus: Vec<Partition>,
 }
 
 impl Leases {
@@ -51,17 +53,24 @@ impl Leases {
     }
 
     /// Renews what is held, gives up what is too much, takes what is free and due.
-    pub(super) async fn round(&mut self) -> anyhow::Result<Changes> {
+    pub(super) async fn round(&mut self) -> Changes {
         let mut changes = Changes::default();
         self.renew(&mut changes).await;
-        let share = self.share().await?;
-        while self.held.len() > share {
-            let Some((&partition, _)) = self.held.iter().next_back() else {
-                break;
-            };
-            self.release(partition).await;
-            changes.lost.push(partition);
+        // What was found out before the server went away still holds.
+        if let Err(fault) = self.share_out(&mut changes).await {
+            tracing::debug!(
+                stage = self.stage.name,
+                fault = format!("{fault:#}"),
+                "no round of leases"
+            );
         }
+        changes
+    }
+
+    async fn share_out(&mut self, changes: &mut Changes) -> anyhow::Result<()> {
+        let share = self.share().await?;
+        let surplus = self.held.len().saturating_sub(share);
+        changes.surplus = self.held.keys().rev().take(surplus).copied().collect();
         if self.held.len() < share {
             let taken = self.taken().await?;
             for partition in self.partitions.iter().filter(|p| !taken.contains(p)) {
@@ -75,7 +84,7 @@ impl Leases {
                 }
             }
         }
-        Ok(changes)
+        Ok(())
     }
 
     async fn renew(&mut self, changes: &mut Changes) {
@@ -128,7 +137,8 @@ impl Leases {
             .collect())
     }
 
-    async fn release(&mut self, partition: Partition) {
+    /// Gives a partition up, once nobody here works on it.
+    pub(super) async fn release(&mut self, partition: Partition) {
         if let Some(revision) = self.held.remove(&partition) {
             let key = subject::post(self.stage.name, partition);
             self.store.delete_expect_revision(key, Some(revision)).await.ok();

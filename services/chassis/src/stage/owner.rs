@@ -81,7 +81,7 @@ impl<V: Verb> Owner<V> {
         }
         let unsure: Vec<Outgoing> = slots
             .iter()
-            .filter(|(_, slot)| slot.seq > cursor.seq)
+            .filter(|(_, slot)| slot.seq > cursor.seq || slot.owes)
             .flat_map(|(_, slot)| slot.outbox.iter().cloned())
             .collect();
         under_way::publish(bus, unsure).await?;
@@ -225,6 +225,14 @@ impl<V: Verb> Owner<V> {
             return Err(Fault::Poisoned(std::mem::take(&mut self.slots.poison)));
         }
         let values = self.slots.take_unsaved()?;
+        let limit = self.bus.client().server_info().max_payload.saturating_sub(1_024);
+        if let Some((key, _, value)) = values.iter().find(|(_, _, value)| value.len() > limit) {
+            // Nobody could ever save it: going on would repeat this for ever.
+            let (stage, size) = (self.post.stage.name, value.len());
+            return Err(Fault::Fatal(anyhow::anyhow!(
+                "{stage}: key {key} has grown to {size} bytes, the bus takes {limit}"
+            )));
+        }
         let here = (self.position, self.slots.now);
         if values.is_empty() && self.cursor.owes.is_empty() {
             self.under_way.goes_on_to(here);

@@ -23,6 +23,9 @@ pub(crate) struct Slot<S> {
     sent_before: usize,
     /// How many, at the end of the outbox, are sent and not acknowledged: the next save keeps them.
     under_way: usize,
+    /// Whether the outbox holds what no message of the log caused: an errand's dead letters. Its sequence does not tell
+    /// whether they went out, so whoever takes over sends them again.
+    pub(crate) owes: bool,
     /// The bucket's revision of this key; 0 when it is not there yet.
     pub(crate) revision: u64,
     /// The state as last saved: unchanged it is not saved again.
@@ -35,6 +38,8 @@ pub(crate) struct Slot<S> {
 struct Body<S> {
     state: S,
     outbox: Vec<Outgoing>,
+    #[serde(default)]
+    owes: bool,
 }
 
 /// One message of the log, decoded.
@@ -91,7 +96,7 @@ impl<V: Verb> Slots<V> {
     /// Puts a saved value in its place.
     pub(crate) fn load(&mut self, key: String, revision: u64, value: &[u8]) -> anyhow::Result<()> {
         let (seq, body) = split(value)?;
-        let Body { state, outbox }: Body<V::State> = rmp_serde::from_slice(body)?;
+        let Body { state, outbox, owes }: Body<V::State> = rmp_serde::from_slice(body)?;
         let slot = Slot {
             saved: rmp_serde::to_vec_named(&state)?,
             state,
@@ -100,10 +105,14 @@ impl<V: Verb> Slots<V> {
             under_way: 0,
             outbox,
             revision,
+            owes,
             touched: false,
             due: None,
         };
-        self.keys.insert(key.clone(), slot);
+        // A key that is saved while the bucket is read may come twice.
+        if let Some(due) = self.keys.insert(key.clone(), slot).and_then(|before| before.due) {
+            self.due.remove(&(due, key.clone()));
+        }
         self.schedule(&key);
         Ok(())
     }
@@ -120,7 +129,11 @@ impl<V: Verb> Slots<V> {
             Route::Key(key) => vec![key],
             Route::Nobody => Vec::new(),
         };
+        // After a panic nothing is absorbed over the half-absorbed state: the owner begins again at the saved one.
         for key in keys {
+            if self.poisoned {
+                return;
+            }
             self.absorb_into(key, message);
         }
     }
@@ -197,6 +210,7 @@ impl<V: Verb> Slots<V> {
         };
         let letters = change(&mut slot.state, at);
         slot.touch();
+        slot.owes |= !letters.is_empty();
         slot.outbox.extend(
             letters
                 .iter()
@@ -252,7 +266,7 @@ impl<V: Verb> Slots<V> {
             let mut state = Vec::with_capacity(slot.saved.len() + 256);
             rmp_serde::encode::write_named(&mut state, &slot.state)?;
             if state != slot.saved || !slot.unsent().is_empty() {
-                values.push((key, slot.revision, value(slot.seq, &state, &slot.outbox)?));
+                values.push((key, slot.revision, value(slot, &state)?));
                 slot.saved = state;
             }
         }
@@ -297,6 +311,7 @@ impl<S> Slot<S> {
         if !self.touched {
             let arrived = self.outbox.len().saturating_sub(self.under_way);
             self.outbox.drain(..arrived);
+            self.owes &= !self.outbox.is_empty();
             self.sent_before = self.outbox.len();
             self.touched = true;
         }
@@ -318,6 +333,7 @@ impl<S: Default> Slot<S> {
             under_way: 0,
             revision: 0,
             saved: Vec::new(),
+            owes: false,
             touched: false,
             due: None,
         }
@@ -325,14 +341,19 @@ impl<S: Default> Slot<S> {
 }
 
 /// What is saved: the last absorbed sequence, then [`Body`] around a state that is encoded already.
-fn value(seq: u64, state: &[u8], outbox: &[Outgoing]) -> anyhow::Result<Vec<u8>> {
-    let outbox = rmp_serde::to_vec_named(outbox)?;
+fn value<S>(slot: &Slot<S>, state: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let (outbox, owes) = (
+        rmp_serde::to_vec_named(&slot.outbox)?,
+        rmp_serde::to_vec_named(&slot.owes)?,
+    );
     Ok([
-        &seq.to_be_bytes(),
-        b"\x82\xa5state".as_slice(),
+        &slot.seq.to_be_bytes(),
+        b"\x83\xa5state".as_slice(),
         state,
         b"\xa6outbox",
         &outbox,
+        b"\xa4owes",
+        &owes,
     ]
     .concat())
 }
