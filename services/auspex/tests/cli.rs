@@ -200,3 +200,17 @@ fn a_file_of_measurements_is_judged_and_bad_rows_are_named() {
     ];
     assert!(out(&auspex(&plan)).starts_with("called worse, with 2 times the failures: "));
 }
+
+/// A shell that knows the way to a mesh in earnest must not send made-up deployments there.
+#[test]
+fn the_demonstration_heeds_no_environment_and_tells_programs_how_it_ended() {
+    let played = Command::new(env!("CARGO_BIN_EXE_auspex"))
+        .args(["demo", "--scenario", "good", "--output", "json"])
+        .env("AUSPEX__NATS__URL", "nats://127.0.0.1:9")
+        .output()
+        .unwrap();
+    assert!(played.status.success(), "{}{}", out(&played), err(&played));
+    let told: serde_json::Value = serde_json::from_str(&out(&played)).unwrap();
+    assert_eq!(told["ok"], true);
+    assert_eq!(told["scenarios"][0]["outcome"], "promoted");
+}

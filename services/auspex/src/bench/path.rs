@@ -127,6 +127,8 @@ pub(super) async fn start(folder: &std::path::Path, sync: Sync, names: &[&str]) 
             "server.listen=127.0.0.1:0".to_owned(),
             format!("nats.sync_interval={}", sync.setting().replace('"', "")),
         ],
+        // Load is made for a server of its own, whatever the shell names.
+        alone: true,
         broker: Some(folder.join("nats")),
         ..Options::default()
     };

@@ -27,7 +27,7 @@ impl Layers {
             config: self.config.clone(),
             set: self.set.clone(),
             known: services::sections(),
-            broker: None,
+            ..Options::default()
         }
     }
 }

@@ -147,6 +147,8 @@ fn options(file: &Path, folder: &Path) -> Options {
         config: Some(file.to_owned()),
         set: Vec::new(),
         known: Vec::new(),
+        // What the shell names may be in earnest: no made-up deployment goes there.
+        alone: true,
         broker: Some(folder.join("nats")),
     }
 }
