@@ -114,6 +114,8 @@ pub struct MetricEvidence {
     pub baseline_total: u64,
     /// Upper bound of the difference of rates.
     pub diff_upper: f64,
+    /// Of histograms and values: effect, low and high are differences in the metric's own unit, and no unit is bad.
+    pub difference: bool,
 }
 
 /// What a decision was made with.
@@ -366,7 +368,8 @@ plain!(MetricEvidence {
     candidate_total,
     baseline_bad,
     baseline_total,
-    diff_upper
+    diff_upper,
+    difference
 });
 plain!(Versions {
     model,

@@ -137,6 +137,7 @@ fn decision() -> Decision {
         baseline_bad: 1,
         baseline_total: 700,
         diff_upper: 0.5,
+        difference: false,
     };
     let target = |revision: &str| TrackTarget {
         revision: revision.to_owned(),

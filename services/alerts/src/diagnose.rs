@@ -133,6 +133,15 @@ fn evidence(case: &Case<'_>, signals: &mut Vec<Signal>) {
 /// A metric's numbers: rates, counts, and the effect with its interval.
 #[must_use]
 pub fn measured(metric: &MetricEvidence) -> String {
+    if metric.difference {
+        return format!(
+            "{} apart from the baseline (interval {} to {}), over {} samples",
+            signed(metric.effect),
+            signed(metric.low),
+            signed(metric.high),
+            metric.candidate_total
+        );
+    }
     let side = |bad: u64, total: u64| {
         if total == 0 {
             "nothing measured".to_owned()
@@ -154,6 +163,15 @@ pub fn measured(metric: &MetricEvidence) -> String {
         )
     } else {
         rates
+    }
+}
+
+/// A difference with its sign, to three places.
+fn signed(value: f64) -> String {
+    match value {
+        v if v == f64::INFINITY => "any above".to_owned(),
+        v if v == f64::NEG_INFINITY => "any below".to_owned(),
+        v => format!("{v:+.3}"),
     }
 }
 

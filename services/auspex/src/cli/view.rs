@@ -126,6 +126,18 @@ fn or_dash(text: &str) -> &str {
 
 /// One metric's evidence on a line.
 pub(crate) fn evidence(metric: &MetricEvidence) -> String {
+    if metric.difference {
+        return format!(
+            "{}: {} (candidate {:+.3} apart, {:.3} to {:.3}, over {} samples; e-value {} for worse)",
+            metric.metric,
+            metric.verdict,
+            metric.effect,
+            metric.low,
+            metric.high,
+            metric.candidate_total,
+            magnitude(metric.log_e_worse),
+        );
+    }
     format!(
         "{}: {} (candidate {} of {} bad, baseline {} of {}; e-value {} for worse)",
         metric.metric,
@@ -239,5 +251,24 @@ mod tests {
             "{shown}"
         );
         assert_eq!(document(&view)["last"]["evidence"][0]["metric"], "errors");
+    }
+
+    #[test]
+    fn a_difference_is_not_called_a_count() {
+        let metric = MetricEvidence {
+            metric: "latency_ms".to_owned(),
+            verdict: "worse".to_owned(),
+            difference: true,
+            effect: 120.5,
+            low: 80.0,
+            high: f64::INFINITY,
+            candidate_total: 900,
+            ..Default::default()
+        };
+        let shown = evidence(&metric);
+        assert!(
+            shown.starts_with("latency_ms: worse (candidate +120.500 apart, 80.000 to inf, over 900 samples"),
+            "{shown}"
+        );
     }
 }

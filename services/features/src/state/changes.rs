@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::builds::Before;
 use super::{Values, key, make_room};
-use auspex_proto::issue::refers_to_issue;
 use crate::paths::{PathKinds, counts};
 use crate::schema::column;
+use auspex_proto::issue::refers_to_issue;
 
 /// How many revisions are remembered; typically 200, at most 800 bytes each.
 pub const REVISIONS: usize = 256;

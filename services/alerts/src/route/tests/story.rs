@@ -218,5 +218,6 @@ pub(super) fn errors(candidate: (u64, u64), baseline: (u64, u64)) -> MetricEvide
         baseline_bad: baseline.0,
         baseline_total: baseline.1,
         diff_upper: 0.2,
+        difference: false,
     }
 }

@@ -253,6 +253,7 @@ impl<'a> Metric<'a> {
             baseline_bad: 0,
             baseline_total,
             diff_upper: 1.0,
+            difference: false,
         };
         match &self.said {
             Said::Nothing => blank,
@@ -271,6 +272,7 @@ impl<'a> Metric<'a> {
             | Said::Values(ValueEvidence {
                 effect, low, high, ..
             }) => MetricEvidence {
+                difference: true,
                 effect: effect.unwrap_or(0.0),
                 low: *low,
                 high: *high,
