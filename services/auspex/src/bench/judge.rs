@@ -9,7 +9,7 @@ use super::row::Row;
 /// Cells are spread over this many threads: what the smallest machine has.
 const THREADS: usize = 2;
 /// Paths a cell. Its two standard errors are part of the floors.
-const PATHS: u32 = 2_000;
+const PATHS: u32 = 4_000;
 const SEED: u64 = 7;
 
 pub(super) async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
