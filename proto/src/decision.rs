@@ -189,89 +189,33 @@ impl Phase {
 }
 
 macro_rules! mapped {
-    ($type:ident, $field:literal, { $($name:ident),* $(,)? }) => {
+    ($type:ident, $wire:ident, $field:literal, { $($name:ident),* $(,)? }) => {
         impl $type {
             pub(crate) fn from_wire(value: i32) -> Result<Self, Invalid> {
-                match wire::$type::try_from(value) {
-                    $(Ok(wire::$type::$name) => Ok(Self::$name),)*
+                match wire::$wire::try_from(value) {
+                    $(Ok(wire::$wire::$name) => Ok(Self::$name),)*
                     _ => Err(Invalid::new($field, format!("{value} is not known"))),
                 }
             }
 
             /// To the wire.
             #[must_use]
-            pub fn to_wire(self) -> wire::$type {
+            pub fn to_wire(self) -> wire::$wire {
                 match self {
-                    $(Self::$name => wire::$type::$name,)*
+                    $(Self::$name => wire::$wire::$name,)*
                 }
             }
         }
     };
 }
-mapped!(Mode, "mode", { Observe, Gate, Act });
-mapped!(Phase, "phase", { Waiting, Progressing, Paused, Promoted, RolledBack });
-mapped!(Action, "action", { Start, Advance, Hold, Pause, Resume, RollBack, Promote });
-
-impl Reason {
-    fn from_wire(value: i32) -> Result<Self, Invalid> {
-        let code = wire::ReasonCode::try_from(value).unwrap_or_default();
-        ALL_REASONS
-            .into_iter()
-            .find(|reason| reason.to_wire() == code)
-            .ok_or_else(|| Invalid::new("reason", format!("{value} is not known")))
-    }
-
-    /// To the wire.
-    #[must_use]
-    pub fn to_wire(self) -> wire::ReasonCode {
-        use wire::ReasonCode as W;
-        match self {
-            Self::Started => W::Started,
-            Self::ScoreArrived => W::ScoreArrived,
-            Self::ScoreMissing => W::ScoreMissing,
-            Self::EvidenceWorse => W::EvidenceWorse,
-            Self::EvidenceSafe => W::EvidenceSafe,
-            Self::StepDone => W::StepDone,
-            Self::StepWait => W::StepWait,
-            Self::BudgetAdmits => W::BudgetAdmits,
-            Self::BudgetSpent => W::BudgetSpent,
-            Self::LowConfidence => W::LowConfidence,
-            Self::LimitCrossed => W::LimitCrossed,
-            Self::NoEvidence => W::NoEvidence,
-            Self::SilentCandidate => W::SilentCandidate,
-            Self::NoCapacity => W::NoCapacity,
-            Self::Commanded => W::Commanded,
-            Self::Superseded => W::Superseded,
-            Self::RiskRaised => W::RiskRaised,
-            Self::Confident => W::Confident,
-            Self::Uncertain => W::Uncertain,
-            Self::Deadline => W::Deadline,
-        }
-    }
-}
-
-const ALL_REASONS: [Reason; 20] = [
-    Reason::Started,
-    Reason::ScoreArrived,
-    Reason::ScoreMissing,
-    Reason::EvidenceWorse,
-    Reason::EvidenceSafe,
-    Reason::StepDone,
-    Reason::StepWait,
-    Reason::BudgetAdmits,
-    Reason::BudgetSpent,
-    Reason::LowConfidence,
-    Reason::LimitCrossed,
-    Reason::NoEvidence,
-    Reason::SilentCandidate,
-    Reason::NoCapacity,
-    Reason::Commanded,
-    Reason::Superseded,
-    Reason::RiskRaised,
-    Reason::Confident,
-    Reason::Uncertain,
-    Reason::Deadline,
-];
+mapped!(Mode, Mode, "mode", { Observe, Gate, Act });
+mapped!(Phase, Phase, "phase", { Waiting, Progressing, Paused, Promoted, RolledBack });
+mapped!(Action, Action, "action", { Start, Advance, Hold, Pause, Resume, RollBack, Promote });
+mapped!(Reason, ReasonCode, "reason", {
+    Started, ScoreArrived, ScoreMissing, EvidenceWorse, EvidenceSafe, StepDone, StepWait, BudgetAdmits, BudgetSpent,
+    LowConfidence, LimitCrossed, NoEvidence, SilentCandidate, NoCapacity, Commanded, Superseded, RiskRaised, Confident,
+    Uncertain, Deadline,
+});
 
 impl Decision {
     /// From the wire.
