@@ -22,6 +22,7 @@ pub mod stage;
 pub mod subject;
 pub mod tick;
 pub mod time;
+pub mod token;
 pub mod vector;
 
 /// The generated wire types and gRPC services. Nothing beyond the border should name them.

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::id::Project;
 use crate::invalid::Invalid;
+pub use crate::token::{token, untoken};
 
 /// The stream of all facts.
 pub const FACTS: &str = "FACTS";
@@ -240,6 +241,24 @@ pub fn post(stage: &str, partition: Partition) -> String {
     format!("{}.{partition}", token(stage))
 }
 
+/// The keys of all leases of a stage.
+#[must_use]
+pub fn posts(stage: &str) -> String {
+    format!("{}.*", token(stage))
+}
+
+/// The key by which a replica of a stage is counted; it expires as a lease does.
+#[must_use]
+pub fn member(stage: &str, instance: &str) -> String {
+    format!("member.{}.{}", token(stage), token(instance))
+}
+
+/// The keys of all replicas of a stage.
+#[must_use]
+pub fn members(stage: &str) -> String {
+    format!("member.{}.*", token(stage))
+}
+
 /// The key of a state: the partition first, so that an owner finds its own.
 #[must_use]
 pub fn state_key(partition: Partition, key: &str) -> String {
@@ -305,43 +324,6 @@ pub fn parse(subject: &str) -> Result<Address, Invalid> {
     })
 }
 
-/// Text as one token: letters, digits, `-` and `_` stay, every other byte becomes `=XX`. Empty text becomes `=`.
-#[must_use]
-pub fn token(text: &str) -> String {
-    use fmt::Write;
-    if text.is_empty() {
-        return "=".to_owned();
-    }
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
-            out.push(char::from(byte));
-        } else {
-            let _infallible = write!(out, "={byte:02X}");
-        }
-    }
-    out
-}
-
-/// The text behind a token.
-#[must_use]
-pub fn untoken(token: &str) -> Option<String> {
-    if token == "=" {
-        return Some(String::new());
-    }
-    let mut bytes = Vec::with_capacity(token.len());
-    let mut rest = token.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'=' {
-            let pair = [rest.next()?, rest.next()?];
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -380,13 +362,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn any_text_survives_as_a_token(text in ".*") {
-            let token = token(&text);
-            prop_assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)));
-            prop_assert_eq!(untoken(&token), Some(text));
-        }
-
         #[test]
         fn a_project_has_one_partition_in_range(name in "[a-z/]{1,40}", count in 1_u16..64) {
             let partitions = Partitions::new(count).unwrap();

@@ -110,24 +110,20 @@ impl Leases {
 
     /// How many partitions each replica may hold: all of them, shared out evenly.
     async fn share(&mut self) -> anyhow::Result<usize> {
-        let me = format!("member.{}.{}", self.stage.name, subject::token(&self.instance));
+        let me = subject::member(self.stage.name, &self.instance);
         if self.store.put(&me, "".into()).await.is_err() {
             // The bucket is in memory: a server that was restarted has forgotten it.
             self.store = self.bus.lay_out_leases().await?;
             self.store.put(&me, "".into()).await?;
         }
-        let members = snapshot(
-            &self.bus,
-            subject::LEASES,
-            &format!("member.{}.*", self.stage.name),
-        )
-        .await?
-        .len();
+        let members = snapshot(&self.bus, subject::LEASES, &subject::members(self.stage.name))
+            .await?
+            .len();
         Ok(usize::from(self.partitions.count()).div_ceil(members.max(1)))
     }
 
     async fn taken(&self) -> anyhow::Result<Vec<Partition>> {
-        let pattern = format!("{}.*", subject::token(self.stage.name));
+        let pattern = subject::posts(self.stage.name);
         let entries = snapshot(&self.bus, subject::LEASES, &pattern).await?;
         let held: Vec<String> = entries.into_iter().map(|entry| entry.key).collect();
         Ok(self
@@ -150,7 +146,7 @@ impl Leases {
         for partition in self.held.keys().copied().collect::<Vec<_>>() {
             self.release(partition).await;
         }
-        let me = format!("member.{}.{}", self.stage.name, subject::token(&self.instance));
+        let me = subject::member(self.stage.name, &self.instance);
         self.store.delete(me).await.ok();
     }
 }

@@ -1,0 +1,54 @@
+//! Any text as one token of a subject or a key, and back.
+
+/// Text as one token: letters, digits, `-` and `_` stay, every other byte becomes `=XX`. Empty text becomes `=`.
+#[must_use]
+pub fn token(text: &str) -> String {
+    use std::fmt::Write;
+    if text.is_empty() {
+        return "=".to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            out.push(char::from(byte));
+        } else {
+            let _infallible = write!(out, "={byte:02X}");
+        }
+    }
+    out
+}
+
+/// The text behind a token.
+#[must_use]
+pub fn untoken(token: &str) -> Option<String> {
+    if token == "=" {
+        return Some(String::new());
+    }
+    let mut bytes = Vec::with_capacity(token.len());
+    let mut rest = token.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'=' {
+            let pair = [rest.next()?, rest.next()?];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_survives_as_a_token(text in ".*") {
+            let token = token(&text);
+            prop_assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)));
+            prop_assert_eq!(untoken(&token), Some(text));
+        }
+    }
+}
