@@ -186,13 +186,13 @@ async fn services_apart_carry_a_rollout_through_and_survive_the_loss_of_control(
     control
         .until("weight 20 after the owner was killed", 30, at_20)
         .await;
+    // A promotion ends the step at hand: only when that is the pause does it go on to 50 %.
+    let paused = |v: &RolloutView| v.phase == i32::from(Phase::Paused);
+    control.until("paused until promoted", 30, paused).await;
 
     let command = |ask| wire_command(&ask);
-    control
-        .0
-        .command(command(Ask::Promote { full: false }))
-        .await
-        .unwrap();
+    let answer = control.0.command(command(Ask::Promote { full: false })).await;
+    assert_eq!(answer.unwrap().into_inner().refused, "");
     let done = |v: &RolloutView| v.phase == i32::from(Phase::Promoted);
     let last = control.until("promoted", 60, done).await;
     assert_eq!(last.weight, 100);

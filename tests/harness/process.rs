@@ -9,13 +9,16 @@ use std::time::{Duration, Instant};
 
 use crate::top;
 
-/// The program, built once per test run.
+/// The program, built once per test run, or the one that `AUSPEX_PROGRAM` names.
 ///
 /// # Panics
 /// When it does not build.
 #[allow(clippy::panic, reason = "a test without its program is a failed test")]
 pub fn program() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(named) = std::env::var_os("AUSPEX_PROGRAM") {
+        return PathBuf::from(named);
+    }
     BUILT
         .get_or_init(|| {
             let done = Command::new(env!("CARGO"))
