@@ -93,5 +93,35 @@ pub const PROXY: Stage = Stage {
     keeps: Keeps::Follows,
 };
 
+/// Versions of models become facts that scoring may follow.
+pub const REGISTRY: Stage = Stage {
+    name: "registry",
+    does: "keep model versions and say which may score",
+    reads: &[],
+    writes: &[FactKind::Model],
+    keeps: Keeps::Door,
+};
+/// Outcomes meet the scores that foretold them.
+pub const FEEDBACK: Stage = Stage {
+    name: "feedback",
+    does: "join outcomes with scores once they have matured",
+    reads: &[
+        FactKind::Event,
+        FactKind::Score,
+        FactKind::Decision,
+        FactKind::Tick,
+    ],
+    writes: &[FactKind::Observation],
+    keeps: Keeps::State,
+};
+/// What passed is kept.
+pub const HISTORY: Stage = Stage {
+    name: "history",
+    does: "keep every fact in an archive, and metrics in a time-series database",
+    reads: &crate::subject::FACT_KINDS,
+    writes: &[],
+    keeps: Keeps::Follows,
+};
+
 /// All stages, in the order of the path.
 pub const STAGES: [Stage; 7] = [INGEST, FEATURES, SCORING, CANARY, ALERTS, DELIVERY, PROXY];

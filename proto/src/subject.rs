@@ -37,6 +37,11 @@ pub const CURSORS: &str = "AUSPEX_CURSORS";
 pub const FACT_HEADER: &str = "Auspex-Fact";
 /// Header that carries the W3C trace context.
 pub const TRACE_HEADER: &str = "traceparent";
+/// Header of a fact that was put back from the archive: where it stood (`<creation of its log>:<sequence>:<time>`, unix
+/// milliseconds). Its time is that of the fact wherever the log is read.
+pub const ORIGIN_HEADER: &str = "Auspex-Origin";
+/// Where a place in a log that was put back stays empty, because the archive never had its fact. It is none of a fact.
+pub const EMPTY_PLACE: &str = "auspex.v1.all.none.none.none";
 
 /// The kinds of facts, in the order of the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
