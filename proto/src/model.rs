@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::invalid::Invalid;
+use crate::invalid::{Invalid, percent};
 use crate::meta::Meta;
 use crate::wire;
 
@@ -23,6 +23,21 @@ pub struct Model {
     pub schema_hash: String,
     /// `champion`, `challenger` or `shadow`.
     pub alias: String,
+    /// Of a challenger: its share of units, 0..=100; 0: scored beside the champion, served to nobody.
+    #[serde(default)]
+    pub percent: u8,
+    /// The experiment that decides about it; empty: none.
+    #[serde(default)]
+    pub experiment: String,
+    /// The version has this alias no longer, and nobody else has.
+    #[serde(default)]
+    pub removed: bool,
+    /// Who gave or took the alias.
+    #[serde(default)]
+    pub actor: String,
+    /// Why.
+    #[serde(default)]
+    pub note: String,
 }
 
 impl Model {
@@ -47,6 +62,11 @@ impl Model {
             sha256: model.sha256,
             schema_hash: model.schema_hash,
             alias: model.alias,
+            percent: percent(model.percent, "percent")?,
+            experiment: model.experiment,
+            removed: model.removed,
+            actor: model.actor,
+            note: model.note,
         })
     }
 
@@ -59,6 +79,11 @@ impl Model {
             sha256: self.sha256.clone(),
             schema_hash: self.schema_hash.clone(),
             alias: self.alias.clone(),
+            percent: u32::from(self.percent),
+            experiment: self.experiment.clone(),
+            removed: self.removed,
+            actor: self.actor.clone(),
+            note: self.note.clone(),
         }
     }
 }

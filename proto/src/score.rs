@@ -51,6 +51,100 @@ pub struct Score {
     pub reasons: Vec<Contribution>,
     /// Features the model had to do without.
     pub missing: Vec<String>,
+    /// What is worth doing at this risk, most useful first.
+    #[serde(default)]
+    pub mitigations: Vec<String>,
+    /// Which version was dealt, and how likely the outcome is to be seen.
+    #[serde(default)]
+    pub trial: Trial,
+}
+
+/// What another version said of the same vector; nobody acts on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OtherScore {
+    /// Name and version, as in `change-risk@2`.
+    pub model: String,
+    /// `champion`, `challenger` or `shadow`.
+    pub arm: String,
+    /// Calibrated P(failure), 0..=1.
+    pub p_failure: f64,
+    /// Lower end of its interval.
+    pub low: f64,
+    /// Upper end of its interval.
+    pub high: f64,
+}
+
+/// Which version was dealt to a score, and how likely its outcome is to be seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// `champion` or `challenger`; empty: the champion, no experiment.
+    pub arm: String,
+    /// Its name; empty: none.
+    pub experiment: String,
+    /// Probability that nothing is held back because of this score, within (0, 1].
+    pub propensity: f64,
+    /// It would have been held back, and was let go to learn what becomes of such.
+    pub quota: bool,
+    /// What other versions said.
+    pub others: Vec<OtherScore>,
+}
+
+impl Default for Trial {
+    fn default() -> Self {
+        Self {
+            arm: String::new(),
+            experiment: String::new(),
+            propensity: 1.0,
+            quota: false,
+            others: Vec::new(),
+        }
+    }
+}
+
+impl Trial {
+    fn from_wire(trial: Option<wire::Trial>) -> Result<Self, Invalid> {
+        let Some(trial) = trial else {
+            return Ok(Self::default());
+        };
+        let other = |other: wire::OtherScore| {
+            Ok(OtherScore {
+                model: other.model,
+                arm: other.arm,
+                p_failure: probability(other.p_failure, "trial.others.p_failure")?,
+                low: probability(other.low, "trial.others.low")?,
+                high: probability(other.high, "trial.others.high")?,
+            })
+        };
+        let propensity = probability(trial.propensity, "trial.propensity")?;
+        Ok(Self {
+            arm: trial.arm,
+            experiment: trial.experiment,
+            propensity: if propensity > 0.0 { propensity } else { 1.0 },
+            quota: trial.quota,
+            others: trial.others.into_iter().map(other).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// A score that nothing was tried with says nothing of it, as scores did before there were trials.
+    fn to_wire(&self) -> Option<wire::Trial> {
+        if *self == Self::default() {
+            return None;
+        }
+        let other = |other: &OtherScore| wire::OtherScore {
+            model: other.model.clone(),
+            arm: other.arm.clone(),
+            p_failure: other.p_failure,
+            low: other.low,
+            high: other.high,
+        };
+        Some(wire::Trial {
+            arm: self.arm.clone(),
+            experiment: self.experiment.clone(),
+            propensity: self.propensity,
+            quota: self.quota,
+            others: self.others.iter().map(other).collect(),
+        })
+    }
 }
 
 impl Band {
@@ -105,6 +199,8 @@ impl Score {
                 .map(contribution)
                 .collect::<Result<_, _>>()?,
             missing: score.missing,
+            mitigations: score.mitigations,
+            trial: Trial::from_wire(score.trial)?,
         })
     }
 
@@ -132,6 +228,8 @@ impl Score {
             schema_hash: self.schema_hash.clone(),
             reasons: reasons.collect(),
             missing: self.missing.clone(),
+            mitigations: self.mitigations.clone(),
+            trial: self.trial.to_wire(),
         }
     }
 }

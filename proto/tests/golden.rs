@@ -11,7 +11,7 @@ use auspex_proto::command::Ask;
 use auspex_proto::decision::{Action, Affinity, MetricEvidence, Mode, Phase, Reason, TrackTarget, Versions};
 use auspex_proto::event::{Body, Change, ChangeStats};
 use auspex_proto::observation::{Applied, Value};
-use auspex_proto::score::{Band, Contribution};
+use auspex_proto::score::{Band, Contribution, Trial};
 use auspex_proto::vector::{Feature, Status, schema_hash};
 use auspex_proto::*;
 
@@ -119,6 +119,8 @@ fn score() -> Score {
             log_odds: 0.5,
         }],
         missing: vec!["entropy".to_owned()],
+        mitigations: Vec::new(),
+        trial: Trial::default(),
     }
 }
 
@@ -211,6 +213,11 @@ fn all() -> Vec<Fact> {
         sha256: "ab".repeat(32),
         schema_hash: schema_hash(["files"]),
         alias: "champion".to_owned(),
+        percent: 0,
+        experiment: String::new(),
+        removed: false,
+        actor: String::new(),
+        note: String::new(),
     };
     let tick = Tick {
         meta: meta(),

@@ -73,6 +73,8 @@ fn score(n: u64) -> Fact {
             log_odds: 1.5,
         }],
         missing: Vec::new(),
+        mitigations: Vec::new(),
+        trial: Default::default(),
     })
 }
 

@@ -72,6 +72,8 @@ mod tests {
             schema_hash: String::new(),
             reasons: Vec::new(),
             missing: Vec::new(),
+            mitigations: Vec::new(),
+            trial: Default::default(),
         }
     }
 

@@ -9,18 +9,12 @@
 //!   named; contributions ([`explain`]) are those of the very graph that is served, in log-odds before calibration.
 
 pub mod config;
-pub mod embedded;
-pub mod explain;
-pub mod folder;
 pub mod latest;
-pub mod manifest;
-pub mod model;
-pub mod onnx;
 pub mod pool;
 pub mod query;
-pub mod runtime;
-pub mod score;
 pub mod transform;
+
+pub use auspex_model::{embedded, explain, folder, manifest, model, onnx, runtime, score};
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -50,6 +50,20 @@ impl Scoring for Answers {
         Ok(Response::new(fact(0, vector, scored, &self.model).to_wire()))
     }
 
+    async fn explain(
+        &self,
+        _request: Request<wire::ExplainRequest>,
+    ) -> Result<Response<wire::Explanation>, Status> {
+        Err(Status::unimplemented("explain"))
+    }
+
+    async fn list_served(
+        &self,
+        _request: Request<wire::ListServedRequest>,
+    ) -> Result<Response<wire::ListServedResponse>, Status> {
+        Err(Status::unimplemented("list served"))
+    }
+
     async fn get_score(&self, request: Request<GetScoreRequest>) -> Result<Response<wire::Score>, Status> {
         let asked = request.into_inner();
         let project = Project::new(asked.project).map_err(invalid)?;

@@ -128,5 +128,7 @@ pub fn fact(seq: u64, vector: FeatureVector, scored: Scored, model: &str) -> Sco
         schema_hash: vector.schema_hash,
         reasons: scored.reasons,
         missing: scored.missing,
+        mitigations: Vec::new(),
+        trial: Default::default(),
     }
 }

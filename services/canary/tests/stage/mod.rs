@@ -258,6 +258,8 @@ impl Stage {
             schema_hash: "abc".to_owned(),
             reasons: Vec::new(),
             missing: Vec::new(),
+            mitigations: Vec::new(),
+            trial: Default::default(),
         };
         self.feed(Fact::Score(score)).unwrap()
     }

@@ -137,6 +137,8 @@ impl Story {
             schema_hash: String::new(),
             reasons: if with_reasons { reasons } else { Vec::new() },
             missing: vec!["entropy".to_owned()],
+            mitigations: Vec::new(),
+            trial: Default::default(),
         };
         self.hears(&Fact::Score(score))
     }

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_folder_in_the_tree_is_the_model_inside_the_program() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/change-risk");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../models/change-risk");
         assert_eq!(files(folder).unwrap(), files("").unwrap());
     }
 

@@ -3,11 +3,11 @@
 use crate::model::Files;
 
 /// `manifest.json` of the default model.
-pub const MANIFEST: &[u8] = include_bytes!("../../../models/change-risk/manifest.json");
+pub const MANIFEST: &[u8] = include_bytes!("../../../../models/change-risk/manifest.json");
 /// Its graph.
-pub const ARTIFACT: &[u8] = include_bytes!("../../../models/change-risk/model.onnx");
+pub const ARTIFACT: &[u8] = include_bytes!("../../../../models/change-risk/model.onnx");
 /// Its rows with known answers.
-pub const GOLDEN: &[u8] = include_bytes!("../../../models/change-risk/golden.json");
+pub const GOLDEN: &[u8] = include_bytes!("../../../../models/change-risk/golden.json");
 
 /// The three as files.
 #[must_use]
