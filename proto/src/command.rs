@@ -41,6 +41,34 @@ pub enum Ask {
     },
     /// Back to stable.
     Abort,
+    /// Let a gate pass.
+    Approve {
+        /// Which; empty: the one that waits.
+        gate: String,
+        /// The change ticket, where one is wanted.
+        ticket: String,
+    },
+    /// Begin again what was rolled back, by the same document.
+    Retry,
+    /// Back to what served before the promotion, as a rollout of its own.
+    Undo,
+    /// What became of a check that control asked for; never said by people.
+    Report(CheckReport),
+}
+
+/// What became of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// Which check, as the rollout named it.
+    pub check: String,
+    /// Which run of it, from 1.
+    pub attempt: u32,
+    /// Whether it passed.
+    pub passed: bool,
+    /// What it said, one line.
+    pub detail: String,
+    /// When it began: unix milliseconds.
+    pub started_ms: i64,
 }
 
 impl Command {
@@ -57,6 +85,22 @@ impl Command {
             W::Resume(_) => Ask::Resume,
             W::Promote(promote) => Ask::Promote { full: promote.full },
             W::Abort(_) => Ask::Abort,
+            W::Approve(approve) => Ask::Approve {
+                gate: approve.gate,
+                ticket: approve.ticket,
+            },
+            W::Retry(_) => Ask::Retry,
+            W::Undo(_) => Ask::Undo,
+            W::Report(report) if report.check.is_empty() => {
+                return Err(Invalid::new("report.check", "is empty"));
+            }
+            W::Report(report) => Ask::Report(CheckReport {
+                check: report.check,
+                attempt: report.attempt,
+                passed: report.passed,
+                detail: report.detail,
+                started_ms: report.started_ms,
+            }),
         };
         Ok(Self {
             meta: Meta::from_wire(command.meta)?,
@@ -79,6 +123,19 @@ impl Command {
             Ask::Resume => W::Resume(wire::Resume {}),
             Ask::Promote { full } => W::Promote(wire::Promote { full: *full }),
             Ask::Abort => W::Abort(wire::Abort {}),
+            Ask::Approve { gate, ticket } => W::Approve(wire::Approve {
+                gate: gate.clone(),
+                ticket: ticket.clone(),
+            }),
+            Ask::Retry => W::Retry(wire::Retry {}),
+            Ask::Undo => W::Undo(wire::Undo {}),
+            Ask::Report(report) => W::Report(wire::Report {
+                check: report.check.clone(),
+                attempt: report.attempt,
+                passed: report.passed,
+                detail: report.detail.clone(),
+                started_ms: report.started_ms,
+            }),
         };
         wire::Command {
             meta: self.meta.to_wire(),

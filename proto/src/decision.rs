@@ -3,9 +3,37 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{FactId, RolloutName, ServiceName};
+use crate::intent::Intent;
 use crate::invalid::{Invalid, percent, probability};
 use crate::meta::{Meta, text};
 use crate::wire;
+
+macro_rules! mapped {
+    ($type:ident, $wire:ident, $field:literal, { $($name:ident),* $(,)? }) => {
+        impl $type {
+            /// Every one there is, in the order in which they came to be.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            pub(crate) fn from_wire(value: i32) -> Result<Self, Invalid> {
+                match wire::$wire::try_from(value) {
+                    $(Ok(wire::$wire::$name) => Ok(Self::$name),)*
+                    _ => Err(Invalid::new($field, format!("{value} is not known"))),
+                }
+            }
+
+            /// To the wire.
+            #[must_use]
+            pub fn to_wire(self) -> wire::$wire {
+                match self {
+                    $(Self::$name => wire::$wire::$name,)*
+                }
+            }
+        }
+    };
+}
+
+mod reason;
+pub use self::reason::Reason;
 
 /// Who drives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,6 +60,10 @@ pub enum Phase {
     Promoted,
     /// Done: stable serves everything. Absorbing.
     RolledBack,
+    /// The candidate serves everything, stable is kept: it may still return.
+    Baking,
+    /// Traffic goes back as fast as stable can take it.
+    Returning,
 }
 
 /// What a decision does.
@@ -45,51 +77,8 @@ pub enum Action {
     Resume,
     RollBack,
     Promote,
-}
-
-/// Why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Reason {
-    /// The rollout began.
-    Started,
-    /// Its score arrived and became the prior.
-    ScoreArrived,
-    /// No score within `score_wait`: the base rate is the prior.
-    ScoreMissing,
-    /// The judge says worse: a rollback under law 8.
-    EvidenceWorse,
-    /// The judge says no worse.
-    EvidenceSafe,
-    /// A step is done.
-    StepDone,
-    /// A step is not done yet.
-    StepWait,
-    /// The blast-radius budget admits more.
-    BudgetAdmits,
-    /// The blast-radius budget admits no more.
-    BudgetSpent,
-    /// The prior alone was too bad; counted apart from law 8.
-    LowConfidence,
-    /// A limit of the user's own was crossed; counted apart from law 8.
-    LimitCrossed,
-    /// Nothing to judge by: never a pass, never a failure.
-    NoEvidence,
-    /// The baseline is served and the candidate is silent.
-    SilentCandidate,
-    /// The candidate cannot take it.
-    NoCapacity,
-    /// A person or tool asked.
-    Commanded,
-    /// A newer rollout of the same service began.
-    Superseded,
-    /// A later score is in a higher band: an alert and a hold, never odds.
-    RiskRaised,
-    /// Confidence is high.
-    Confident,
-    /// Confidence is moderate or low.
-    Uncertain,
-    /// The rollout took longer than it may.
-    Deadline,
+    Bake,
+    Return,
 }
 
 /// What one metric says at the moment of a decision.
@@ -178,6 +167,9 @@ pub struct Decision {
     /// Requests slower than this count as `slow`; `None`: latency is not judged.
     pub slo_ms: Option<f64>,
     pub score: Option<FactId>,
+    /// What is asked beyond the weight; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
 }
 
 impl Phase {
@@ -188,34 +180,9 @@ impl Phase {
     }
 }
 
-macro_rules! mapped {
-    ($type:ident, $wire:ident, $field:literal, { $($name:ident),* $(,)? }) => {
-        impl $type {
-            pub(crate) fn from_wire(value: i32) -> Result<Self, Invalid> {
-                match wire::$wire::try_from(value) {
-                    $(Ok(wire::$wire::$name) => Ok(Self::$name),)*
-                    _ => Err(Invalid::new($field, format!("{value} is not known"))),
-                }
-            }
-
-            /// To the wire.
-            #[must_use]
-            pub fn to_wire(self) -> wire::$wire {
-                match self {
-                    $(Self::$name => wire::$wire::$name,)*
-                }
-            }
-        }
-    };
-}
 mapped!(Mode, Mode, "mode", { Observe, Gate, Act });
-mapped!(Phase, Phase, "phase", { Waiting, Progressing, Paused, Promoted, RolledBack });
-mapped!(Action, Action, "action", { Start, Advance, Hold, Pause, Resume, RollBack, Promote });
-mapped!(Reason, ReasonCode, "reason", {
-    Started, ScoreArrived, ScoreMissing, EvidenceWorse, EvidenceSafe, StepDone, StepWait, BudgetAdmits, BudgetSpent,
-    LowConfidence, LimitCrossed, NoEvidence, SilentCandidate, NoCapacity, Commanded, Superseded, RiskRaised, Confident,
-    Uncertain, Deadline,
-});
+mapped!(Phase, Phase, "phase", { Waiting, Progressing, Paused, Promoted, RolledBack, Baking, Returning });
+mapped!(Action, Action, "action", { Start, Advance, Hold, Pause, Resume, RollBack, Promote, Bake, Return });
 
 impl Decision {
     /// From the wire.
@@ -252,6 +219,7 @@ impl Decision {
             } else {
                 Some(FactId::new(wire.score_id)?)
             },
+            intent: wire.intent.map(Intent::from_wire).transpose()?,
         })
     }
 
@@ -282,6 +250,7 @@ impl Decision {
             affinity: self.affinity.as_ref().map(Affinity::to_wire),
             slo_ms: self.slo_ms.unwrap_or(0.0),
             score_id: text(self.score.as_ref()),
+            intent: self.intent.as_ref().map(Intent::to_wire),
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{FactId, ServiceName};
 use crate::invalid::{Invalid, finite, percent, required};
 use crate::meta::Meta;
+use crate::report::RouterReport;
 use crate::time::Timestamp;
 use crate::wire;
 
@@ -88,6 +89,8 @@ pub struct Applied {
     pub suspended: bool,
     /// Which router.
     pub instance: String,
+    /// What else it tells.
+    pub report: RouterReport,
 }
 
 impl ObservationBatch {
@@ -114,6 +117,7 @@ impl ObservationBatch {
             weight: a.weight.into(),
             suspended: a.suspended,
             instance: a.instance.clone(),
+            report: a.report.to_wire(),
         });
         wire::ObservationBatch {
             meta: self.meta.to_wire(),
@@ -135,6 +139,12 @@ fn applied(wire: wire::Applied) -> Result<Applied, Invalid> {
         weight: percent(wire.weight, "applied.weight")?,
         suspended: wire.suspended,
         instance: wire.instance,
+        report: wire
+            .report
+            .map(RouterReport::from_wire)
+            .transpose()
+            .map_err(|f| f.within("applied"))?
+            .unwrap_or_default(),
     })
 }
 

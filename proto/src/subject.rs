@@ -33,6 +33,10 @@ pub const BENCH_OUT: &str = "auspex.bench.v1.out";
 pub const LEASES: &str = "AUSPEX_LEASES";
 /// The bucket of cursors: one per stage and partition.
 pub const CURSORS: &str = "AUSPEX_CURSORS";
+/// The object store of model versions' files, by what they hold.
+pub const MODELS: &str = "AUSPEX_MODELS";
+/// The bucket of what the registry remembers.
+pub const REGISTRY: &str = "AUSPEX_REGISTRY";
 /// Header that names the fact's kind on the wire.
 pub const FACT_HEADER: &str = "Auspex-Fact";
 /// Header that carries the W3C trace context.
@@ -280,6 +284,28 @@ pub fn state_keys(partition: Partition) -> String {
 #[must_use]
 pub fn key_of(state_key: &str) -> Option<String> {
     untoken(state_key.split_once('.')?.1)
+}
+
+/// A key of several parts, each of any text.
+#[must_use]
+pub fn document_key(parts: &[&str]) -> String {
+    parts.iter().map(|part| token(part)).collect::<Vec<_>>().join(".")
+}
+
+/// All keys that begin with these parts and go on.
+#[must_use]
+pub fn document_keys(parts: &[&str]) -> String {
+    let mut pattern = document_key(parts);
+    if !pattern.is_empty() {
+        pattern.push('.');
+    }
+    pattern + ">"
+}
+
+/// The parts of such a key.
+#[must_use]
+pub fn document_parts(key: &str) -> Option<Vec<String>> {
+    key.split('.').map(untoken).collect()
 }
 
 /// The stream behind a bucket.

@@ -107,6 +107,7 @@ fn decision(n: u64, action: Action, phase: Phase) -> Fact {
         affinity: None,
         slo_ms: None,
         score: None,
+        intent: None,
     })
 }
 

@@ -213,6 +213,20 @@ impl RolloutService for Answers {
         self.look(&project, &name).await.map(Response::new)
     }
 
+    async fn history(
+        &self,
+        _request: Request<wire::HistoryRequest>,
+    ) -> Result<Response<wire::HistoryResponse>, Status> {
+        Err(Status::unimplemented("history"))
+    }
+
+    async fn gate(
+        &self,
+        _request: Request<wire::GateRequest>,
+    ) -> Result<Response<wire::GateAnswer>, Status> {
+        Err(Status::unimplemented("gate"))
+    }
+
     async fn watch(
         &self,
         request: Request<GetRolloutRequest>,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auspex_proto::observation::{Applied, Value};
-use auspex_proto::{FactId, Meta, Observation, ObservationBatch, Project, ServiceName, Timestamp, Track};
+use auspex_proto::{
+    FactId, Meta, Observation, ObservationBatch, Project, RouterReport, ServiceName, Timestamp, Track,
+};
 
 use crate::plan::Readiness;
 use crate::tally::{BOUNDS_US, Counts, Interval};
@@ -90,6 +92,10 @@ fn applied(frame: &Frame, line: &Line) -> Option<Applied> {
         weight: line.weight,
         suspended: line.suspended,
         instance: frame.instance.clone(),
+        report: RouterReport {
+            region: frame.region.clone(),
+            ..RouterReport::default()
+        },
     })
 }
 

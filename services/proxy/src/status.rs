@@ -55,6 +55,8 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Paused => "paused",
         Phase::Promoted => "promoted",
         Phase::RolledBack => "rolled_back",
+        Phase::Baking => "baking",
+        Phase::Returning => "returning",
     }
 }
 

@@ -104,6 +104,9 @@ fn ask(
             return Err("the candidate reports that it is not ready".to_owned());
         }
         Ask::Promote { full: true } => wish(Action::Promote, 100, "promoted"),
+        Ask::Approve { .. } | Ask::Retry | Ask::Undo | Ask::Report(_) => {
+            return Err("there is nothing of that kind to do".to_owned());
+        }
         Ask::Promote { full: false } => {
             push(rollout, state, command, voice);
             return Ok(());

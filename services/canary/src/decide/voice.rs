@@ -53,6 +53,8 @@ impl<'a> Voice<'a> {
             Action::Promote => Phase::Promoted,
             Action::Resume if rollout.prior.is_none() => Phase::Waiting,
             Action::Resume | Action::Advance => Phase::Progressing,
+            Action::Bake => Phase::Baking,
+            Action::Return => Phase::Returning,
             Action::Hold => rollout.phase,
         };
         rollout.weight = wish.weight;
@@ -102,6 +104,7 @@ impl<'a> Voice<'a> {
             affinity: rollout.terms.affinity.clone(),
             slo_ms: rollout.terms.slo_ms,
             score: prior.and_then(|prior| prior.score.clone()),
+            intent: None,
         };
         rollout.last = Some(decision.clone());
         self.facts.push(Fact::Decision(decision));

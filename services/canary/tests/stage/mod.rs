@@ -20,7 +20,7 @@ use auspex_proto::observation::{Applied, Observation, Value};
 use auspex_proto::score::Band;
 use auspex_proto::{
     Command, Decision, Entity, EntityKind, Fact, FactId, Meta, ObservationBatch, Project, Revision,
-    RolloutName, Score, ServiceName, Tick, Timestamp, Track,
+    RolloutName, RouterReport, Score, ServiceName, Tick, Timestamp, Track,
 };
 
 pub use chance::{Chance, Extra, Nature};
@@ -174,6 +174,7 @@ impl Stage {
             weight,
             suspended,
             instance: "proxy-1".to_owned(),
+            report: RouterReport::default(),
         }
     }
 

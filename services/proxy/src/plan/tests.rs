@@ -56,6 +56,7 @@ fn decision(phase: Phase, weight: u8) -> Decision {
         affinity: None,
         slo_ms: None,
         score: None,
+        intent: None,
     }
 }
 

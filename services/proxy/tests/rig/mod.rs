@@ -203,5 +203,6 @@ pub fn decision(phase: Phase, weight: u8, affinity: Option<Affinity>) -> Decisio
         affinity,
         slo_ms: Some(500.0),
         score: None,
+        intent: None,
     }
 }

@@ -179,6 +179,7 @@ impl Story {
             affinity: None,
             slo_ms: None,
             score: None,
+            intent: None,
         }
     }
 
