@@ -17,7 +17,7 @@ pub use self::connect::BusSettings;
 pub(crate) use self::publish::KEPT;
 pub use self::publish::{DeadLetter, Outgoing, Pending, PublishError, Receipt};
 pub(crate) use self::reader::{Raw, Reader, Start};
-pub(crate) use self::snapshot::snapshot;
+pub(crate) use self::snapshot::{Entry as KeyValue, snapshot};
 pub use self::streams::StreamSettings;
 
 /// A connection to the bus; cheap to clone.
@@ -139,8 +139,23 @@ impl Bus {
         Ok(self.js.get_key_value(name).await?)
     }
 
+    pub(crate) async fn lay_out_facts_at(&self, settings: &StreamSettings, first: u64) -> anyhow::Result<()> {
+        streams::facts_at(&self.js, settings, first).await
+    }
+
     pub(crate) async fn lay_out_leases(&self) -> anyhow::Result<kv::Store> {
         streams::leases(&self.js, self.replicas, self.lease).await
+    }
+
+    pub(crate) async fn lay_out_documents(&self, bucket: &str) -> anyhow::Result<kv::Store> {
+        streams::state_bucket(&self.js, bucket, self.replicas).await
+    }
+
+    pub(crate) async fn lay_out_objects(
+        &self,
+        bucket: &str,
+    ) -> anyhow::Result<jetstream::object_store::ObjectStore> {
+        streams::objects(&self.js, bucket, self.replicas).await
     }
 
     pub(crate) async fn lay_out_state(&self, stage: &str) -> anyhow::Result<()> {

@@ -222,6 +222,10 @@ pub struct Pending {
 }
 
 impl Pending {
+    pub(crate) fn of(ack: PublishAckFuture, bytes: usize) -> Self {
+        Self { ack, bytes }
+    }
+
     /// Resolves when the server has acknowledged.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use auspex_proto::Timestamp;
+use auspex_proto::subject::ORIGIN_HEADER;
 use futures::StreamExt;
 use thiserror::Error;
 
@@ -228,9 +229,12 @@ fn raw(message: async_nats::jetstream::Message) -> Option<Raw> {
         )
     };
     let (message, _acker) = message.split();
+    // A fact that was put back passed when it passed, not when it was put back.
+    let origin = message.headers.as_ref().and_then(|h| h.get(ORIGIN_HEADER));
+    let origin = origin.and_then(|origin| crate::logbook::Origin::parse(origin.as_str()));
     Some(Raw {
         seq,
-        time,
+        time: origin.map_or(time, |origin| origin.time),
         behind,
         subject: message.subject.to_string(),
         headers: message.headers,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
-use async_nats::jetstream::{self, kv};
+use async_nats::jetstream::{self, kv, object_store};
 use auspex_proto::subject;
 use serde::{Deserialize, Serialize};
 
@@ -54,22 +54,8 @@ impl StreamSettings {
 
 pub(super) async fn lay_out(js: &jetstream::Context, settings: &StreamSettings) -> anyhow::Result<()> {
     let window = Duration::from_secs(settings.duplicate_window_seconds);
-    let facts = Config {
-        name: subject::FACTS.to_owned(),
-        subjects: vec![subject::FACTS_SUBJECTS.to_owned()],
-        description: Some("every fact, in one order per project".to_owned()),
-        storage: StorageType::File,
-        num_replicas: settings.replicas,
-        max_bytes: settings.max_bytes,
-        // A full log refuses: an acknowledged fact is never pushed out by a newer one.
-        discard: DiscardPolicy::New,
-        deny_delete: true,
-        deny_purge: true,
-        allow_message_ttl: true,
-        allow_direct: true,
-        duplicate_window: window,
-        ..Config::default()
-    };
+    let facts = facts(settings, None);
+
     let dead = Config {
         name: subject::DEAD.to_owned(),
         subjects: vec![subject::DEAD_SUBJECTS.to_owned()],
@@ -91,6 +77,42 @@ pub(super) async fn lay_out(js: &jetstream::Context, settings: &StreamSettings) 
     let lease = Duration::from_secs(settings.lease_seconds);
     leases(js, settings.replicas, lease).await?;
     bucket(js, subject::CURSORS, settings.replicas, None).await?;
+    Ok(())
+}
+
+/// The stream of facts; an empty one may begin at a sequence of its own.
+fn facts(settings: &StreamSettings, first_sequence: Option<u64>) -> Config {
+    Config {
+        name: subject::FACTS.to_owned(),
+        subjects: vec![subject::FACTS_SUBJECTS.to_owned()],
+        description: Some("every fact, in one order per project".to_owned()),
+        storage: StorageType::File,
+        num_replicas: settings.replicas,
+        max_bytes: settings.max_bytes,
+        // A full log refuses: an acknowledged fact is never pushed out by a newer one.
+        discard: DiscardPolicy::New,
+        deny_delete: true,
+        deny_purge: true,
+        allow_message_ttl: true,
+        allow_direct: true,
+        duplicate_window: Duration::from_secs(settings.duplicate_window_seconds),
+        first_sequence,
+        ..Config::default()
+    }
+}
+
+/// Lays the stream of facts out anew, to begin at this sequence. There must be nothing in it.
+pub(super) async fn facts_at(
+    js: &jetstream::Context,
+    settings: &StreamSettings,
+    first: u64,
+) -> anyhow::Result<()> {
+    js.delete_stream(subject::FACTS)
+        .await
+        .context("laying out the log anew")?;
+    js.create_stream(facts(settings, Some(first)))
+        .await
+        .context("laying out the log anew")?;
     Ok(())
 }
 
@@ -137,5 +159,26 @@ async fn bucket(
             .create_key_value(config)
             .await
             .with_context(|| format!("laying out bucket {name}")),
+    }
+}
+
+/// A store of files.
+pub(super) async fn objects(
+    js: &jetstream::Context,
+    bucket: &str,
+    replicas: usize,
+) -> anyhow::Result<object_store::ObjectStore> {
+    let config = object_store::Config {
+        bucket: bucket.to_owned(),
+        num_replicas: replicas,
+        storage: StorageType::File,
+        ..object_store::Config::default()
+    };
+    match js.get_object_store(bucket).await {
+        Ok(store) => Ok(store),
+        Err(_) => js
+            .create_object_store(config)
+            .await
+            .with_context(|| format!("laying out object store {bucket}")),
     }
 }
