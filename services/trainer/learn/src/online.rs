@@ -1,0 +1,220 @@
+//! Recalibration as outcomes come in.
+//!
+//! Failure rates move, and a model that was calibrated once goes on saying the old one. Each *watcher* tracks slope and offset
+//! on the log-odds with a Kalman filter that lets them drift at its own pace, from not at all to fast; what is said is the
+//! mean of the watchers' log-odds, weighted by how well each has told the outcomes so far, the recent ones most. One of them
+//! changes nothing, so that where nothing drifts little is changed.
+//!
+//! An outcome counts when it is known, not when it happens: whoever feeds this keeps the delay.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{logit, sigmoid};
+
+/// Drift a row, as the standard deviation of the offset's step; 0 changes nothing.
+const PACES: [f64; 5] = [0.0, 0.002, 0.01, 0.03, 0.08];
+/// How much an old outcome weighs for the weights, a row.
+const MEMORY: f64 = 0.995;
+
+/// One filter.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Watcher {
+    pace: f64,
+    slope: f64,
+    offset: f64,
+    /// Covariance: slope, both, offset.
+    spread: [f64; 3],
+    /// Log-likelihood of the outcomes, old ones discounted.
+    merit: f64,
+}
+
+impl Watcher {
+    fn new(pace: f64) -> Self {
+        Self {
+            pace,
+            slope: 1.0,
+            offset: 0.0,
+            spread: if pace == 0.0 { [0.0; 3] } else { [0.01, 0.0, 0.04] },
+            merit: 0.0,
+        }
+    }
+
+    fn says(&self, z: f64) -> f64 {
+        self.slope * z + self.offset
+    }
+
+    fn learn(&mut self, z: f64, failed: bool) {
+        let p = sigmoid(self.says(z)).clamp(1e-6, 1.0 - 1e-6);
+        self.merit = self.merit * MEMORY + if failed { p } else { 1.0 - p }.ln();
+        if self.pace == 0.0 {
+            return;
+        }
+        let [aa, ab, bb] = self.spread;
+        let (aa, bb) = (aa + (self.pace * 0.2).powi(2), bb + self.pace.powi(2));
+        let (ka, kb) = (aa * z + ab, ab * z + bb);
+        let spread = p * (1.0 - p);
+        let gain = spread / (1.0 + spread * (ka * z + kb));
+        let error = f64::from(u8::from(failed)) - p;
+        // A step of a filter on a logistic scale: the error over the variance, by the gain.
+        let step = error / spread * gain;
+        self.slope = (self.slope + ka * step).clamp(0.2, 3.0);
+        self.offset = (self.offset + kb * step).clamp(-6.0, 6.0);
+        self.spread = [
+            (aa - gain * ka * ka).clamp(1e-9, 0.25),
+            ab - gain * ka * kb,
+            (bb - gain * kb * kb).clamp(1e-9, 1.0),
+        ];
+    }
+}
+
+/// All watchers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recalibrator(Vec<Watcher>);
+
+impl Default for Recalibrator {
+    fn default() -> Self {
+        Self(PACES.map(Watcher::new).to_vec())
+    }
+}
+
+impl Recalibrator {
+    /// What a model's probability becomes.
+    #[must_use]
+    pub fn apply(&self, p: f64) -> f64 {
+        let z = logit(p);
+        let best = self.0.iter().map(|w| w.merit).fold(f64::NEG_INFINITY, f64::max);
+        let (mut sum, mut mass) = (0.0, 0.0);
+        for watcher in &self.0 {
+            let weight = (watcher.merit - best).exp();
+            sum += weight * watcher.says(z);
+            mass += weight;
+        }
+        sigmoid(sum / mass)
+    }
+
+    /// An outcome has become known; `p` is what the model said, before any recalibration.
+    pub fn learn(&mut self, p: f64, failed: bool) {
+        let z = logit(p);
+        for watcher in &mut self.0 {
+            watcher.learn(z, failed);
+        }
+    }
+}
+
+/// A row on its way to its outcome.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Told {
+    /// When it was scored.
+    pub time: f64,
+    /// What the model said.
+    pub p: f64,
+    /// What became of it.
+    pub failed: bool,
+    /// Rows of one group share a recalibrator.
+    pub group: u32,
+}
+
+/// Goes through rows in time order and says what each would have been told: with the outcomes that were known by then, those at
+/// least `delay` old, and never with its own. `past` comes first and is only learned from.
+#[must_use]
+pub fn walk(past: &[Told], rows: &[Told], delay: f64) -> Vec<f64> {
+    let mut watch = std::collections::BTreeMap::<u32, Recalibrator>::new();
+    let mut waiting = std::collections::VecDeque::<Told>::new();
+    let mut settle = |now: f64, waiting: &mut std::collections::VecDeque<Told>| {
+        let mut changed = Vec::new();
+        while let Some(known) = waiting.front().copied().filter(|told| told.time + delay < now) {
+            waiting.pop_front();
+            changed.push(known);
+        }
+        for known in changed {
+            watch.entry(known.group).or_default().learn(known.p, known.failed);
+        }
+        watch.clone()
+    };
+    let mut ordered: Vec<(usize, Told)> = rows.iter().copied().enumerate().collect();
+    ordered.sort_by(|a, b| a.1.time.total_cmp(&b.1.time));
+    let mut before: Vec<Told> = past.to_vec();
+    before.sort_by(|a, b| a.time.total_cmp(&b.time));
+    waiting.extend(before);
+    let mut said = vec![0.0; rows.len()];
+    let mut now_watch = std::collections::BTreeMap::new();
+    let mut last = f64::NEG_INFINITY;
+    for (place, told) in ordered {
+        if told.time > last {
+            now_watch = settle(told.time, &mut waiting);
+            last = told.time;
+        }
+        let own = now_watch.get(&told.group).map_or(told.p, |own| own.apply(told.p));
+        if let Some(slot) = said.get_mut(place) {
+            *slot = own;
+        }
+        waiting.push_back(told);
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics;
+    use crate::random::Random;
+
+    /// Rows whose model says `sigmoid(z)`, while the truth is `sigmoid(z + shift)`.
+    fn rows(count: usize, shift: f64, seed: u64) -> (Vec<Told>, Vec<bool>) {
+        let mut random = Random::new(seed);
+        let told: Vec<Told> = (0..count)
+            .map(|row| {
+                let z = random.unit() * 3.0 - 2.0;
+                Told {
+                    time: row as f64,
+                    p: sigmoid(z),
+                    failed: random.unit() < sigmoid(z + shift),
+                    group: 0,
+                }
+            })
+            .collect();
+        let labels = told.iter().map(|t| t.failed).collect();
+        (told, labels)
+    }
+
+    #[test]
+    fn a_halved_failure_rate_is_followed() {
+        let (told, labels) = rows(3000, -1.1, 1);
+        let said = walk(&[], &told, 200.0);
+        let plain: Vec<f64> = told.iter().map(|t| t.p).collect();
+        let rate = metrics::rate(&labels);
+        assert!(
+            metrics::brier(&labels, &plain) > rate * (1.0 - rate),
+            "the shift is no challenge"
+        );
+        assert!(metrics::brier(&labels, &said) < rate * (1.0 - rate));
+        assert!(metrics::ece(&labels, &said) < 0.04);
+    }
+
+    #[test]
+    fn where_nothing_moves_little_is_changed() {
+        let (told, labels) = rows(3000, 0.0, 2);
+        let said = walk(&[], &told, 200.0);
+        let plain: Vec<f64> = told.iter().map(|t| t.p).collect();
+        assert!(metrics::brier(&labels, &said) < metrics::brier(&labels, &plain) + 0.001);
+    }
+
+    #[test]
+    fn an_outcome_that_is_not_known_yet_changes_nothing() {
+        let (told, _) = rows(400, -1.0, 3);
+        let mut other = told.clone();
+        for t in other.iter_mut().skip(200) {
+            t.failed = !t.failed;
+        }
+        let (a, b) = (walk(&[], &told, 50.0), walk(&[], &other, 50.0));
+        // Row 250 is the first that may know of row 200's outcome... when it is more than the delay old.
+        assert_eq!(a[..251], b[..251]);
+        assert_ne!(a[260..], b[260..]);
+        assert!(
+            walk(&[], &told, 1e9)
+                .iter()
+                .zip(&told)
+                .all(|(said, t)| *said == t.p)
+        );
+    }
+}
