@@ -1,0 +1,4 @@
+//! Argo Rollouts' documents, conditions and phases, without the cluster.
+
+pub mod duration;
+pub mod expr;
