@@ -39,6 +39,7 @@ pub enum Kind {
     Promoted,
     Held,
     Deployment,
+    Model,
 }
 
 /// One possible cause.
@@ -101,7 +102,7 @@ macro_rules! mapped {
 }
 mapped!(Severity, Severity, "severity", { Info, Warning, Error, Critical });
 mapped!(Status, AlertStatus, "status", { Firing, Resolved, Notice });
-mapped!(Kind, AlertKind, "kind", { HighRisk, RolledBack, Promoted, Held, Deployment });
+mapped!(Kind, AlertKind, "kind", { HighRisk, RolledBack, Promoted, Held, Deployment, Model });
 
 impl Alert {
     /// From the wire.

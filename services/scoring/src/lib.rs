@@ -14,7 +14,7 @@ pub mod pool;
 pub mod query;
 pub mod transform;
 
-pub use auspex_model::{embedded, explain, folder, manifest, model, onnx, runtime, score};
+pub use auspex_model::{calibration, embedded, explain, folder, manifest, model, onnx, runtime, score};
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};

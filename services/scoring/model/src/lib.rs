@@ -5,16 +5,19 @@
 //!
 //! No bus, no clock, no network. [`runtime`] is the one place that runs a graph.
 
+pub mod calibration;
 pub mod embedded;
 pub mod explain;
 pub mod folder;
 pub mod manifest;
 pub mod model;
 pub mod onnx;
+pub mod reasons;
 pub mod runtime;
 pub mod score;
 
 pub use manifest::Manifest;
 pub use model::{Files, Model, ModelFault};
+pub use reasons::Explained;
 pub use runtime::{Reasons, Runtime, ScoreFault, Scorer};
 pub use score::Scored;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub use crate::calibration::Calibration;
 use crate::model::ModelFault;
 
 /// The manifest of a model version.
@@ -27,8 +28,14 @@ pub struct Manifest {
     pub artifact: File,
     /// Rows with known answers.
     pub golden: Golden,
-    /// From raw log-odds to the output: `1 / (1 + exp(-(a * raw + b)))`. Already in the graph.
+    /// What the sum of the trees is. `log_odds` unless it says otherwise.
+    #[serde(default)]
+    pub raw: Raw,
+    /// From the raw output to the probability; see [`crate::calibration`].
     pub calibration: Calibration,
+    /// What the features usually are: where explanations of a graph without trees begin. Zeros when it says nothing.
+    #[serde(default)]
+    pub background: Vec<f32>,
     /// Share of failures among the training rows, 0..=1.
     pub base_rate: f64,
     /// Below the first the band is low, above the second high.
@@ -53,6 +60,31 @@ pub struct Port {
     pub name: String,
     /// `float32`.
     pub dtype: String,
+    /// As in `[null, 14]`, the batch first; `[null, 60, 12]` is a sequence of 60 steps, whose features are its steps end to end.
+    #[serde(default)]
+    pub shape: Vec<Option<i64>>,
+}
+
+impl Port {
+    /// Of one row, when it is not flat; else empty.
+    #[must_use]
+    pub fn sequence(&self) -> Vec<i64> {
+        if self.shape.len() < 3 {
+            return Vec::new();
+        }
+        self.shape.iter().skip(1).map(|side| side.unwrap_or(0)).collect()
+    }
+}
+
+/// What the graph's trees add up to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Raw {
+    /// Log-odds of failure.
+    #[default]
+    LogOdds,
+    /// A probability, as the mean of a forest.
+    Probability,
 }
 
 /// A file beside the manifest.
@@ -73,15 +105,6 @@ pub struct Golden {
     pub sha256: String,
     /// The largest allowed difference of a probability.
     pub tolerance: f64,
-}
-
-/// Platt's.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-pub struct Calibration {
-    /// Slope.
-    pub a: f64,
-    /// Offset, in log-odds.
-    pub b: f64,
 }
 
 /// Interval tables.
@@ -194,9 +217,10 @@ impl Manifest {
         if self.golden.tolerance.is_nan() || self.golden.tolerance > 1e-6 {
             return Err(field("golden.tolerance", "is above 1e-6"));
         }
-        if !(self.calibration.a.is_finite() && self.calibration.b.is_finite()) {
-            return Err(field("calibration", "is not finite"));
+        if let Some(problem) = self.calibration.problem() {
+            return Err(field("calibration", problem));
         }
+        self.check_shape()?;
         if !(0.0..=1.0).contains(&self.base_rate) {
             return Err(field("base_rate", "is not within 0..=1"));
         }
@@ -204,6 +228,21 @@ impl Manifest {
             .patterns
             .iter()
             .try_for_each(|(name, pattern)| self.check_pattern(name, pattern))
+    }
+
+    fn check_shape(&self) -> Result<(), ModelFault> {
+        let shape = self.input.sequence();
+        let values: i64 = shape.iter().product();
+        if !shape.is_empty() && usize::try_from(values).ok() != Some(self.features.len()) {
+            return Err(field(
+                "input.shape",
+                format!("holds {values} values, the features are {}", self.features.len()),
+            ));
+        }
+        if !self.background.is_empty() && self.background.len() != self.features.len() {
+            return Err(field("background", "is not as long as the features"));
+        }
+        Ok(())
     }
 
     fn check_pattern(&self, name: &str, pattern: &Pattern) -> Result<(), ModelFault> {

@@ -97,8 +97,10 @@ pub struct Model {
     pub artifact: Vec<u8>,
     /// Rows with known answers.
     pub golden: GoldenRows,
-    /// The trees of the graph.
-    pub ensemble: Ensemble,
+    /// The trees of the graph; `None` of one that has none, whose reasons are found by asking it.
+    pub ensemble: Option<Ensemble>,
+    /// By which name scores speak of it: name and version, as in `change-risk@1`.
+    pub label: String,
     /// How a probability becomes a score.
     pub scale: Scale,
 }
@@ -122,18 +124,9 @@ impl Model {
         properties(&manifest, &graph)?;
         let golden: GoldenRows =
             serde_json::from_slice(&files.golden).map_err(|f| unreadable(&manifest.golden.file, &f))?;
-        let ensemble = Ensemble::of(&graph)?;
-        if ensemble.columns > manifest.features.len() {
-            return Err(ModelFault::Field {
-                field: "features".to_owned(),
-                reason: format!(
-                    "are {}, the graph reads {}",
-                    manifest.features.len(),
-                    ensemble.columns
-                ),
-            });
-        }
+        let ensemble = trees(&manifest, &graph)?;
         let model = Self {
+            label: manifest.label(),
             scale: Scale::of(&manifest),
             artifact: files.artifact,
             golden,
@@ -144,14 +137,32 @@ impl Model {
         Ok(model)
     }
 
+    /// Under another name: the registry numbers versions as it sees fit.
+    #[must_use]
+    pub fn labelled(self, label: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            ..self
+        }
+    }
+
     /// The golden rows, answered by the trees alone: the explanation must explain the very function that is served.
     fn check_trees(&self) -> Result<(), ModelFault> {
-        let calibration = self.manifest.calibration;
-        let sigmoid = |raw: f64| 1.0 / (1.0 + (-(calibration.a * raw + calibration.b)).exp());
-        let raws = self.golden.rows.iter().map(|row| self.ensemble.raw(&row.row()));
-        let raws: Vec<f64> = raws.collect();
+        let Some(ensemble) = &self.ensemble else {
+            return Ok(());
+        };
+        let (calibration, kind) = (&self.manifest.calibration, self.manifest.raw);
+        let raws: Vec<f64> = self
+            .golden
+            .rows
+            .iter()
+            .map(|row| ensemble.raw(&row.row()))
+            .collect();
         self.compare("raw", &raws, |row| row.raw)?;
-        let p: Vec<f64> = raws.iter().map(|raw| sigmoid(*raw)).collect();
+        let p: Vec<f64> = raws
+            .iter()
+            .map(|raw| calibration.probability(*raw, kind))
+            .collect();
         self.compare("calibrated probability", &p, |row| row.p_fail)
     }
 
@@ -204,6 +215,28 @@ fn digest(file: &str, bytes: &[u8], expected: &str) -> Result<(), ModelFault> {
         expected: expected.to_owned(),
         found,
     })
+}
+
+/// The trees of a graph that has some. A graph with trees that cannot be read is refused rather than left unexplained.
+fn trees(manifest: &Manifest, graph: &ModelProto) -> Result<Option<Ensemble>, ModelFault> {
+    if !graph.has("TreeEnsembleRegressor")
+        && !graph.has("TreeEnsembleClassifier")
+        && !graph.has("TreeEnsemble")
+    {
+        return Ok(None);
+    }
+    let ensemble = Ensemble::of(graph)?;
+    if ensemble.columns > manifest.features.len() {
+        return Err(ModelFault::Field {
+            field: "features".to_owned(),
+            reason: format!(
+                "are {}, the graph reads {}",
+                manifest.features.len(),
+                ensemble.columns
+            ),
+        });
+    }
+    Ok(Some(ensemble))
 }
 
 /// A model copied beside another manifest must not be served under its name.

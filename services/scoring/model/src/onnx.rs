@@ -85,6 +85,13 @@ impl ModelProto {
         found.and_then(|p| p.value.as_deref())
     }
 
+    /// Whether there is a node of this operator.
+    #[must_use]
+    pub fn has(&self, op_type: &str) -> bool {
+        let nodes = self.graph.iter().flat_map(|g| &g.node);
+        nodes.into_iter().any(|node| node.op_type() == op_type)
+    }
+
     /// The only node of this operator; `None` when there is none or more than one.
     #[must_use]
     pub fn only(&self, op_type: &str) -> Option<&NodeProto> {

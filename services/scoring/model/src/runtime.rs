@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use auspex_proto::FeatureVector;
 use auspex_proto::score::Band;
-use auspex_proto::vector::Status;
+use auspex_proto::vector::{Feature, Status};
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
@@ -90,16 +90,17 @@ fn runtime(fault: impl fmt::Display) -> ModelFault {
 /// One session and its model: what one thread scores with.
 pub struct Scorer {
     session: Session,
-    model: Arc<Model>,
+    pub(crate) model: Arc<Model>,
     /// Rows on their way into the session.
     rows: Vec<f32>,
-    log_odds: Vec<f64>,
+    /// Of a row that is not flat.
+    shape: Vec<i64>,
     reasons_at_most: usize,
 }
 
 impl fmt::Debug for Scorer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Scorer({})", self.model.manifest.label())
+        write!(f, "Scorer({})", self.model.label)
     }
 }
 
@@ -123,11 +124,10 @@ impl Scorer {
                 });
             }
         }
-        let columns = model.manifest.features.len();
         let mut scorer = Self {
             session,
             rows: Vec::new(),
-            log_odds: vec![0.0; columns],
+            shape: model.manifest.input.sequence(),
             reasons_at_most,
             model: Arc::clone(&model),
         };
@@ -145,7 +145,8 @@ impl Scorer {
             single.extend(answer(scorer.p_fail(row))?);
         }
         for answers in [batch, single] {
-            let answers: Vec<f64> = answers.into_iter().map(f64::from).collect();
+            let finish = |p: f32| model.manifest.calibration.finish(f64::from(p));
+            let answers: Vec<f64> = answers.into_iter().map(finish).collect();
             model.compare("served probability", &answers, |row| row.p_fail)?;
         }
         Ok(scorer)
@@ -157,7 +158,7 @@ impl Scorer {
         &self.model
     }
 
-    /// Nothing but the session, on rows laid end to end: the calibrated probability of each.
+    /// Nothing but the session, on rows laid end to end: the graph's probability of each, calibrated unless by a table.
     ///
     /// # Errors
     /// [`ScoreFault::Features`] when the numbers do not make whole rows; [`ScoreFault::Runtime`].
@@ -168,7 +169,7 @@ impl Scorer {
                 self.model.manifest.feature_schema_sha256.clone(),
             ));
         }
-        run(&mut self.session, rows, columns)
+        run(&mut self.session, rows, columns, &self.shape)
     }
 
     /// Scores one vector. What is not known goes in as NaN.
@@ -178,7 +179,7 @@ impl Scorer {
     pub fn score(&mut self, vector: &FeatureVector, when: Reasons) -> Result<Scored, ScoreFault> {
         self.rows.clear();
         self.push(vector)?;
-        let answers = run(&mut self.session, &self.rows, self.model.manifest.features.len())?;
+        let answers = self.run_rows()?;
         self.read(answers.first().copied().unwrap_or(f32::NAN), vector, when)
     }
 
@@ -189,7 +190,7 @@ impl Scorer {
         let answers = if self.rows.is_empty() {
             Ok(Vec::new())
         } else {
-            run(&mut self.session, &self.rows, self.model.manifest.features.len())
+            self.run_rows()
         };
         let Ok(answers) = answers else {
             return vectors
@@ -204,6 +205,11 @@ impl Scorer {
             self.read(answers.next().unwrap_or(f32::NAN), vector, *when)
         })
         .collect()
+    }
+
+    fn run_rows(&mut self) -> Result<Vec<f32>, ScoreFault> {
+        let columns = self.model.manifest.features.len();
+        run(&mut self.session, &self.rows, columns, &self.shape)
     }
 
     /// Appends a vector as a row.
@@ -224,15 +230,12 @@ impl Scorer {
         if !same {
             return Err(ScoreFault::Features(vector.schema_hash.clone()));
         }
-        let number = |f: &auspex_proto::vector::Feature| match f.status {
-            Status::Present => f.value as f32,
-            Status::Null | Status::NotFound | Status::Expired => f32::NAN,
-        };
         self.rows.extend(vector.features.iter().map(number));
         Ok(())
     }
 
     fn read(&mut self, p: f32, vector: &FeatureVector, when: Reasons) -> Result<Scored, ScoreFault> {
+        let p = self.model.manifest.calibration.finish(f64::from(p));
         let mut scored = self
             .model
             .scale
@@ -243,13 +246,22 @@ impl Scorer {
             Reasons::WhenNotable => vector.wants_reasons || scored.band != Band::Low,
             Reasons::Never => false,
         };
-        if wanted {
-            let number = |f: &auspex_proto::vector::Feature| f.value as f32;
+        // What has to be found by asking the graph again is found for who asks, not for every score.
+        if wanted && (when == Reasons::Always || self.model.ensemble.is_some()) {
             let row: Vec<f32> = vector.features.iter().map(number).collect();
-            self.model.ensemble.contributions(&row, &mut self.log_odds);
-            scored.reasons = reasons(&vector.features, &self.log_odds, self.reasons_at_most);
+            let explained = self.explain(&row)?;
+            scored.reasons = reasons(&vector.features, &explained.contributions, self.reasons_at_most);
         }
         Ok(scored)
+    }
+}
+
+/// A feature as the graph takes it: NaN is a missing one.
+#[must_use]
+pub fn number(feature: &Feature) -> f32 {
+    match feature.status {
+        Status::Present => feature.value as f32,
+        Status::Null | Status::NotFound | Status::Expired => f32::NAN,
     }
 }
 
@@ -267,10 +279,16 @@ fn session(runtime_: &Runtime, artifact: &[u8]) -> Result<Session, ModelFault> {
     builder.commit_from_memory(artifact).map_err(runtime)
 }
 
-fn run(session: &mut Session, rows: &[f32], columns: usize) -> Result<Vec<f32>, ScoreFault> {
+fn run(session: &mut Session, rows: &[f32], columns: usize, shape: &[i64]) -> Result<Vec<f32>, ScoreFault> {
     let fault = |fault: ort::Error| ScoreFault::Runtime(fault.to_string());
-    let shape = [rows.len() / columns, columns];
-    let input = TensorRef::from_array_view((shape, rows)).map_err(fault)?;
+    let count = rows.len() / columns;
+    let input = if shape.is_empty() {
+        TensorRef::from_array_view(([count, columns], rows)).map_err(fault)?
+    } else {
+        let mut whole = vec![i64::try_from(count).unwrap_or(i64::MAX)];
+        whole.extend_from_slice(shape);
+        TensorRef::from_array_view((whole, rows)).map_err(fault)?
+    };
     let outputs = session.run(ort::inputs![input]).map_err(fault)?;
     let output = outputs.values().next().ok_or(ScoreFault::NoNumber)?;
     let (_, answers) = output.try_extract_tensor::<f32>().map_err(fault)?;

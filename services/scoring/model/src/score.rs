@@ -54,11 +54,11 @@ impl Scale {
 
     /// Reads a probability of the model about a vector with these features known. `None` when the model gave no number.
     #[must_use]
-    pub fn read(&self, p_failure: f32, features: &[Feature]) -> Option<Scored> {
+    pub fn read(&self, p_failure: f64, features: &[Feature]) -> Option<Scored> {
         if p_failure.is_nan() {
             return None;
         }
-        let p_failure = f64::from(p_failure).clamp(0.0, 1.0);
+        let p_failure = p_failure.clamp(0.0, 1.0);
         let (mut known, mut missing) = (0_u128, Vec::new());
         for (at, feature) in features.iter().enumerate() {
             if feature.status != Status::Present {
@@ -144,12 +144,12 @@ mod tests {
         // An extra feature that no table lists does not claim the next larger table.
         let some = features(|name| counts.contains(&name) || name == "age_days");
         let scored = scale().read(0.001, &some).unwrap();
-        assert_eq!((scored.low, scored.high), (0.001_f32.into(), table("paths").high));
+        assert_eq!((scored.low, scored.high), (0.001, table("paths").high));
     }
 
     #[test]
     fn no_number_is_no_score() {
-        assert_eq!(scale().read(f32::NAN, &features(|_| true)), None);
+        assert_eq!(scale().read(f64::NAN, &features(|_| true)), None);
         assert_eq!(
             scale().read(1.000_001, &features(|_| true)).unwrap().p_failure,
             1.0
@@ -173,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_interval_holds_the_probability(p in 0.0_f32..=1.0, mask in any::<u16>()) {
+        fn the_interval_holds_the_probability(p in 0.0_f64..=1.0, mask in any::<u16>()) {
             let mut at = 0;
             let all = features(|_| true);
             let some: Vec<_> = all.into_iter().map(|f| {

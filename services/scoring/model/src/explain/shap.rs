@@ -1,131 +1,131 @@
 //! Raw log-odds and contributions of one row.
+//!
+//! Shapley's weight of a set of `s` among `n` features is the integral of `t^s (1-t)^(n-s-1)`. So what a leaf owes a feature is
+//! the integral over `t` of the product, over the *other* features of its path, of `(1-t) share` and, where the row takes the
+//! way, plus `t`: a polynomial of degree `n - 1`, whose integral is a sum over `n / 2` points, exactly. With that the products of
+//! all leaves below a node share what is above it, every step is a multiplication at a few points side by side, and nothing is
+//! subtracted that nearly cancels.
 
-use super::trees::{Condition, Ensemble, Leaf, MAX_DEPTH};
-
-/// For one number of conditions, the share of all orders in which a given set of each size comes before a given condition:
-/// `s! (n - s - 1)! / n!`.
-pub(super) fn orders(conditions: usize) -> Vec<f64> {
-    let n = conditions as f64;
-    let next = |(share, size): (f64, f64)| (share * (size + 1.0) / (n - size - 1.0), size + 1.0);
-    std::iter::successors(Some((1.0 / n, 0.0)), |last| Some(next(*last)))
-        .map(|(share, _)| share)
-        .take(conditions)
-        .collect()
-}
-
-/// The conditions of one leaf, told apart by a row.
-struct Path {
-    /// Features whose condition holds, with the share of training rows for which it does.
-    hot: [(u32, f64); MAX_DEPTH],
-    hots: usize,
-    /// Features whose condition does not hold.
-    cold: [u32; MAX_DEPTH],
-    colds: usize,
-    /// Product of the shares of the cold ones.
-    cold_share: f64,
-    /// Coefficients of the product of `x + share` over the hot ones: at `x^s` the sum, over the sets of s hot features that
-    /// are known, of the shares of those that are not.
-    sets: [f64; MAX_DEPTH + 1],
-}
+use super::bunch::{Bunch, Effect};
+use super::trees::{Edge, Ensemble, nodes_of};
 
 impl Ensemble {
     /// Log-odds before calibration. A row shorter than the model's columns counts as missing there.
     #[must_use]
     pub fn raw(&self, row: &[f32]) -> f64 {
-        let value = |c: &Condition| row.get(c.feature as usize).copied().unwrap_or(f32::NAN);
-        let reached = |leaf: &&Leaf| self.conditions_of(leaf).iter().all(|c| c.holds(value(c)));
+        let bunches = &self.bunches;
         self.offset
-            + self
-                .leaves
-                .iter()
-                .filter(reached)
-                .map(|leaf| leaf.value)
-                .sum::<f64>()
+            + bunches.two.raw(row)
+            + bunches.four.raw(row)
+            + bunches.six.raw(row)
+            + bunches.eight.raw(row)
+            + bunches.sixteen.raw(row)
+            + bunches.all.raw(row)
     }
 
     /// Each feature's contribution, in log-odds before calibration; with [`Ensemble::base`] they add up to
     /// [`Ensemble::raw`]. `into` is zeroed first and is as long as the row.
-    ///
-    /// A leaf is worth its value to a set of known features when the conditions of all of them hold, times the shares of the
-    /// others. So a set with a cold feature is worth nothing, all cold features of a leaf are owed the same, and only the
-    /// sets of hot ones need be counted, by size: a polynomial, and for each hot feature that polynomial without its factor.
     pub fn contributions(&self, row: &[f32], into: &mut [f64]) {
         into.fill(0.0);
-        let mut path = Path {
-            hot: [(0, 0.0); MAX_DEPTH],
-            hots: 0,
-            cold: [0; MAX_DEPTH],
-            colds: 0,
-            cold_share: 1.0,
-            sets: [0.0; MAX_DEPTH + 1],
+        let bunches = &self.bunches;
+        bunches.two.contributions(row, into);
+        bunches.four.contributions(row, into);
+        bunches.six.contributions(row, into);
+        bunches.eight.contributions(row, into);
+        bunches.sixteen.contributions(row, into);
+        bunches.all.contributions(row, into);
+    }
+}
+
+fn value(row: &[f32], edge: &Edge) -> f32 {
+    row.get(edge.feature as usize).copied().unwrap_or(f32::NAN)
+}
+
+/// Where a row stands at an edge.
+#[derive(Debug, Clone, Copy)]
+struct Place<const M: usize> {
+    /// The path down to here, at each point.
+    path: [f64; M],
+    /// It takes the way that this edge and those above it lead.
+    holds: bool,
+    /// Something is owed here; the rest follows from tables.
+    owes: bool,
+}
+
+impl<const M: usize> Bunch<M> {
+    fn raw(&self, row: &[f32]) -> f64 {
+        let (mut sum, mut edges) = (0.0, self.edges.as_slice());
+        let mut reached: Vec<bool> = Vec::new();
+        for length in &self.lengths {
+            let (tree, rest) = edges.split_at_checked(*length).unwrap_or((edges, &[]));
+            edges = rest;
+            reached.clear();
+            reached.push(true);
+            for edge in tree.iter().skip(1) {
+                let above = reached.get(edge.parent as usize).copied().unwrap_or(false);
+                let here = above && edge.holds(value(row, edge));
+                reached.push(here);
+                sum += if here { edge.value } else { 0.0 };
+            }
+            // A tree that is one leaf has no edge but its root's.
+            sum += tree.first().map_or(0.0, |root| root.value);
+        }
+        sum
+    }
+
+    fn contributions(&self, row: &[f32], into: &mut [f64]) {
+        let (mut edges, mut tables) = (self.edges.as_slice(), self.tables.as_slice());
+        let most = self.lengths.iter().copied().max().unwrap_or(0);
+        let weights = nodes_of::<M>().map(|(_, weight)| weight);
+        let root = Place {
+            path: weights,
+            holds: true,
+            owes: false,
         };
-        for leaf in &self.leaves {
-            let conditions = self.conditions_of(leaf);
-            let orders = self.orders.get(conditions.len()).map_or(&[][..], Vec::as_slice);
-            path.tell_apart(conditions, row);
-            path.share_out(leaf.value, orders, into);
-        }
-    }
-}
-
-impl Path {
-    fn tell_apart(&mut self, conditions: &[Condition], row: &[f32]) {
-        (self.hots, self.colds, self.cold_share) = (0, 0, 1.0);
-        for condition in conditions {
-            let value = row.get(condition.feature as usize).copied().unwrap_or(f32::NAN);
-            let holds = condition.holds(value);
-            // Both are written and one is kept: whether a condition holds cannot be foreseen, and a wrong guess is dear.
-            if let (Some(hot), Some(cold)) = (self.hot.get_mut(self.hots), self.cold.get_mut(self.colds)) {
-                *hot = (condition.feature, condition.share);
-                *cold = condition.feature;
+        let mut places = vec![root; most];
+        let mut worth = vec![[0.0; M]; most];
+        for length in &self.lengths {
+            let (tree, more) = edges.split_at_checked(*length).unwrap_or((edges, &[]));
+            let (tree_tables, rest) = tables.split_at_checked(*length).unwrap_or((tables, &[]));
+            (edges, tables) = (more, rest);
+            for (at, (edge, table)) in tree.iter().zip(tree_tables).enumerate().skip(1) {
+                let above = places
+                    .get(edge.parent as usize)
+                    .map_or(weights, |place| place.path);
+                let held = places.get(edge.same as usize).is_none_or(|place| place.holds);
+                let holds = held & edge.holds(value(row, edge));
+                let mut path = above;
+                if held {
+                    let effect = if holds { &table.taken } else { &table.left };
+                    path.iter_mut().zip(&effect.step).for_each(|(p, step)| *p *= step);
+                } else {
+                    path.iter_mut().for_each(|p| *p *= table.gone);
+                }
+                if let (Some(place), Some(slot)) = (places.get_mut(at), worth.get_mut(at)) {
+                    *place = Place {
+                        path,
+                        holds,
+                        owes: held,
+                    };
+                    *slot = path.map(|p| p * edge.value);
+                }
             }
-            self.hots += usize::from(holds);
-            self.colds += usize::from(!holds);
-            self.cold_share *= if holds { 1.0 } else { condition.share };
-        }
-    }
-
-    fn share_out(&mut self, value: f64, orders: &[f64], into: &mut [f64]) {
-        let worth = value * self.cold_share;
-        let hot = self.hot.get(..self.hots).unwrap_or_default();
-        let sets = multiplied(&mut self.sets, hot);
-        let owed: f64 = sets.iter().zip(orders).map(|(set, order)| set * order).sum();
-        for feature in self.cold.get(..self.colds).unwrap_or_default() {
-            if let Some(slot) = into.get_mut(*feature as usize) {
-                *slot -= worth * owed;
+            for (at, (edge, table)) in tree.iter().zip(tree_tables).enumerate().skip(1).rev() {
+                let below = worth.get(at).copied().unwrap_or([0.0; M]);
+                let Some(place) = places.get(at) else { continue };
+                if place.owes {
+                    let effect: &Effect<M> = if place.holds { &table.taken } else { &table.left };
+                    let owed: f64 = below.iter().zip(&effect.owed).map(|(b, o)| b * o).sum();
+                    if let Some(slot) = into.get_mut(edge.feature as usize) {
+                        *slot += owed;
+                    }
+                }
+                if let Some(slot) = worth.get_mut(edge.parent as usize) {
+                    slot.iter_mut().zip(&below).for_each(|(s, b)| *s += b);
+                }
             }
-        }
-        for (feature, share) in hot {
-            if let Some(slot) = into.get_mut(*feature as usize) {
-                *slot += worth * (1.0 - share) * without(sets, *share, orders);
-            }
+            // The next tree's root starts from nothing.
+            worth.iter_mut().take(1).for_each(|slot| *slot = [0.0; M]);
         }
     }
-}
-
-/// The coefficients of the product of `x + share`, lowest first.
-fn multiplied<'a>(sets: &'a mut [f64], hot: &[(u32, f64)]) -> &'a [f64] {
-    if let Some(first) = sets.first_mut() {
-        *first = 1.0;
-    }
-    for (degree, (_, share)) in hot.iter().enumerate() {
-        let mut below = 0.0;
-        for set in sets.iter_mut().take(degree + 1) {
-            (below, *set) = (*set, *set * share + below);
-        }
-        if let Some(top) = sets.get_mut(degree + 1) {
-            *top = 1.0;
-        }
-    }
-    sets.get(..=hot.len()).unwrap_or_default()
-}
-
-/// The sum over the sets without one hot feature: the polynomial divided by its `x + share`, each coefficient weighted.
-fn without(sets: &[f64], share: f64, orders: &[f64]) -> f64 {
-    let (mut quotient, mut sum) = (0.0, 0.0);
-    for (set, order) in sets.iter().skip(1).zip(orders).rev() {
-        quotient = set - share * quotient;
-        sum += quotient * order;
-    }
-    sum
 }

@@ -1,186 +1,85 @@
-//! The trees of a `TreeEnsembleRegressor`, unrolled into one rule per leaf.
+//! The trees of a `TreeEnsembleRegressor`, laid out for explaining: one edge after the other, parents first.
 
-use std::collections::BTreeMap;
+use super::columns::{Columns, Node, Way, fault};
+use super::quadrature::points;
+use super::{EnsembleFault, bunch};
+use crate::onnx::ModelProto;
 
-use thiserror::Error;
-
-use crate::onnx::{ModelProto, NodeProto};
-
-/// Deeper trees are refused: the scratch space of an explanation is of fixed size.
+/// Deeper trees are refused: nothing that was learnt from data is, and a cycle would be.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Why an ensemble cannot be explained.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum EnsembleFault {
-    /// None, or more than one.
-    #[error("graph: it does not hold exactly one TreeEnsembleRegressor")]
-    NotOneEnsemble,
-    /// A setting that the unrolling does not know.
-    #[error("{attribute}: {reason}")]
-    Attribute {
-        /// Which.
-        attribute: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-/// One feature on the way to a leaf.
+/// The step from a node to one of its children. The first of a tree leads nowhere: it stands for the root.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Condition {
+pub(super) struct Edge {
+    /// Position in the tree of the edge above; always before this one.
+    pub(super) parent: u32,
+    /// Position of the nearest edge above that asks about the same feature; the root when there is none.
+    pub(super) same: u32,
     /// Column.
     pub(super) feature: u32,
-    /// The way leads here for values above this; NaN: there is no lower end.
+    /// The way leads here for values above this; NaN: there is no lower end. Whatever the path has asked about this feature
+    /// is part of it.
     pub(super) above: f32,
     /// And up to this.
     pub(super) upto: f32,
     /// And for a missing value.
     pub(super) missing: bool,
-    /// Share of training rows that take this way where the feature is asked about.
+    /// Share of training rows that take this way, over all that the path has asked about this feature.
     pub(super) share: f64,
-}
-
-/// One leaf: which conditions (a range of [`Ensemble::conditions`]) lead to which value.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Leaf {
-    pub(super) from: u32,
-    pub(super) to: u32,
+    /// The same of the edge above that asks about it; 1 when there is none.
+    pub(super) share_above: f64,
+    /// Of a leaf its value; 0 of an inner node, which has none.
     pub(super) value: f64,
 }
 
-/// Unrolled trees.
+impl Edge {
+    /// Whether a value takes this way; NaN is a missing one. Without a branch: which way it goes cannot be foreseen.
+    #[inline]
+    pub(super) fn holds(&self, value: f32) -> bool {
+        // Nothing is at most NaN, so that a condition without a lower end says no to nothing.
+        let at_most_above = value <= self.above;
+        ((value <= self.upto) & !at_most_above) | (value.is_nan() & self.missing)
+    }
+}
+
+/// One tree on its way into a bunch.
+pub(super) struct Tree {
+    pub(super) edges: Vec<Edge>,
+    /// The most features that one of its paths asks about.
+    pub(super) features: usize,
+}
+
+/// Trees, ready to be explained.
 #[derive(Debug, Clone)]
 pub struct Ensemble {
-    pub(super) leaves: Vec<Leaf>,
-    pub(super) conditions: Vec<Condition>,
+    pub(super) bunches: bunch::Bunches,
     /// Mean raw log-odds over the training rows: what a contribution of zero everywhere would give.
     pub base: f64,
     /// How many columns it reads, at most.
     pub columns: usize,
     /// What is added to the sum of the leaves.
     pub(super) offset: f64,
-    /// By number of conditions; see [`super::shap::orders`].
-    pub(super) orders: Vec<Vec<f64>>,
 }
 
-struct Columns<'a> {
-    tree: &'a [i64],
-    node: &'a [i64],
-    feature: &'a [i64],
-    value: &'a [f32],
-    yes: &'a [i64],
-    no: &'a [i64],
-    missing: &'a [i64],
-    cover: &'a [f32],
-    leaf: Vec<bool>,
-    row: BTreeMap<(i64, i64), usize>,
-    weight: BTreeMap<(i64, i64), f32>,
-}
-
-fn fault(attribute: &'static str, reason: impl Into<String>) -> EnsembleFault {
-    EnsembleFault::Attribute {
-        attribute,
-        reason: reason.into(),
-    }
-}
-
-fn ints<'a>(node: &'a NodeProto, name: &'static str) -> Result<&'a [i64], EnsembleFault> {
-    let found = node.attribute(name).map(|a| a.ints.as_slice());
-    found
-        .filter(|v| !v.is_empty())
-        .ok_or_else(|| fault(name, "is missing"))
-}
-
-fn floats<'a>(node: &'a NodeProto, name: &'static str) -> Result<&'a [f32], EnsembleFault> {
-    let found = node.attribute(name).map(|a| a.floats.as_slice());
-    found
-        .filter(|v| !v.is_empty())
-        .ok_or_else(|| fault(name, "is missing"))
-}
-
-fn expect(node: &NodeProto, name: &'static str, value: &str) -> Result<(), EnsembleFault> {
-    let found = node.attribute(name).map_or(value.as_bytes(), |a| a.s());
-    if found == value.as_bytes() {
-        return Ok(());
-    }
-    Err(fault(
-        name,
-        format!("is {}, not {value}", String::from_utf8_lossy(found)),
-    ))
-}
-
-impl<'a> Columns<'a> {
-    fn read(node: &'a NodeProto) -> Result<Self, EnsembleFault> {
-        expect(node, "aggregate_function", "SUM")?;
-        expect(node, "post_transform", "NONE")?;
-        if node.attribute("n_targets").is_some_and(|a| a.i() != 1) {
-            return Err(fault("n_targets", "is not 1"));
-        }
-        let (tree, ids) = (ints(node, "nodes_treeids")?, ints(node, "nodes_nodeids")?);
-        let modes = node.attribute("nodes_modes").map(|a| a.strings.as_slice());
-        let modes = modes.ok_or_else(|| fault("nodes_modes", "is missing"))?;
-        let odd = modes.iter().find(|m| *m != b"LEAF" && *m != b"BRANCH_LEQ");
-        if let Some(mode) = odd {
-            let mode = String::from_utf8_lossy(mode);
-            return Err(fault(
-                "nodes_modes",
-                format!("holds {mode}; only BRANCH_LEQ and LEAF are read"),
-            ));
-        }
-        let targets = ints(node, "target_treeids")?
-            .iter()
-            .zip(ints(node, "target_nodeids")?);
-        let found = Self {
-            tree,
-            node: ids,
-            feature: ints(node, "nodes_featureids")?,
-            value: floats(node, "nodes_values")?,
-            yes: ints(node, "nodes_truenodeids")?,
-            no: ints(node, "nodes_falsenodeids")?,
-            missing: ints(node, "nodes_missing_value_tracks_true")?,
-            cover: floats(node, "nodes_hitrates")?,
-            leaf: modes.iter().map(|m| m == b"LEAF").collect(),
-            row: tree.iter().copied().zip(ids.iter().copied()).zip(0..).collect(),
-            weight: targets
-                .map(|(t, n)| (*t, *n))
-                .zip(floats(node, "target_weights")?.iter().copied())
-                .collect(),
-        };
-        let rows = tree.len();
-        let lengths = [
-            ids.len(),
-            found.feature.len(),
-            found.value.len(),
-            found.yes.len(),
-            found.no.len(),
-        ];
-        let more = [
-            found.missing.len(),
-            found.cover.len(),
-            found.leaf.len(),
-            found.row.len(),
-        ];
-        if lengths.iter().chain(&more).any(|n| *n != rows) {
-            return Err(fault(
-                "nodes_nodeids",
-                "and its sister columns differ in length, or name a node twice",
-            ));
-        }
-        Ok(found)
-    }
-
-    fn row(&self, tree: i64, node: i64) -> Result<usize, EnsembleFault> {
-        let found = self.row.get(&(tree, node)).copied();
-        found.ok_or_else(|| fault("nodes_nodeids", format!("tree {tree} has no node {node}")))
-    }
+/// The way from a root, while its tree is laid out.
+struct Walk<'a> {
+    columns: &'a Columns<'a>,
+    tree: i64,
+    edges: Vec<Edge>,
+    /// Positions of the edges that the present path consists of.
+    path: Vec<u32>,
+    features: usize,
+    /// Sum of the leaves, each times the share of rows that reach it.
+    mean: f64,
+    read: usize,
 }
 
 impl Ensemble {
-    /// Unrolls the one ensemble of a model.
+    /// Lays out the one ensemble of a model.
     ///
     /// # Errors
     /// [`EnsembleFault`] for a graph without exactly one `TreeEnsembleRegressor`, or one with settings that are not read:
-    /// anything but sums of one target over `BRANCH_LEQ` nodes with `nodes_hitrates`.
+    /// anything but sums of one target over comparisons with `nodes_hitrates`.
     pub fn of(model: &ModelProto) -> Result<Self, EnsembleFault> {
         let node = model
             .only("TreeEnsembleRegressor")
@@ -191,128 +90,140 @@ impl Ensemble {
             .and_then(|a| a.floats.first().copied())
             .unwrap_or(0.0);
         let mut ensemble = Self {
-            leaves: Vec::new(),
-            conditions: Vec::new(),
+            bunches: bunch::Bunches::default(),
             base: f64::from(offset),
             columns: 0,
             offset: f64::from(offset),
-            orders: (0..=MAX_DEPTH).map(super::shap::orders).collect(),
         };
         let mut trees = columns.tree.to_vec();
         trees.sort_unstable();
         trees.dedup();
         for tree in trees {
-            let mut path = Vec::new();
-            ensemble.unroll(&columns, columns.row(tree, 0)?, &mut path)?;
+            let mut walk = Walk::new(&columns, tree);
+            walk.down(columns.row(tree, 0)?, 1.0)?;
+            ensemble.base += walk.mean;
+            ensemble.columns = ensemble.columns.max(walk.read);
+            ensemble.bunches.add(&Tree {
+                edges: walk.edges,
+                features: walk.features,
+            });
         }
-        ensemble.base += ensemble
-            .leaves
-            .iter()
-            .map(|leaf| leaf.value * ensemble.reach(leaf))
-            .sum::<f64>();
         Ok(ensemble)
     }
 
-    /// Share of training rows that end in this leaf.
-    fn reach(&self, leaf: &Leaf) -> f64 {
-        self.conditions_of(leaf).iter().map(|c| c.share).product()
-    }
-
-    pub(super) fn conditions_of(&self, leaf: &Leaf) -> &[Condition] {
-        self.conditions
-            .get(leaf.from as usize..leaf.to as usize)
-            .unwrap_or_default()
-    }
-
-    fn unroll(
-        &mut self,
-        columns: &Columns<'_>,
-        row: usize,
-        path: &mut Vec<Condition>,
-    ) -> Result<(), EnsembleFault> {
-        let missing = || fault("nodes_nodeids", "names a row that is not there");
-        let of = |column: &[i64]| column.get(row).copied().ok_or_else(missing);
-        let tree = of(columns.tree)?;
-        if columns.leaf.get(row).copied().unwrap_or(true) {
-            let weight = columns.weight.get(&(tree, of(columns.node)?)).copied();
-            let weight = weight
-                .ok_or_else(|| fault("target_nodeids", format!("tree {tree} has a leaf without weight")))?;
-            return self.leaf(f64::from(weight), path, columns.tree.len());
-        }
-        if path.len() >= MAX_DEPTH {
-            return Err(fault(
-                "nodes_truenodeids",
-                format!("tree {tree} is deeper than {MAX_DEPTH}, or has a cycle"),
-            ));
-        }
-        let feature =
-            u32::try_from(of(columns.feature)?).map_err(|_| fault("nodes_featureids", "is below 0"))?;
-        self.columns = self.columns.max(feature as usize + 1);
-        let value = columns.value.get(row).copied().ok_or_else(missing)?;
-        let cover = |row: usize| columns.cover.get(row).copied().map(f64::from).ok_or_else(missing);
-        let tracks_true = of(columns.missing)? != 0;
-        for (goes_true, child) in [(true, of(columns.yes)?), (false, of(columns.no)?)] {
-            let child = columns.row(tree, child)?;
-            let share = cover(child)? / cover(row)?;
-            if !(share > 0.0 && share <= 1.0) {
-                return Err(fault(
-                    "nodes_hitrates",
-                    format!("tree {tree}: a child is not a part of its parent"),
-                ));
-            }
-            path.push(Condition {
-                feature,
-                above: if goes_true { f32::NAN } else { value },
-                upto: if goes_true { value } else { f32::INFINITY },
-                missing: tracks_true == goes_true,
-                share,
-            });
-            self.unroll(columns, child, path)?;
-            path.pop();
-        }
-        Ok(())
-    }
-
-    /// Adds a leaf; conditions on the same feature become one.
-    fn leaf(&mut self, value: f64, path: &[Condition], nodes: usize) -> Result<(), EnsembleFault> {
-        // A node reached on two ways would make more leaves than there are nodes, without end.
-        if self.leaves.len() >= nodes {
-            return Err(fault("nodes_nodeids", "are reached on more than one way"));
-        }
-        let start = self.conditions.len();
-        for next in path {
-            let own = self
-                .conditions
-                .iter_mut()
-                .skip(start)
-                .find(|c| c.feature == next.feature);
-            match own {
-                Some(own) => {
-                    // The maximum of a number and NaN is the number.
-                    own.above = own.above.max(next.above);
-                    own.upto = own.upto.min(next.upto);
-                    own.missing &= next.missing;
-                    own.share *= next.share;
-                }
-                None => self.conditions.push(*next),
-            }
-        }
-        let too_many = |_| fault("nodes_nodeids", "are too many");
-        self.leaves.push(Leaf {
-            from: u32::try_from(start).map_err(too_many)?,
-            to: u32::try_from(self.conditions.len()).map_err(too_many)?,
-            value,
-        });
-        Ok(())
+    /// How many leaves and inner nodes there are.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.bunches.edges()
     }
 }
 
-impl Condition {
-    /// Whether a value takes this way; NaN is a missing one. Without a branch: which way it goes cannot be foreseen.
-    #[inline]
-    pub(super) fn holds(&self, value: f32) -> bool {
-        // Nothing is at most NaN, so that a condition without a lower end says no to nothing.
-        let at_most_above = value <= self.above;
-        ((value <= self.upto) & !at_most_above) | (value.is_nan() & self.missing)
+impl<'a> Walk<'a> {
+    fn new(columns: &'a Columns<'a>, tree: i64) -> Self {
+        let root = Edge {
+            parent: 0,
+            same: 0,
+            feature: 0,
+            above: f32::NAN,
+            upto: f32::INFINITY,
+            missing: true,
+            share: 1.0,
+            share_above: 1.0,
+            value: 0.0,
+        };
+        Self {
+            columns,
+            tree,
+            edges: vec![root],
+            path: vec![0],
+            features: 0,
+            mean: 0.0,
+            read: 0,
+        }
     }
+
+    /// Lays out what hangs below a row that this share of all rows reaches.
+    fn down(&mut self, row: usize, reach: f64) -> Result<(), EnsembleFault> {
+        match self.columns.at(row)? {
+            Node::Leaf(value) => {
+                self.mean += value * reach;
+                if let Some(last) = self.edges.last_mut() {
+                    last.value = value;
+                }
+                let mut asked: Vec<u32> = self
+                    .path
+                    .iter()
+                    .skip(1)
+                    .filter_map(|at| self.feature(*at))
+                    .collect();
+                asked.sort_unstable();
+                asked.dedup();
+                self.features = self.features.max(asked.len());
+                Ok(())
+            }
+            Node::Inner(ways) => {
+                if self.path.len() > MAX_DEPTH {
+                    let text = format!("tree {} is deeper than {MAX_DEPTH}, or has a cycle", self.tree);
+                    return Err(fault("nodes_truenodeids", text));
+                }
+                for way in ways {
+                    let at = self.step(&way)?;
+                    self.path.push(at);
+                    self.down(way.row, reach * way.share)?;
+                    self.path.pop();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn feature(&self, at: u32) -> Option<u32> {
+        self.edges.get(at as usize).map(|edge| edge.feature)
+    }
+
+    /// Adds an edge below the path; what the path has asked about the same feature becomes part of it.
+    fn step(&mut self, way: &Way) -> Result<u32, EnsembleFault> {
+        // A node reached on two ways would make more edges than there are nodes, without end.
+        if self.edges.len() > self.columns.tree.len() {
+            return Err(fault(
+                "nodes_nodeids",
+                "are reached on more than one way, or in a cycle",
+            ));
+        }
+        self.read = self.read.max(way.feature as usize + 1);
+        let earlier = self.path.iter().skip(1).rev().copied();
+        let same = earlier
+            .into_iter()
+            .find(|at| self.feature(*at) == Some(way.feature));
+        let above = same.and_then(|at| self.edges.get(at as usize).copied());
+        let edge = Edge {
+            parent: self.path.last().copied().unwrap_or(0),
+            same: same.unwrap_or(0),
+            feature: way.feature,
+            // The maximum of a number and NaN is the number.
+            above: above.map_or(way.above, |edge| edge.above.max(way.above)),
+            upto: above.map_or(way.upto, |edge| edge.upto.min(way.upto)),
+            missing: above.is_none_or(|edge| edge.missing) && way.missing,
+            share: above.map_or(1.0, |edge| edge.share) * way.share,
+            share_above: above.map_or(1.0, |edge| edge.share),
+            value: 0.0,
+        };
+        let at = u32::try_from(self.edges.len()).map_err(|_| fault("nodes_nodeids", "are too many"))?;
+        self.edges.push(edge);
+        Ok(at)
+    }
+}
+
+/// How many points a tree of so many features a path needs.
+pub(super) fn points_for(features: usize) -> usize {
+    features.div_ceil(2).max(1)
+}
+
+/// The points and weights for a number of points; see [`points`].
+pub(super) fn nodes_of<const M: usize>() -> [(f64, f64); M] {
+    let mut found = [(0.5, 0.0); M];
+    for (slot, point) in found.iter_mut().zip(points(M)) {
+        *slot = point;
+    }
+    found
 }
