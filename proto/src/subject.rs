@@ -256,6 +256,18 @@ pub fn posts(stage: &str) -> String {
     format!("{}.*", token(stage))
 }
 
+/// The key of the claim on one thing of a stage.
+#[must_use]
+pub fn claim(stage: &str, name: &str) -> String {
+    format!("claim.{}.{}", token(stage), token(name))
+}
+
+/// The keys of all claims of a stage.
+#[must_use]
+pub fn claims(stage: &str) -> String {
+    format!("claim.{}.*", token(stage))
+}
+
 /// The key by which a replica of a stage is counted; it expires as a lease does.
 #[must_use]
 pub fn member(stage: &str, instance: &str) -> String {

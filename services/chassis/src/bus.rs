@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
-use auspex_proto::{Partitions, Timestamp, subject};
+use auspex_proto::{Decision, Fact, FactKind, Partitions, Project, ServiceName, Timestamp, subject};
 
 pub use self::connect::BusSettings;
 pub(crate) use self::publish::KEPT;
@@ -133,6 +133,32 @@ impl Bus {
     /// The number of the connection that stands, or that stood last: each reconnection has a new one.
     pub(crate) fn connection(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
+    /// The newest acting decision about a service that the log holds at this moment, with its sequence: asked of the stream's
+    /// leader, for whoever acts outside must not act on an old one.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn last_decision(
+        &self,
+        project: &Project,
+        service: &ServiceName,
+    ) -> anyhow::Result<Option<(u64, Decision)>> {
+        use jetstream::stream::LastRawMessageErrorKind::NoMessageFound;
+        anyhow::ensure!(self.is_connected(), "not connected");
+        let partition = self.partitions.of(project);
+        let subject = subject::fact(partition, FactKind::Decision, project, service.as_str());
+        let stream = self.js.get_stream_no_info(subject::FACTS).await?;
+        match stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => match Fact::decode(FactKind::Decision, &message.payload) {
+                Ok(Fact::Decision(decision)) => Ok(Some((message.sequence, decision))),
+                Ok(_) => Ok(None),
+                Err(fault) => Err(fault.into()),
+            },
+            Err(fault) if fault.kind() == NoMessageFound => Ok(None),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     pub(crate) async fn bucket(&self, name: &str) -> anyhow::Result<kv::Store> {

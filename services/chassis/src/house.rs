@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use auspex_proto::stage::Stage;
 use auspex_proto::subject::FactKind;
-use auspex_proto::{Partitions, Timestamp};
+use auspex_proto::{Partitions, Project, Timestamp};
 
 use crate::bus::Bus;
+use crate::claim::{self, Claim};
 use crate::follow::{Follow, From, Pulses};
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Tree};
@@ -131,6 +132,33 @@ impl House {
     pub async fn view<S: serde::de::DeserializeOwned>(&self, stage: Stage) -> anyhow::Result<View<S>> {
         self.bus.lay_out_state(stage.name).await?;
         Ok(View::new(&self.bus, stage.name))
+    }
+
+    /// A claim on a thing of a stage, not held yet; the stage's name and the thing's are its key.
+    ///
+    /// # Errors
+    /// When the stage's bucket cannot be laid out.
+    pub async fn claim<R>(&self, stage: Stage, project: &Project, name: &str) -> anyhow::Result<Claim<R>>
+    where
+        R: serde::Serialize + serde::de::DeserializeOwned + Default + Clone,
+    {
+        self.bus.lay_out_state(stage.name).await?;
+        Ok(Claim::new(&self.bus, stage.name, &self.instance, (project, name)))
+    }
+
+    /// What is kept of all things of a stage that are claimed: by name, with whoever holds it at this moment.
+    ///
+    /// # Errors
+    /// When the bus is away, or something there cannot be read.
+    pub async fn claimed<R>(
+        &self,
+        stage: Stage,
+    ) -> anyhow::Result<Vec<(String, claim::Kept<R>, Option<String>)>>
+    where
+        R: serde::de::DeserializeOwned,
+    {
+        self.bus.lay_out_state(stage.name).await?;
+        claim::all(&self.bus, stage.name).await
     }
 
     /// Runs a stateless stage through its shared durable.

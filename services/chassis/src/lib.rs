@@ -9,6 +9,7 @@
 
 pub mod broker;
 pub mod bus;
+pub mod claim;
 pub mod clock;
 mod dead_letters;
 pub mod follow;
@@ -33,6 +34,7 @@ pub mod transform;
 pub mod verb;
 
 pub use bus::{Bus, DeadLetter, Intake, Pending, PublishError, Receipt};
+pub use claim::{Claim, Lost};
 pub use follow::{Follow, Followed, From, Pulses};
 pub use house::House;
 pub use ledger::{Document, Ledger, SaveError};
