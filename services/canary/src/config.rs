@@ -162,6 +162,11 @@ fn choice(a: &Adaptive) -> crate::document::AdaptiveChoice {
         limit: Some(a.limit),
         ceiling: Some(a.ceiling),
         rollback: Some(a.rollback),
+        preset: Some(a.preset),
+        below: Some(a.below),
+        above: Some(a.above),
+        p_failure: Some(a.p_failure),
+        error_rate: Some(a.error_rate),
     }
 }
 

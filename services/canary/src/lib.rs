@@ -13,6 +13,7 @@
 //! enter the tests ([`decide`]), the rules end or hold it, and its policy ([`policy`]) wishes for the next weight.
 
 pub mod config;
+pub mod control;
 pub mod decide;
 pub mod document;
 pub mod policy;

@@ -220,10 +220,7 @@ impl RolloutService for Answers {
         Err(Status::unimplemented("history"))
     }
 
-    async fn gate(
-        &self,
-        _request: Request<wire::GateRequest>,
-    ) -> Result<Response<wire::GateAnswer>, Status> {
+    async fn gate(&self, _request: Request<wire::GateRequest>) -> Result<Response<wire::GateAnswer>, Status> {
         Err(Status::unimplemented("gate"))
     }
 

@@ -48,6 +48,7 @@ fn active(rollout: &Rollout, project: &Project, seq: u64) -> wire::RolloutView {
         stable_revision: rollout.stable.revision.clone(),
         candidate_revision: rollout.candidate.revision.clone(),
         warnings: warnings(rollout),
+        ..wire::RolloutView::default()
     }
 }
 
@@ -70,7 +71,7 @@ fn ended(over: &Ended, project: &Project, seq: u64) -> wire::RolloutView {
         absorbed_seq: seq,
         stable_revision: over.stable.revision.clone(),
         candidate_revision: over.candidate.revision.clone(),
-        warnings: Vec::new(),
+        ..wire::RolloutView::default()
     }
 }
 

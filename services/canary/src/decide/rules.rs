@@ -139,6 +139,14 @@ fn limit(rollout: &Rollout) -> Option<String> {
     })
 }
 
+/// Share of the candidate's requests of the last thirty intervals that failed; `None`: too few to say.
+fn error_rate(rollout: &Rollout) -> Option<f64> {
+    let recent = &rollout.tally.recent;
+    let sum = |at: usize| recent.iter().filter_map(|row| row.get(at)).sum::<u64>();
+    let (bad, total) = (sum(0), sum(1));
+    (total >= rollout.terms.counts.min_samples.max(1)).then(|| real(bad) / real(total))
+}
+
 /// What holds a rollout; `Some(None)`: quietly.
 fn holds(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Option<Wish>> {
     let hold = |reason, text| Some(Some(hold(rollout.weight, reason, text)));
@@ -200,6 +208,7 @@ pub(super) fn policy(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pus
         diff_upper: judged.diff_upper,
         harmed: rollout.harmed(),
         traffic: rollout.tally.traffic,
+        error_rate: error_rate(rollout),
         pushed,
         figures: &judged.figures,
     };

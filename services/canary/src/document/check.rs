@@ -83,12 +83,13 @@ impl Spec {
         }
         found.extend(super::listed::problems(&self.metrics, &format!("{path}.metrics")));
         found.extend(self.policy.problems(&format!("{path}.policy")));
+        self.course_problems(path, &mut found);
         found
     }
 }
 
 impl PolicyChoice {
-    fn problems(&self, path: &str) -> Vec<String> {
+    pub(super) fn problems(&self, path: &str) -> Vec<String> {
         let mut found = Vec::new();
         let chosen = [
             self.steps.is_some(),
@@ -127,12 +128,21 @@ impl AdaptiveChoice {
             ("moderate", self.moderate, 0.0, 1.0),
             ("low", self.low, 0.0, 1.0),
             ("rollback", self.rollback, 0.0, 1.0),
+            ("p_failure", self.p_failure, 0.0, 1.0),
+            ("error_rate", self.error_rate, 0.0, 1.0),
+            ("below", percent(self.below), 1.0, 100.0),
+            ("above", percent(self.above), 1.0, 100.0),
             ("fast", percent(self.fast), 1.0, 100.0),
             ("gradual", percent(self.gradual), 1.0, 100.0),
             ("limit", percent(self.limit), 1.0, 100.0),
             ("ceiling", percent(self.ceiling), 1.0, 100.0),
         ] {
             range(found, &format!("{path}.{field}"), value, (least, most));
+        }
+        let bands = [self.low, self.moderate, self.high];
+        let given: Vec<f64> = bands.into_iter().flatten().collect();
+        if given.len() == bands.len() && given.windows(2).any(|pair| matches!(pair, [a, b] if a > b)) {
+            found.push(format!("{path}: low, moderate and high are not in this order"));
         }
     }
 }

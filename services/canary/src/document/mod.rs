@@ -4,17 +4,27 @@
 //! names the line and the field where the YAML reader gives them, and every fault of content is reported at once.
 
 mod check;
+mod check_gates;
+pub mod gates;
+mod lint;
 pub mod listed;
+mod locate;
 mod policy;
 mod span;
+pub mod strategy;
+pub mod version;
+mod window;
 
 use auspex_proto::decision::{Affinity, Mode};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use self::gates::{Check, Gates};
+pub use self::lint::{Finding, cycle, lint};
 pub use self::listed::Listed;
 pub use self::policy::{AdaptiveChoice, BudgetChoice, Pause, PolicyChoice, Step};
 pub use self::span::Span;
+pub use self::strategy::{Bake, CohortChoice, RegionChoice, ScaleChoice, SlaChoice, StrategyChoice};
 
 /// The only version there is.
 pub const API_VERSION: &str = "auspex.dev/v1";
@@ -103,6 +113,37 @@ pub struct Spec {
     /// Keeps a user on one version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Sticky>,
+    /// How the rollout gets from stable to the candidate; absent: canary.
+    #[serde(skip_serializing_if = "is_default")]
+    pub strategy: StrategyChoice,
+    /// Users with a track of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cohorts: Vec<CohortChoice>,
+    /// How long only they are on the candidate, before everybody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cohorts_first: Option<Span>,
+    /// Percent of requests that are copied to the candidate, 0..=100.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mirror: u8,
+    /// Control scales both tracks; absent: it moves weights alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<ScaleChoice>,
+    /// What has to be so before it goes on.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gates: Gates,
+    /// Regions in which the candidate gets everything one after the other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<RegionChoice>,
+    /// How long the candidate is watched after it got everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bake: Option<Bake>,
+    /// What it may cost its users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sla: Option<SlaChoice>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The two versions.
@@ -198,7 +239,7 @@ pub enum Fault {
     /// It cannot be read.
     #[error("rollout document: {0}")]
     Unreadable(String),
-    /// It can be read, and asks for what cannot be.
+    /// It can be read, and asks for what cannot be: each fault with its field, and its line where it is known.
     #[error("rollout document: {}", .0.join("; "))]
     Wrong(Vec<String>),
 }
@@ -216,10 +257,13 @@ impl Document {
             serde_yaml_ng::from_str(text).map_err(|fault| Fault::Unreadable(fault.to_string()))?;
         let problems = document.problems();
         if problems.is_empty() {
-            Ok(document)
-        } else {
-            Err(Fault::Wrong(problems))
+            return Ok(document);
         }
+        let lined = |problem: String| match locate::line_of(text, lint::field(&problem)) {
+            Some(line) => format!("{problem} (line {line})"),
+            None => problem,
+        };
+        Err(Fault::Wrong(problems.into_iter().map(lined).collect()))
     }
 }
 

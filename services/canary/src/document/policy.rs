@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Span;
+use crate::policy::adaptive::Preset;
 
 /// At most one of the three; none: `budget` as configured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,16 @@ choice!(
         ceiling: u8,
         /// Confidence below which to roll back; 0: never by confidence alone.
         rollback: f64,
+        /// `bands`, or `classic`: fixed increments and two thresholds.
+        preset: Preset,
+        /// Classic: percentage points of a raise below half of the traffic.
+        below: u8,
+        /// Classic: percentage points of a raise from there on.
+        above: u8,
+        /// Classic: P(failure) above which to roll back.
+        p_failure: f64,
+        /// Classic: live error rate above which to roll back.
+        error_rate: f64,
     }
 );
 choice!(

@@ -26,6 +26,27 @@ pub struct Adaptive {
     pub ceiling: u8,
     /// Confidence below which to roll back; counted apart from rollbacks on evidence. Default 0: never.
     pub rollback: f64,
+    /// Which way of raising. Default `bands`: all of the above.
+    pub preset: Preset,
+    /// Classic: percentage points of a raise below half of the traffic. Default 10.
+    pub below: u8,
+    /// Classic: percentage points of a raise from half of the traffic on. Default 5.
+    pub above: u8,
+    /// Classic: P(failure) above which to roll back. Default 0.7.
+    pub p_failure: f64,
+    /// Classic: share of the candidate's requests of the last thirty intervals that may fail. Default 0.05.
+    pub error_rate: f64,
+}
+
+/// Which way of raising.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Bands of confidence.
+    #[default]
+    Bands,
+    /// Fixed increments, and two thresholds that roll back.
+    Classic,
 }
 
 impl Default for Adaptive {
@@ -39,6 +60,11 @@ impl Default for Adaptive {
             limit: 5,
             ceiling: 50,
             rollback: 0.0,
+            preset: Preset::Bands,
+            below: 10,
+            above: 5,
+            p_failure: 0.7,
+            error_rate: 0.05,
         }
     }
 }
@@ -46,6 +72,9 @@ impl Default for Adaptive {
 /// What the band wishes.
 #[must_use]
 pub fn wish(bands: &Adaptive, sight: &Sight<'_>) -> Option<Wish> {
+    if bands.preset == Preset::Classic {
+        return classic(bands, sight);
+    }
     let confidence = 1.0 - sight.posterior;
     if confidence < bands.rollback {
         let text = format!("confidence {confidence:.2} is below {:.2}", bands.rollback);
@@ -96,6 +125,42 @@ pub fn wish(bands: &Adaptive, sight: &Sight<'_>) -> Option<Wish> {
         sight.weight, sight.figures
     );
     Some(linger(sight, Reason::Uncertain, text))
+}
+
+/// Below half of the traffic so many points more, from there on so many; back above either threshold.
+fn classic(preset: &Adaptive, sight: &Sight<'_>) -> Option<Wish> {
+    let (p, most) = (sight.posterior, preset.p_failure);
+    if p > most {
+        let text = format!("P(failure) {p:.2} is above {most:.2}");
+        return Some(Wish::new(Action::RollBack, 0, Reason::LowConfidence, text));
+    }
+    if let Some(rate) = sight.error_rate.filter(|rate| *rate > preset.error_rate) {
+        let (rate, most) = (100.0 * rate, 100.0 * preset.error_rate);
+        let text =
+            format!("{rate:.1} % of the candidate's last requests failed, {most:.1} % is the threshold");
+        return Some(Wish::new(Action::RollBack, 0, Reason::LimitCrossed, text));
+    }
+    if sight.dwelt < sight.min_dwell && sight.weight > 0 && !sight.pushed {
+        return None;
+    }
+    if let Some(why) = sight.none.filter(|_| sight.weight > 0 && !sight.pushed) {
+        return Some(linger(
+            sight,
+            Reason::NoEvidence,
+            format!("nothing to judge by: {why}"),
+        ));
+    }
+    let by = if sight.weight < 50 {
+        preset.below
+    } else {
+        preset.above
+    };
+    let next = sight.weight.saturating_add(by);
+    let text = format!("P(failure) {p:.2}: {by} points more at {} %", sight.weight);
+    Some(match next {
+        next if next >= 100 => Wish::new(Action::Promote, 100, Reason::Confident, text),
+        next => Wish::new(Action::Advance, next, Reason::Confident, text),
+    })
 }
 
 fn advance(weight: u8, confidence: f64, bands: &Adaptive) -> Wish {

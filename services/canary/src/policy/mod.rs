@@ -41,6 +41,7 @@ impl Policy {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Steps(_) => "steps@1",
+            Self::Adaptive(bands) if bands.preset == adaptive::Preset::Classic => "adaptive/classic@1",
             Self::Adaptive(_) => "adaptive@1",
             Self::Budget(_) => "budget@1",
         }
@@ -74,6 +75,8 @@ pub struct Sight<'a> {
     pub harmed: u64,
     /// Requests per second of both tracks; `None`: not seen yet.
     pub traffic: Option<f64>,
+    /// Share of the candidate's requests of the last thirty intervals that failed; `None`: too few to say.
+    pub error_rate: Option<f64>,
     /// A person asked to go past the current hold.
     pub pushed: bool,
     /// The evidence in a clause, for the text of the reason.
@@ -94,7 +97,8 @@ pub struct Wish {
 }
 
 impl Wish {
-    fn new(action: Action, weight: u8, reason: Reason, text: impl Into<String>) -> Self {
+    /// A wish.
+    pub fn new(action: Action, weight: u8, reason: Reason, text: impl Into<String>) -> Self {
         Self {
             weight: weight.min(100),
             action,

@@ -20,6 +20,7 @@ fn sight() -> Sight<'static> {
         diff_upper: 0.05,
         harmed: 0,
         traffic: Some(350.0),
+        error_rate: None,
         pushed: false,
         figures: "0 of 100",
     }
