@@ -7,7 +7,9 @@ use crate::id::{FactId, Project};
 use crate::invalid::Invalid;
 use crate::meta::Meta;
 use crate::subject::{self, FactKind, Partitions};
-use crate::{Alert, Command, Decision, Event, FeatureVector, Model, ObservationBatch, Score, Tick};
+use crate::{
+    Alert, Command, Decision, Event, FeatureRows, FeatureVector, Model, ObservationBatch, Score, Tick,
+};
 
 /// Any fact on the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +24,7 @@ pub enum Fact {
     Command(Command),
     Model(Model),
     Tick(Tick),
+    Rows(FeatureRows),
 }
 
 impl Fact {
@@ -38,6 +41,7 @@ impl Fact {
             Self::Command(_) => FactKind::Command,
             Self::Model(_) => FactKind::Model,
             Self::Tick(_) => FactKind::Tick,
+            Self::Rows(_) => FactKind::Rows,
         }
     }
 
@@ -54,6 +58,7 @@ impl Fact {
             Self::Command(f) => &f.meta,
             Self::Model(f) => &f.meta,
             Self::Tick(f) => &f.meta,
+            Self::Rows(f) => &f.meta,
         }
     }
 
@@ -83,6 +88,7 @@ impl Fact {
             Self::Command(command) => command.rollout.as_str(),
             Self::Model(model) => model.name.as_str(),
             Self::Tick(_) => "tick",
+            Self::Rows(rows) => rows.source.as_str(),
         };
         let project = self.project();
         subject::fact(partitions.of(project), self.kind(), project, leaf)
@@ -108,6 +114,7 @@ impl Fact {
             Self::Command(f) => f.to_wire().encode_to_vec(),
             Self::Model(f) => f.to_wire().encode_to_vec(),
             Self::Tick(f) => f.to_wire().encode_to_vec(),
+            Self::Rows(f) => f.to_wire().encode_to_vec(),
         }
     }
 
@@ -130,6 +137,7 @@ impl Fact {
             FactKind::Command => Command::from_wire(wire(bytes)?).map(Self::Command),
             FactKind::Model => Model::from_wire(wire(bytes)?).map(Self::Model),
             FactKind::Tick => Tick::from_wire(wire(bytes)?).map(Self::Tick),
+            FactKind::Rows => FeatureRows::from_wire(wire(bytes)?).map(Self::Rows),
         }
     }
 }

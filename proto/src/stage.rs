@@ -43,8 +43,24 @@ pub const FEATURES: Stage = Stage {
     name: "features",
     does: "extract one vector of numbers, as known at one time",
     reads: &[FactKind::Event, FactKind::Observation],
-    writes: &[FactKind::Vector],
+    writes: &[FactKind::Vector, FactKind::Rows],
     keeps: Keeps::State,
+};
+/// Rows become tiles, from which features are read.
+pub const STORE: Stage = Stage {
+    name: "store",
+    does: "keep what each entity's rows come to, hop by hop",
+    reads: &[FactKind::Rows],
+    writes: &[],
+    keeps: Keeps::State,
+};
+/// Rows are kept for good.
+pub const OFFLINE: Stage = Stage {
+    name: "offline",
+    does: "write rows of features to Parquet files",
+    reads: &[FactKind::Rows],
+    writes: &[],
+    keeps: Keeps::Nothing,
 };
 /// Vectors become scores.
 pub const SCORING: Stage = Stage {
@@ -124,4 +140,6 @@ pub const HISTORY: Stage = Stage {
 };
 
 /// All stages, in the order of the path.
-pub const STAGES: [Stage; 7] = [INGEST, FEATURES, SCORING, CANARY, ALERTS, DELIVERY, PROXY];
+pub const STAGES: [Stage; 9] = [
+    INGEST, FEATURES, STORE, OFFLINE, SCORING, CANARY, ALERTS, DELIVERY, PROXY,
+];

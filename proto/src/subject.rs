@@ -37,6 +37,8 @@ pub const CURSORS: &str = "AUSPEX_CURSORS";
 pub const MODELS: &str = "AUSPEX_MODELS";
 /// The bucket of what the registry remembers.
 pub const REGISTRY: &str = "AUSPEX_REGISTRY";
+/// The bucket of the feature store's definitions.
+pub const DEFINITIONS: &str = "AUSPEX_DEFINITIONS";
 /// Header that names the fact's kind on the wire.
 pub const FACT_HEADER: &str = "Auspex-Fact";
 /// Header that carries the W3C trace context.
@@ -60,10 +62,11 @@ pub enum FactKind {
     Command,
     Model,
     Tick,
+    Rows,
 }
 
 /// Every kind of fact.
-pub const FACT_KINDS: [FactKind; 9] = [
+pub const FACT_KINDS: [FactKind; 10] = [
     FactKind::Event,
     FactKind::Observation,
     FactKind::Vector,
@@ -73,6 +76,7 @@ pub const FACT_KINDS: [FactKind; 9] = [
     FactKind::Command,
     FactKind::Model,
     FactKind::Tick,
+    FactKind::Rows,
 ];
 
 impl FactKind {
@@ -89,6 +93,7 @@ impl FactKind {
             Self::Command => "command",
             Self::Model => "model",
             Self::Tick => "tick",
+            Self::Rows => "rows",
         }
     }
 
@@ -97,7 +102,7 @@ impl FactKind {
     pub fn lifetime(self) -> Duration {
         let days = match self {
             Self::Observation | Self::Tick => 7,
-            Self::Event | Self::Vector | Self::Score | Self::Alert => 30,
+            Self::Event | Self::Vector | Self::Score | Self::Alert | Self::Rows => 30,
             Self::Decision | Self::Command => 90,
             Self::Model => 365,
         };

@@ -13,6 +13,7 @@ use auspex_proto::event::{Body, Change, ChangeStats};
 use auspex_proto::intent::{By, Cohort, Match, RegionWeight, Scale, UserHash};
 use auspex_proto::observation::{Applied, Value};
 use auspex_proto::report::{Capacity, Drift, Verified};
+use auspex_proto::rows::{FeatureRow, RowColumn, RowShape};
 use auspex_proto::score::{Band, Contribution, Trial};
 use auspex_proto::vector::{Feature, Status, schema_hash};
 use auspex_proto::*;
@@ -306,6 +307,32 @@ fn alert() -> Alert {
     }
 }
 
+fn rows() -> FeatureRows {
+    let column = |name: &str, text| RowColumn {
+        name: name.to_owned(),
+        text,
+        keep: 18,
+        half_life: Duration::from_secs(3_600),
+    };
+    FeatureRows {
+        meta: meta(),
+        source: "orders".to_owned(),
+        shape: RowShape {
+            columns: vec![column("amount", false), column("coupon", true)],
+            hops: [true, false, true],
+            memory: Some(Duration::from_secs(86_400)),
+        },
+        rows: vec![FeatureRow {
+            entity: "service=shop".to_owned(),
+            event: Timestamp(1_000),
+            created: Timestamp(2_000),
+            id: 7,
+            numbers: vec![Some(9.5)],
+            texts: vec![None],
+        }],
+    }
+}
+
 fn all() -> Vec<Fact> {
     let command = Command {
         meta: meta(),
@@ -343,6 +370,7 @@ fn all() -> Vec<Fact> {
         Fact::Command(command),
         Fact::Model(model),
         Fact::Tick(tick),
+        Fact::Rows(rows()),
     ]
 }
 

@@ -47,6 +47,6 @@ pub use secret::Secret;
 pub use service::{Part, ServiceSpec};
 pub use settings::{Section, Settings};
 pub use shutdown::{Group, Stop};
-pub use stage::{Errand, Errands, Kept, Settle, View};
+pub use stage::{Changed, Errand, Errands, Kept, Settle, View, Watch};
 pub use transform::Transform;
 pub use verb::{Input, Reject, Route, Verb};

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 pub(crate) use self::cursor::lag;
 pub use self::errands::{Errand, Errands, Settle};
 pub use self::replay::{Logged, Replay};
-pub use self::view::{Kept, View};
+pub use self::view::{Changed, Kept, View, Watch};
 use crate::bus::Bus;
 use crate::shutdown::Stop;
 use crate::verb::Verb;

@@ -31,6 +31,19 @@ pub trait Verb: Send + Sync + 'static {
         let _ = state;
         None
     }
+
+    /// Whether nobody will ask for this state any more: its key is then forgotten, sooner or later. What is absorbed into it
+    /// afterwards begins anew, and must come to nothing again.
+    fn is_over(&self, state: &Self::State, now: Timestamp) -> bool {
+        let _ = (state, now);
+        false
+    }
+
+    /// Whether states that were lost are to be made again from the beginning of the log. Only for a stage whose work is
+    /// nothing but its states: what it publishes or carries out it would publish and carry out again.
+    fn rebuilds(&self) -> bool {
+        false
+    }
 }
 
 /// Which keys a fact bears upon.
@@ -38,6 +51,8 @@ pub trait Verb: Send + Sync + 'static {
 pub enum Route {
     /// This one; it is created when absent.
     Key(String),
+    /// These, in this order; they are created when absent.
+    Keys(Vec<String>),
     /// Every key there is in the partition.
     Every,
     /// None.

@@ -30,6 +30,8 @@ pub(super) struct Cursor {
     pub(super) now: Timestamp,
     /// When the log was created: a sequence means nothing in another log.
     pub(super) created: Timestamp,
+    /// When the bucket of states was created.
+    states: Timestamp,
     /// Dead letters of messages that have no key: published before the cursor passes them.
     pub(super) owes: Vec<Outgoing>,
 }
@@ -39,13 +41,16 @@ struct Saved {
     seq: u64,
     now: Timestamp,
     created: Timestamp,
+    #[serde(default)]
+    states: Option<Timestamp>,
 }
 
 impl Cursor {
     /// Reads the cursor of a post.
     ///
     /// A cursor beyond the log's end, or of another log, is fatal: going on would skip or repeat facts without a trace.
-    pub(super) async fn load(bus: &Bus, post: &Post) -> Result<Self, Fault> {
+    /// Where the states were lost that it belongs to, a stage that rebuilds begins at the log's beginning.
+    pub(super) async fn load(bus: &Bus, post: &Post, rebuilds: bool) -> Result<Self, Fault> {
         let store = bus.bucket(subject::CURSORS).await?;
         let key = subject::post(post.stage.name, post.partition);
         let stream = bus
@@ -61,14 +66,22 @@ impl Cursor {
             .entry(key.as_str())
             .await
             .map_err(|f| Fault::Transient(f.into()))?;
-        let fresh = Saved {
+        let bucket = subject::bucket_stream(&subject::state_bucket(post.stage.name));
+        let bucket = bus
+            .js()
+            .get_stream(bucket)
+            .await
+            .map_err(|f| Fault::Transient(f.into()))?;
+        let states = timestamp(bucket.cached_info().created.unix_timestamp_nanos());
+        let fresh = || Saved {
             seq: 0,
             now: Timestamp(0),
             created,
+            states: Some(states),
         };
-        let (revision, saved) = match entry.filter(|e| e.operation == kv::Operation::Put) {
+        let (revision, mut saved) = match entry.filter(|e| e.operation == kv::Operation::Put) {
             Some(entry) => (entry.revision, rmp_serde::from_slice(&entry.value)?),
-            None => (0, fresh),
+            None => (0, fresh()),
         };
         if saved.created != created {
             return Err(Fault::Fatal(anyhow::anyhow!(
@@ -83,7 +96,12 @@ impl Cursor {
                 saved.seq
             )));
         }
+        if rebuilds && saved.states.is_some_and(|before| before != states) {
+            tracing::warn!(key, "the states were lost; absorbing the log from its beginning");
+            saved = fresh();
+        }
         Ok(Self {
+            states,
             store,
             key,
             revision,
@@ -103,6 +121,7 @@ impl Cursor {
             seq,
             now,
             created: self.created,
+            states: Some(self.states),
         })?;
         match self
             .store

@@ -33,6 +33,11 @@ use crate::verb::Verb;
 
 /// The most that is absorbed before it is saved.
 const BATCH: usize = 256;
+/// The most keys that are absorbed into before they are saved: with a disk write each they are saved in time.
+const KEYS: usize = 1_024;
+/// How often keys that are over are looked for, and how many are taken away at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+const SWEPT: usize = 4_096;
 /// The most an outbox may hold before it is saved, in bytes: it is saved with its state, below the server's 1 MB.
 const OUTBOX: usize = 512 * 1024;
 /// How far the cursor may trail: it only decides how much is read again after a crash.
@@ -69,7 +74,7 @@ impl<V: Verb> Owner<V> {
         poison: BTreeSet<u64>,
     ) -> Result<Self, Fault> {
         let stage = post.stage;
-        let cursor = Cursor::load(bus, &post).await?;
+        let cursor = Cursor::load(bus, &post, verb.rebuilds()).await?;
         let bucket = bus.bucket(&subject::state_bucket(stage.name)).await?;
         let mut slots = Slots::new(stage, (post.partition, bus.partitions()), verb, cursor.now);
         slots.poison = poison;
@@ -126,6 +131,8 @@ impl<V: Verb> Owner<V> {
         lazily.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut pulse = tokio::time::interval(Duration::from_secs(1));
         pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         self.start_errands();
         loop {
             let tick_in = self
@@ -143,6 +150,7 @@ impl<V: Verb> Owner<V> {
                     self.bus.client().publish(subject::pulse(self.post.partition), "".into()).await.ok();
                 }
                 _ = lazily.tick() => self.cursor.move_to(self.settled.0, self.settled.1).await?,
+                _ = sweep.tick() => self.sweep().await?,
                 () = sleep(tick_in), if tick_in.is_some() => {
                     if let Some(ticker) = &mut self.ticker { ticker.write(&self.bus, self.slots.earliest_due()).await?; }
                 }
@@ -164,7 +172,7 @@ impl<V: Verb> Owner<V> {
     fn absorb_arrived(&mut self, first: &Raw) {
         self.absorb(first);
         for _ in 1..BATCH {
-            if self.slots.outbox_bytes + self.under_way.bytes >= OUTBOX {
+            if self.slots.outbox_bytes + self.under_way.bytes >= OUTBOX || self.slots.touched() >= KEYS {
                 break;
             }
             match self.reader.arrived() {
@@ -262,6 +270,22 @@ impl<V: Verb> Owner<V> {
         let settled = Some(here);
         self.under_way = UnderWay::send(&self.bus, outgoing, Landed { keys, settled }).await;
         self.start_errands();
+        Ok(())
+    }
+
+    /// Takes away keys that are over. Only what was saved last goes: had a newer owner written, it would stay.
+    async fn sweep(&mut self) -> Result<(), Fault> {
+        let over = self.slots.over(SWEPT);
+        if over.is_empty() {
+            return Ok(());
+        }
+        let bucket = subject::state_bucket(self.post.stage.name);
+        let stream = self.bus.js().get_stream(subject::bucket_stream(&bucket)).await?;
+        for (key, revision) in over {
+            let subject = subject::bucket_key(&bucket, &subject::state_key(self.post.partition, &key));
+            stream.purge().filter(subject).sequence(revision + 1).await?;
+            self.slots.forget(&key);
+        }
         Ok(())
     }
 

@@ -127,6 +127,7 @@ impl<V: Verb> Slots<V> {
             }
             Route::Every => self.keys.keys().cloned().collect(),
             Route::Key(key) => vec![key],
+            Route::Keys(keys) => keys,
             Route::Nobody => Vec::new(),
         };
         // After a panic nothing is absorbed over the half-absorbed state: the owner begins again at the saved one.
@@ -291,6 +292,31 @@ impl<V: Verb> Slots<V> {
     pub(crate) fn acknowledged(&mut self, key: &str) {
         if let Some(slot) = self.keys.get_mut(key) {
             slot.under_way = 0;
+        }
+    }
+
+    /// How many keys have been absorbed into since the last save.
+    pub(crate) fn touched(&self) -> usize {
+        self.touched.len()
+    }
+
+    /// Keys that nobody will ask for any more and that owe nothing, with their revisions.
+    pub(crate) fn over(&self, most: usize) -> Vec<(String, u64)> {
+        let idle =
+            |slot: &Slot<V::State>| !slot.touched && !slot.owes && slot.under_way + slot.unsent().len() == 0;
+        let over = |slot: &Slot<V::State>| {
+            slot.revision > 0 && idle(slot) && self.verb.is_over(&slot.state, self.now)
+        };
+        let keys = self.keys.iter().filter(|(_, slot)| over(slot));
+        keys.map(|(key, slot)| (key.clone(), slot.revision))
+            .take(most)
+            .collect()
+    }
+
+    /// Forgets a key.
+    pub(crate) fn forget(&mut self, key: &str) {
+        if let Some(due) = self.keys.remove(key).and_then(|slot| slot.due) {
+            self.due.remove(&(due, key.to_owned()));
         }
     }
 

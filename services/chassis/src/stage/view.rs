@@ -8,7 +8,7 @@ use auspex_proto::{Project, subject};
 use serde::de::DeserializeOwned;
 
 use super::slots::decode;
-use crate::bus::{Bus, snapshot};
+use crate::bus::{Bus, Raw, Reader, Start, snapshot};
 
 /// The saved states of a stage. What it answers has been saved, and may be a moment old.
 pub struct View<S> {
@@ -102,6 +102,101 @@ impl<S: DeserializeOwned> View<S> {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+/// A change of a state, as it is watched.
+#[derive(Debug, Clone)]
+pub struct Changed<S> {
+    /// Which.
+    pub key: String,
+    /// What is saved now; `None`: it was taken away.
+    pub kept: Option<Kept<S>>,
+    /// How many more there are at this moment: 0 when it is the newest.
+    pub behind: u64,
+}
+
+/// All states of a stage, then every change of them as it is saved.
+pub struct Watch<S> {
+    reader: Reader,
+    bucket: String,
+    state: PhantomData<fn() -> S>,
+}
+
+impl<S> std::fmt::Debug for Watch<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch")
+            .field("bucket", &self.bucket)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: DeserializeOwned> View<S> {
+    /// Watches the states.
+    #[must_use]
+    pub fn watch(&self) -> Watch<S> {
+        let (stream, all) = (
+            subject::bucket_stream(&self.bucket),
+            subject::bucket_key(&self.bucket, ">"),
+        );
+        Watch {
+            reader: Reader::new(&self.bus, &stream, vec![all], Start::LastPerSubject),
+            bucket: self.bucket.clone(),
+            state: PhantomData,
+        }
+    }
+
+    /// How many keys there are.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn count(&self) -> anyhow::Result<u64> {
+        let stream = self
+            .bus
+            .js()
+            .get_stream(subject::bucket_stream(&self.bucket))
+            .await?;
+        Ok(stream.cached_info().state.messages)
+    }
+}
+
+impl<S: DeserializeOwned> Watch<S> {
+    /// The next change; waits through absences of the server.
+    ///
+    /// # Errors
+    /// When the states have been lost and laid out anew: whoever watches begins anew, too.
+    pub async fn next(&mut self) -> anyhow::Result<Changed<S>> {
+        loop {
+            let raw = self.reader.next().await?;
+            if let Some(changed) = self.changed(&raw)? {
+                return Ok(changed);
+            }
+        }
+    }
+
+    /// The next change when it has arrived already.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn arrived(&mut self) -> anyhow::Result<Option<Changed<S>>> {
+        while let Some(raw) = self.reader.arrived() {
+            if let Some(changed) = self.changed(&raw)? {
+                return Ok(Some(changed));
+            }
+        }
+        Ok(None)
+    }
+
+    fn changed(&self, raw: &Raw) -> anyhow::Result<Option<Changed<S>>> {
+        let key = subject::bucket_key_of(&self.bucket, &raw.subject).and_then(subject::key_of);
+        let Some(key) = key else { return Ok(None) };
+        let deleted = !raw.header("KV-Operation").is_empty() || raw.payload.is_empty();
+        let kept = if deleted { None } else { Some(kept(&raw.payload)?) };
+        Ok(Some(Changed {
+            key,
+            kept,
+            behind: raw.behind,
+        }))
     }
 }
 

@@ -1,0 +1,116 @@
+//! Features by their definition, from the rows themselves: no tiles, no merging, nothing of what is tested.
+
+use auspex_algebra::hop::{DAY, HOUR, MINUTE};
+use auspex_algebra::{Aggregate, Cell, Feature, Row, Status, Value, View};
+
+fn hop(window: i64) -> i64 {
+    if window < 12 * HOUR {
+        5 * MINUTE
+    } else if window < 12 * DAY {
+        HOUR
+    } else {
+        DAY
+    }
+}
+
+fn middle(mut values: Vec<f64>, share: f64) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    values.get((share * last as f64).floor() as usize).copied()
+}
+
+/// The cells of a view from all rows that are known.
+pub(crate) fn anew(known: &[Row], view: &View, at: i64) -> Vec<Cell> {
+    let mut rows: Vec<&Row> = known.iter().filter(|row| row.event <= at).collect();
+    rows.sort_by_key(|row| (row.id, row.created));
+    rows.dedup_by_key(|row| row.id);
+    rows.sort_by_key(|row| (row.event, row.created, row.id));
+    // A repeat of the last row is a newer word about it.
+    let newest = known
+        .iter()
+        .filter(|row| row.event <= at)
+        .max_by_key(|row| (row.event, row.created, row.id));
+    let trouble = match newest {
+        None => Some(Status::NotFound),
+        Some(row) if view.ttl > 0 && at - row.event > 2 * view.ttl + DAY => Some(Status::NotFound),
+        Some(row) if view.ttl > 0 && at - row.event > view.ttl => Some(Status::Expired),
+        Some(_) => None,
+    };
+    let cell = |feature: &Feature| {
+        let cell = match trouble {
+            Some(status) => Cell::absent(status),
+            None if feature.aggregate == Aggregate::Latest => {
+                Cell::of(newest.and_then(|row| row.values[feature.column.unwrap()].number()))
+            }
+            None => Cell::of(value(&rows, feature, at)),
+        };
+        match (cell.status, feature.default) {
+            (Status::Present, _) | (_, None) => cell,
+            (status, Some(value)) => Cell { value, status },
+        }
+    };
+    view.features.iter().map(cell).collect()
+}
+
+fn value(rows: &[&Row], feature: &Feature, at: i64) -> Option<f64> {
+    let from = (at - feature.window).div_euclid(hop(feature.window)) * hop(feature.window);
+    let inside: Vec<&&Row> = rows.iter().filter(|row| row.event >= from).collect();
+    let seconds = feature.window as f64 / 1_000.0;
+    let Some(column) = feature.column else {
+        return Some(inside.len() as f64);
+    };
+    let there: Vec<&&&Row> = inside
+        .iter()
+        .filter(|row| row.values[column] != Value::Null)
+        .collect();
+    let numbers: Vec<f64> = there
+        .iter()
+        .filter_map(|row| row.values[column].number())
+        .collect();
+    let count = numbers.len() as f64;
+    // Summed as integers of a seventh, which is what they are made of: exact.
+    let sum = numbers.iter().map(|n| (n * 7.0).round()).sum::<f64>() / 7.0;
+    match feature.aggregate {
+        Aggregate::Count => Some(there.len() as f64),
+        Aggregate::Sum => Some(sum),
+        Aggregate::Mean => (count > 0.0).then(|| sum / count),
+        Aggregate::Stddev => (count > 1.0).then(|| {
+            let mean = sum / count;
+            (numbers.iter().map(|n| (n - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt()
+        }),
+        Aggregate::Min => numbers.iter().copied().reduce(f64::min),
+        Aggregate::Max => numbers.iter().copied().reduce(f64::max),
+        Aggregate::Last => numbers.last().copied(),
+        Aggregate::Age => there.last().map(|row| (at - row.event) as f64 / 1_000.0),
+        Aggregate::Rate => Some(count / seconds),
+        Aggregate::SumRate => Some(sum / seconds),
+        Aggregate::Distinct => {
+            let mut values: Vec<String> = there
+                .iter()
+                .map(|row| format!("{:?}", row.values[column]))
+                .collect();
+            values.sort();
+            values.dedup();
+            Some(values.len() as f64)
+        }
+        // The sketch's bucket of the exact value: both are rounded the same way.
+        Aggregate::Quantile(share) => middle(numbers, share).map(|value| {
+            let mut sketch = auspex_algebra::Sketch::default();
+            sketch.add(value);
+            sketch.quantile(0.0).unwrap()
+        }),
+        Aggregate::Ewma => {
+            let newest = there.last()?.event;
+            let weight = |row: &Row| (-((newest - row.event) as f64) / HOUR as f64).exp2();
+            let weights: f64 = there.iter().map(|row| weight(row)).sum();
+            Some(
+                there
+                    .iter()
+                    .map(|row| weight(row) * row.values[column].number().unwrap())
+                    .sum::<f64>()
+                    / weights,
+            )
+        }
+        other => panic!("{other:?} has a test of its own"),
+    }
+}
