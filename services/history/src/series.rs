@@ -81,7 +81,10 @@ impl Ask {
                 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200,
             ];
             let fits = |seconds: &&i64| length / (*seconds * 1_000) <= WINDOWS;
-            self.step_ms = nice.iter().find(fits).map_or(86_400_000, |seconds| seconds * 1_000);
+            self.step_ms = nice
+                .iter()
+                .find(fits)
+                .map_or(86_400_000, |seconds| seconds * 1_000);
         }
         if self.step_ms < 0 {
             return Err(format!("step_ms: {} is below 0", self.step_ms));

@@ -213,8 +213,15 @@ impl Walk {
 
     /// Whether it goes on where the one before ended.
     fn follow(&mut self, head: &Head) {
-        if self.previous.as_ref().is_some_and(|previous| *previous != head.previous) {
-            let detail = format!("it follows a segment {}, which is not the one before it", head.previous);
+        if self
+            .previous
+            .as_ref()
+            .is_some_and(|previous| *previous != head.previous)
+        {
+            let detail = format!(
+                "it follows a segment {}, which is not the one before it",
+                head.previous
+            );
             self.fault(head.number, Wrong::Altered, detail);
             return;
         }
@@ -222,7 +229,10 @@ impl Walk {
             && log == head.log_created_ms
             && head.first_sequence != last + 1 + head.gap_before
         {
-            let detail = format!("it begins at {}, the one before ends at {last}", head.first_sequence);
+            let detail = format!(
+                "it begins at {}, the one before ends at {last}",
+                head.first_sequence
+            );
             self.fault(head.number, Wrong::Altered, detail);
         }
     }

@@ -186,7 +186,10 @@ pub fn head(bytes: &[u8]) -> Result<(Head, usize), Flaw> {
         wants: wants as u64,
     };
     let preamble = bytes.get(..PREAMBLE).ok_or_else(|| short(PREAMBLE))?;
-    let length = match preamble.strip_prefix(MAGIC).and_then(|l| <[u8; 4]>::try_from(l).ok()) {
+    let length = match preamble
+        .strip_prefix(MAGIC)
+        .and_then(|l| <[u8; 4]>::try_from(l).ok())
+    {
         Some(length) => usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX),
         None => return Err(Flaw::Altered("it does not begin as a segment".to_owned())),
     };
@@ -277,7 +280,10 @@ mod tests {
         let sealed = some(1, NOTHING, 10, 300);
         let (head, records) = open(&sealed.bytes).unwrap();
         assert_eq!(head, sealed.head);
-        assert_eq!((records.len(), head.first_sequence, head.last_sequence), (300, 10, 309));
+        assert_eq!(
+            (records.len(), head.first_sequence, head.last_sequence),
+            (300, 10, 309)
+        );
         assert_eq!((head.first_time_ms, head.last_time_ms), (10_000, 309_000));
         assert_eq!(sealed, some(1, NOTHING, 10, 300));
     }

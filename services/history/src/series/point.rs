@@ -140,7 +140,11 @@ mod tests {
         let bounds = [10.0, 20.0, 40.0];
         assert_eq!(quantile(&bounds, &[10, 10, 0, 0], 0.5), Some(10.0));
         assert_eq!(quantile(&bounds, &[10, 10, 0, 0], 0.75), Some(15.0));
-        assert_eq!(quantile(&bounds, &[0, 0, 0, 5], 0.99), Some(40.0), "at least the last bound");
+        assert_eq!(
+            quantile(&bounds, &[0, 0, 0, 5], 0.99),
+            Some(40.0),
+            "at least the last bound"
+        );
         assert_eq!(quantile(&bounds, &[0, 0, 0, 0], 0.5), None, "no data is not zero");
         assert_eq!(quantile(&[], &[3], 0.5), None);
     }

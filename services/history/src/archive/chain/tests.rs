@@ -62,19 +62,31 @@ fn each_damage_is_named_with_its_segment_and_nothing_else() {
             let mut found = whole();
             found[n] = None;
             let expected = vec![(number, Wrong::Missing)];
-            assert_eq!(named(&walk(&found, index)), expected, "missing {number}, index {index}");
+            assert_eq!(
+                named(&walk(&found, index)),
+                expected,
+                "missing {number}, index {index}"
+            );
 
             let mut found = whole();
             let bytes = found[n].as_mut().unwrap();
             bytes.truncate(bytes.len() - 7);
             let report = named(&walk(&found, index));
-            assert_eq!(report[0], (number, Wrong::Truncated), "truncated {number}, index {index}");
+            assert_eq!(
+                report[0],
+                (number, Wrong::Truncated),
+                "truncated {number}, index {index}"
+            );
 
             let mut found = whole();
             let bytes = found[n].as_mut().unwrap();
             *bytes.last_mut().unwrap() ^= 1;
             let report = named(&walk(&found, index));
-            assert_eq!(report[0], (number, Wrong::Altered), "altered {number}, index {index}");
+            assert_eq!(
+                report[0],
+                (number, Wrong::Altered),
+                "altered {number}, index {index}"
+            );
             if index {
                 assert_eq!(report.len(), 1, "{report:?}");
             }
@@ -129,13 +141,20 @@ fn a_wrong_index_is_no_damage_to_the_facts() {
         walk.step(sealed.head.number, Some(&sealed.bytes), Some(&link));
     }
     let report = walk.finish(5);
-    assert_eq!((report.faults[0].segment, report.faults[0].fault), (3, Wrong::Index));
+    assert_eq!(
+        (report.faults[0].segment, report.faults[0].fault),
+        (3, Wrong::Index)
+    );
 }
 
 #[test]
 fn names_read_back() {
     assert_eq!(number_of(&name(42)), Some(42));
-    for other in ["segments/42.seg", "index/00000000000000000042.json", "segments/x.seg"] {
+    for other in [
+        "segments/42.seg",
+        "index/00000000000000000042.json",
+        "segments/x.seg",
+    ] {
         assert_eq!(number_of(other), None, "{other}");
     }
 }

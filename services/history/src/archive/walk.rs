@@ -1,0 +1,138 @@
+//! Going through an archive as a whole: finding its end and mending it, checking it, giving up its beginning.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context as _;
+use object_store::path::Path;
+use object_store::{ObjectStoreExt as _, PutPayload};
+
+use super::chain::{self, Base, Link, Report, Walk};
+use super::segment::{self, Flaw};
+use super::{Archive, BASE};
+
+impl Archive {
+    /// The last segment; `None` in an empty archive. What an interrupted writer left is put right first: a segment that the
+    /// index does not list yet is listed, one that was stored in half (on a store that can do such a thing) is put aside.
+    ///
+    /// # Errors
+    /// When the store is away, or the last segment is listed and not whole.
+    pub async fn tip(&self) -> anyhow::Result<Option<Link>> {
+        let listed: BTreeMap<u64, Link> = self
+            .index()
+            .await?
+            .into_iter()
+            .map(|link| (link.head.number, link))
+            .collect();
+        let numbers = self.numbers().await?;
+        let mut last = None;
+        for number in numbers.iter().rev() {
+            if let Some(link) = listed.get(number) {
+                last = Some(link.clone());
+                break;
+            }
+        }
+        let after = last.as_ref().map_or(0, |link| link.head.number);
+        for number in numbers.into_iter().filter(|number| *number > after) {
+            match self.adopt(number).await? {
+                Some(link) => last = Some(link),
+                None => break,
+            }
+        }
+        let most = listed.keys().next_back().copied().unwrap_or_default();
+        let at = last.as_ref().map_or(0, |link| link.head.number);
+        anyhow::ensure!(
+            at >= most,
+            "{}: the index lists segment {most}, the last one there is {at}: restore the segments, or see \
+             `auspex history verify`",
+            self.location
+        );
+        Ok(last)
+    }
+
+    /// Lists a segment that is there and not listed.
+    async fn adopt(&self, number: u64) -> anyhow::Result<Option<Link>> {
+        let name = chain::name(number);
+        let bytes = self.segment(number).await?.unwrap_or_default();
+        match segment::open(&bytes) {
+            Ok((head, _)) if head.number == number => {
+                let link = Link {
+                    sha256: segment::hash(&bytes),
+                    bytes: bytes.len() as u64,
+                    head,
+                };
+                self.list(link.clone()).await?;
+                tracing::info!(name, "was stored and not listed: listed now");
+                Ok(Some(link))
+            }
+            Err(Flaw::Truncated { has, wants }) => {
+                // Nothing of it is lost: it was never listed, so its facts are still on the log.
+                let aside = format!("aside/{number:020}-{has}.half");
+                let payload = PutPayload::from(bytes);
+                self.store.put(&Path::from(aside.as_str()), payload).await?;
+                self.remove(&name).await?;
+                tracing::warn!(name, has, wants, aside, "was stored in half: put aside");
+                Ok(None)
+            }
+            Ok((head, _)) => anyhow::bail!("{name}: it is segment {}", head.number),
+            Err(flaw) => Err(flaw).context(name),
+        }
+    }
+
+    /// Reads all of it and says whether it is what was written. `wanted`: the hash of a segment, noted elsewhere, that must
+    /// be met.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn verify(&self, wanted: Option<String>) -> anyhow::Result<Report> {
+        let base = self.base().await?;
+        let listed: BTreeMap<u64, Link> = self
+            .index()
+            .await?
+            .into_iter()
+            .map(|link| (link.head.number, link))
+            .collect();
+        let there: BTreeSet<u64> = self.numbers().await?.into_iter().collect();
+        let last = there.last().max(listed.keys().next_back()).copied();
+        let last = last.unwrap_or_default();
+        let mut walk = Walk::new(&base, wanted);
+        for number in base.number..=last {
+            let bytes = match there.contains(&number) {
+                true => self.segment(number).await?,
+                false => None,
+            };
+            walk.step(number, bytes.as_deref(), listed.get(&number));
+            // A large archive is read beside the mesh's own work.
+            tokio::task::yield_now().await;
+        }
+        Ok(walk.finish(last))
+    }
+
+    /// Gives up segments from the beginning whose facts are all older; the last one always stays. Answers how many.
+    ///
+    /// # Errors
+    /// When the store is away: what is not gone yet goes the next time.
+    pub async fn forget(&self, before_ms: i64) -> anyhow::Result<u64> {
+        let links = self.index().await?;
+        let old = links.iter().take(links.len().saturating_sub(1));
+        let old: Vec<&Link> = old
+            .take_while(|link| link.head.last_time_ms < before_ms)
+            .collect();
+        if let Some(last) = old.last() {
+            let base = Base {
+                number: last.head.number + 1,
+                previous: last.sha256.clone(),
+            };
+            // First where it begins, then away: an interrupted one leaves segments that nobody counts any more.
+            let bytes = serde_json::to_vec(&base)?;
+            self.store
+                .put(&Path::from(BASE), bytes.into())
+                .await
+                .context(BASE)?;
+        }
+        let base = self.base().await?;
+        for number in self.numbers().await?.into_iter().filter(|n| *n < base.number) {
+            self.remove(&chain::name(number)).await?;
+        }
+        Ok(old.len() as u64)
+    }
+}
