@@ -32,6 +32,7 @@ pub mod counts;
 pub mod distributions;
 pub mod judge;
 pub mod numeric;
+pub mod pairs;
 pub mod plan;
 pub mod prior;
 pub mod report;
