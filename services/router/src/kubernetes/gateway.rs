@@ -64,17 +64,28 @@ pub fn patch(object: &Value, split: &Split, weight: u8) -> Result<Patch, Unfit> 
 /// What a person should know.
 pub fn accepted(object: &Value) -> Result<(), String> {
     let version = object.pointer("/metadata/generation").and_then(Value::as_i64);
-    let wanted = object.pointer("/spec/parentRefs").and_then(Value::as_array).map_or(0, Vec::len);
+    let wanted = object
+        .pointer("/spec/parentRefs")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
     let parents = object.pointer("/status/parents").and_then(Value::as_array);
     let parents = parents.map(Vec::as_slice).unwrap_or_default();
     if parents.len() < wanted.max(1) {
         return Err("no gateway says that it has taken the route".to_owned());
     }
     for parent in parents {
-        let name = parent.pointer("/parentRef/name").and_then(Value::as_str).unwrap_or("?");
+        let name = parent
+            .pointer("/parentRef/name")
+            .and_then(Value::as_str)
+            .unwrap_or("?");
         for wanted in ["Accepted", "ResolvedRefs"] {
-            let conditions = parent.get("conditions").and_then(Value::as_array).into_iter().flatten();
-            let mut of_kind = conditions.filter(|condition| condition.get("type").is_some_and(|kind| kind == wanted));
+            let conditions = parent
+                .get("conditions")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            let mut of_kind =
+                conditions.filter(|condition| condition.get("type").is_some_and(|kind| kind == wanted));
             let Some(condition) = of_kind.next() else {
                 return Err(format!("gateway {name} does not say {wanted}"));
             };
@@ -82,7 +93,10 @@ pub fn accepted(object: &Value) -> Result<(), String> {
                 return Err(format!("gateway {name} has not seen this version yet"));
             }
             if condition.get("status").is_none_or(|status| status != "True") {
-                let why = condition.get("message").and_then(Value::as_str).unwrap_or("without a reason");
+                let why = condition
+                    .get("message")
+                    .and_then(Value::as_str)
+                    .unwrap_or("without a reason");
                 return Err(format!("gateway {name} says that {wanted} is not so: {why}"));
             }
         }
@@ -114,12 +128,18 @@ fn rules<'a>(object: &'a Value, split: &Split) -> Result<Vec<Rule<'a>>, Unfit> {
             None => {}
         }
     }
-    let known = |name: &&String| all.iter().any(|rule| rule.get("name").is_some_and(|n| n == name.as_str()));
+    let known = |name: &&String| {
+        all.iter()
+            .any(|rule| rule.get("name").is_some_and(|n| n == name.as_str()))
+    };
     if let Some(missing) = split.routes.iter().find(|name| !known(name)) {
         return Err(Unfit(format!("it has no rule named {missing:?}")));
     }
     if found.is_empty() {
-        return Err(Unfit(format!("no rule lists both {} and {}", split.stable, split.candidate)));
+        return Err(Unfit(format!(
+            "no rule lists both {} and {}",
+            split.stable, split.candidate
+        )));
     }
     Ok(found)
 }
@@ -128,7 +148,11 @@ fn rules<'a>(object: &'a Value, split: &Split) -> Result<Vec<Rule<'a>>, Unfit> {
 fn of_rule<'a>(at: usize, rule: &'a Value, split: &Split) -> Result<Option<Rule<'a>>, Unfit> {
     let backends = rule.get("backendRefs").and_then(Value::as_array);
     let backends = backends.map(Vec::as_slice).unwrap_or_default();
-    let place = |wanted: &Destination| backends.iter().position(|backend| is(backend, wanted, &split.namespace));
+    let place = |wanted: &Destination| {
+        backends
+            .iter()
+            .position(|backend| is(backend, wanted, &split.namespace))
+    };
     let (Some(stable), Some(candidate)) = (place(&split.stable), place(&split.candidate)) else {
         return Ok(None);
     };
@@ -154,7 +178,8 @@ fn of_rule<'a>(at: usize, rule: &'a Value, split: &Split) -> Result<Option<Rule<
 
 fn is(backend: &Value, wanted: &Destination, namespace: &str) -> bool {
     let field = |name: &str| backend.get(name).and_then(Value::as_str);
-    let service = field("kind").is_none_or(|kind| kind == "Service") && field("group").is_none_or(str::is_empty);
+    let service =
+        field("kind").is_none_or(|kind| kind == "Service") && field("group").is_none_or(str::is_empty);
     let host = format!(
         "{}.{}",
         field("name").unwrap_or_default(),
@@ -231,11 +256,24 @@ mod tests {
         let unfit = |object: &Value, routes: &[&str]| patch(object, &split(routes), 5).unwrap_err().0;
         assert_eq!(unfit(&object, &["other"]), "it has no rule named \"other\"");
         object["spec"]["rules"][0]["name"] = json!("cdn");
-        assert_eq!(unfit(&object, &["cdn"]), "rule \"cdn\" does not list both backends");
-        object["spec"]["rules"][1]["backendRefs"][2] = json!({ "name": "third" });
-        assert_eq!(unfit(&object, &[]), "rule 1 sends traffic to third, which is neither version");
+        assert_eq!(
+            unfit(&object, &["cdn"]),
+            "rule \"cdn\" does not list both backends"
+        );
+        let third = json!({ "name": "third" });
+        object["spec"]["rules"][1]["backendRefs"]
+            .as_array_mut()
+            .unwrap()
+            .push(third);
+        assert_eq!(
+            unfit(&object, &[]),
+            "rule 1 sends traffic to third, which is neither version"
+        );
         object["spec"]["rules"][1]["backendRefs"][0]["kind"] = json!("ServiceImport");
-        assert_eq!(unfit(&object, &[]), "no rule lists both web-stable and web-canary");
+        assert_eq!(
+            unfit(&object, &[]),
+            "no rule lists both web-stable and web-canary"
+        );
     }
 
     #[test]
@@ -245,15 +283,34 @@ mod tests {
         assert_eq!(said(&object), "no gateway says that it has taken the route");
         let condition = |kind: &str, status: &str, seen: i64| json!({ "type": kind, "status": status, "observedGeneration": seen, "message": "no such backend" });
         let mut tell = |conditions: Value| {
-            object["status"] = json!({ "parents": [{ "parentRef": { "name": "outer" }, "conditions": conditions }] });
+            object["status"] =
+                json!({ "parents": [{ "parentRef": { "name": "outer" }, "conditions": conditions }] });
             said(&object)
         };
-        assert_eq!(tell(json!([condition("Accepted", "True", 3)])), "gateway outer does not say ResolvedRefs");
-        let old = json!([condition("Accepted", "True", 2), condition("ResolvedRefs", "True", 3)]);
+        assert_eq!(
+            tell(json!([condition("Accepted", "True", 3)])),
+            "gateway outer does not say ResolvedRefs"
+        );
+        let old = json!([
+            condition("Accepted", "True", 2),
+            condition("ResolvedRefs", "True", 3)
+        ]);
         assert_eq!(tell(old), "gateway outer has not seen this version yet");
-        let bad = json!([condition("Accepted", "True", 3), condition("ResolvedRefs", "False", 3)]);
-        assert_eq!(tell(bad), "gateway outer says that ResolvedRefs is not so: no such backend");
-        assert_eq!(tell(json!([condition("Accepted", "True", 3), condition("ResolvedRefs", "True", 4)])), "");
+        let bad = json!([
+            condition("Accepted", "True", 3),
+            condition("ResolvedRefs", "False", 3)
+        ]);
+        assert_eq!(
+            tell(bad),
+            "gateway outer says that ResolvedRefs is not so: no such backend"
+        );
+        assert_eq!(
+            tell(json!([
+                condition("Accepted", "True", 3),
+                condition("ResolvedRefs", "True", 4)
+            ])),
+            ""
+        );
     }
 
     proptest! {

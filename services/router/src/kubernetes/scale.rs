@@ -112,7 +112,11 @@ mod tests {
         assert_eq!(Workload::of(&deployment), workload(5, 2));
         assert_eq!(
             Workload::of(&json!({ "metadata": { "generation": 1 }, "spec": {} })),
-            Workload { wanted: 1, ready: 0, current: false }
+            Workload {
+                wanted: 1,
+                ready: 0,
+                current: false
+            }
         );
     }
 
@@ -127,18 +131,51 @@ mod tests {
     #[test]
     fn stable_is_not_taken_below_what_its_traffic_needs() {
         let stable = workload(10, 10);
-        assert_eq!(size(2, &stable, Some(75), 10), Size { replicas: 8, kept: true });
-        assert_eq!(size(2, &stable, Some(0), 10), Size { replicas: 2, kept: false });
-        assert_eq!(size(2, &stable, None, 10), Size { replicas: 10, kept: true });
-        assert_eq!(size(12, &stable, Some(100), 10), Size { replicas: 12, kept: false });
-        assert_eq!(size(0, &workload(1, 1), Some(100), 10), Size { replicas: 1, kept: true });
+        assert_eq!(
+            size(2, &stable, Some(75), 10),
+            Size {
+                replicas: 8,
+                kept: true
+            }
+        );
+        assert_eq!(
+            size(2, &stable, Some(0), 10),
+            Size {
+                replicas: 2,
+                kept: false
+            }
+        );
+        assert_eq!(
+            size(2, &stable, None, 10),
+            Size {
+                replicas: 10,
+                kept: true
+            }
+        );
+        assert_eq!(
+            size(12, &stable, Some(100), 10),
+            Size {
+                replicas: 12,
+                kept: false
+            }
+        );
+        assert_eq!(
+            size(0, &workload(1, 1), Some(100), 10),
+            Size {
+                replicas: 1,
+                kept: true
+            }
+        );
     }
 
     #[test]
     fn a_size_is_set_with_the_version_that_was_read() {
         let scale = json!({ "kind": "Scale", "metadata": { "name": "web", "resourceVersion": "9" }, "spec": { "replicas": 1 }, "status": { "replicas": 1 } });
         let sized = sized(&scale, 4);
-        assert_eq!((&sized["metadata"], &sized["spec"]), (&scale["metadata"], &json!({ "replicas": 4 })));
+        assert_eq!(
+            (&sized["metadata"], &sized["spec"]),
+            (&scale["metadata"], &json!({ "replicas": 4 }))
+        );
     }
 
     proptest! {

@@ -126,7 +126,9 @@ impl Istio {
         if self.stable == self.candidate {
             found.push("stable and candidate are the same destination".to_owned());
         }
-        let subsets = [&self.stable, &self.candidate].iter().any(|side| !side.subset.is_empty());
+        let subsets = [&self.stable, &self.candidate]
+            .iter()
+            .any(|side| !side.subset.is_empty());
         if !self.destination_rule.is_empty() && !subsets {
             found.push("destination_rule is named, and no destination has a subset".to_owned());
         }

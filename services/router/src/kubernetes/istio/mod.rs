@@ -60,7 +60,10 @@ pub fn patch(object: &Value, split: &Split, wish: &Wish<'_>) -> Result<Patch, Un
     for order in &orders {
         order.replace(&mut patch, http);
     }
-    let mut leaving: Vec<usize> = orders.iter().flat_map(|order| order.remove.iter().copied()).collect();
+    let mut leaving: Vec<usize> = orders
+        .iter()
+        .flat_map(|order| order.remove.iter().copied())
+        .collect();
     leaving.sort_unstable();
     for at in leaving.iter().rev() {
         let name = http.get(*at).map(name_of).unwrap_or_default();
@@ -105,14 +108,21 @@ impl<'a> Base<'a> {
                 Some(place @ None) => *place = Some(i),
                 Some(Some(_)) => return Err(Unfit(format!("route {name:?} lists {} twice", what()))),
                 None if weight_of(entry, list.len()) > 0 => {
-                    let text = format!("route {name:?} sends traffic to {}, which is neither version", what());
+                    let text = format!(
+                        "route {name:?} sends traffic to {}, which is neither version",
+                        what()
+                    );
                     return Err(Unfit(text));
                 }
                 None => {}
             }
         }
         let [Some(stable), Some(candidate)] = places else {
-            let missing = if places[0].is_none() { &split.stable } else { &split.candidate };
+            let missing = if places[0].is_none() {
+                &split.stable
+            } else {
+                &split.candidate
+            };
             return Err(Unfit(format!("route {name:?} does not list {missing}")));
         };
         let share = |i: usize| list.get(i).map_or(0, |entry| weight_of(entry, list.len()));
@@ -164,7 +174,9 @@ impl<'a> Base<'a> {
         let wanted = Shares::of(weight);
         let list = self.route.get("route").and_then(Value::as_array);
         for (at, share) in [(self.stable, wanted.stable), (self.candidate, wanted.candidate)] {
-            let last = list.and_then(|list| list.get(at)).and_then(|entry| entry.get("weight"));
+            let last = list
+                .and_then(|list| list.get(at))
+                .and_then(|entry| entry.get("weight"));
             let place = format!("{}/route/{at}/weight", self.path());
             match last {
                 Some(last) if last.as_u64() == Some(share.into()) => {}
@@ -202,7 +214,9 @@ fn named(http: &[Value], split: &Split) -> Result<Vec<usize>, Unfit> {
         return match (others.next(), others.next()) {
             (Some((at, _)), None) => Ok(vec![*at]),
             (None, _) => Err(Unfit("it has no http routes".to_owned())),
-            (Some(_), Some(_)) => Err(Unfit("it has several http routes: name those to split".to_owned())),
+            (Some(_), Some(_)) => Err(Unfit(
+                "it has several http routes: name those to split".to_owned(),
+            )),
         };
     }
     let mut places = Vec::new();
@@ -224,13 +238,21 @@ pub(super) fn name_of(route: &Value) -> &str {
 }
 
 fn is(entry: &Value, wanted: &Destination, namespace: &str) -> bool {
-    let field = |name: &str| entry.pointer(&format!("/destination/{name}")).and_then(Value::as_str);
+    let field = |name: &str| {
+        entry
+            .pointer(&format!("/destination/{name}"))
+            .and_then(Value::as_str)
+    };
     let host = field("host").unwrap_or_default();
     wanted.is_host(host, namespace) && field("subset").unwrap_or_default() == wanted.subset
 }
 
 fn shown(entry: &Value) -> String {
-    let field = |name: &str| entry.pointer(&format!("/destination/{name}")).and_then(Value::as_str);
+    let field = |name: &str| {
+        entry
+            .pointer(&format!("/destination/{name}"))
+            .and_then(Value::as_str)
+    };
     let host = field("host").unwrap_or("an unnamed host");
     field("subset").map_or_else(|| host.to_owned(), |subset| format!("{host} ({subset})"))
 }

@@ -92,40 +92,74 @@ fn of_cohort(base: &Base<'_>, number: usize, cohort: &Cohort) -> Result<Value, U
         By::Header(Match { name, value }) if value.is_empty() => (name.to_lowercase(), json!({})),
         By::Header(Match { name, value }) => (name.to_lowercase(), json!({ "exact": value })),
         By::Cookie(Match { name, value }) => {
-            let value = if value.is_empty() { "[^;]*".to_owned() } else { escaped(value) };
+            let value = if value.is_empty() {
+                "[^;]*".to_owned()
+            } else {
+                escaped(value)
+            };
             // All cookies come in one header; a regular expression has to match it in whole.
             let pattern = format!("(.*; *)?{}={value}(;.*)?", escaped(name));
             ("cookie".to_owned(), json!({ "regex": pattern }))
         }
-        By::User(_) => return Err(Unfit(format!("Istio cannot tell cohort {:?} by a hash", cohort.name))),
+        By::User(_) => {
+            return Err(Unfit(format!(
+                "Istio cannot tell cohort {:?} by a hash",
+                cohort.name
+            )));
+        }
     };
     let mut route = also(base, |one| {
         let headers = one.entry("headers").or_insert_with(|| json!({}));
         let headers = headers.as_object_mut()?;
         match headers.contains_key(&header) {
             true => None,
-            false => headers.insert(header.clone(), condition.clone()).map_or(Some(()), |_| None),
+            false => headers
+                .insert(header.clone(), condition.clone())
+                .map_or(Some(()), |_| None),
         }
     })
-    .ok_or_else(|| Unfit(format!("route {:?} already tells requests apart by the header {header:?}", base.name)))?;
-    route.insert("name".to_owned(), json!(format!("{COHORT}{number}-{}", base.name)));
+    .ok_or_else(|| {
+        Unfit(format!(
+            "route {:?} already tells requests apart by the header {header:?}",
+            base.name
+        ))
+    })?;
+    route.insert(
+        "name".to_owned(),
+        json!(format!("{COHORT}{number}-{}", base.name)),
+    );
     route.insert("route".to_owned(), json!([base.only(cohort.stable)]));
     Ok(Value::Object(route))
 }
 
 fn of_copies(base: &Base<'_>, wish: &Wish<'_>) -> Result<Value, Unfit> {
-    let copied = ["mirror", "mirrors"].iter().any(|field| base.route.get(*field).is_some());
+    let copied = ["mirror", "mirrors"]
+        .iter()
+        .any(|field| base.route.get(*field).is_some());
     if copied {
-        return Err(Unfit(format!("route {:?} already copies requests elsewhere", base.name)));
+        return Err(Unfit(format!(
+            "route {:?} already copies requests elsewhere",
+            base.name
+        )));
     }
     let mut route = also(base, |one| match one.get("method") {
-        None => one.insert("method".to_owned(), json!({ "regex": HARMLESS })).map_or(Some(()), |_| None),
+        None => one
+            .insert("method".to_owned(), json!({ "regex": HARMLESS }))
+            .map_or(Some(()), |_| None),
         Some(method) => {
             let exact = method.get("exact").and_then(Value::as_str)?;
-            HARMLESS.split('|').any(|harmless| harmless == exact).then_some(())
+            HARMLESS
+                .split('|')
+                .any(|harmless| harmless == exact)
+                .then_some(())
         }
     })
-    .ok_or_else(|| Unfit(format!("route {:?} is for methods that cannot all be copied", base.name)))?;
+    .ok_or_else(|| {
+        Unfit(format!(
+            "route {:?} is for methods that cannot all be copied",
+            base.name
+        ))
+    })?;
     route.insert("name".to_owned(), json!(format!("{COPIES}{}", base.name)));
     route.insert("route".to_owned(), base.weighed(wish.weight));
     let destination = base.only(false).get("destination").cloned().unwrap_or_default();
@@ -135,10 +169,21 @@ fn of_copies(base: &Base<'_>, wish: &Wish<'_>) -> Result<Value, Unfit> {
 }
 
 /// The base route with one condition more in each of its matches; `None` when one of them cannot take it.
-fn also(base: &Base<'_>, mut narrow: impl FnMut(&mut Map<String, Value>) -> Option<()>) -> Option<Map<String, Value>> {
+fn also(
+    base: &Base<'_>,
+    mut narrow: impl FnMut(&mut Map<String, Value>) -> Option<()>,
+) -> Option<Map<String, Value>> {
     let mut route = base.route.as_object()?.clone();
-    let matches = route.get("match").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut matches = if matches.is_empty() { vec![json!({})] } else { matches };
+    let matches = route
+        .get("match")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let mut matches = if matches.is_empty() {
+        vec![json!({})]
+    } else {
+        matches
+    };
     for one in &mut matches {
         narrow(one.as_object_mut()?)?;
         // Two matches of one name would be one to whoever reads statistics.

@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::*;
 
-
 fn split(routes: &[&str]) -> Split {
     let to = |host: &str| Destination {
         host: host.to_owned(),
@@ -101,18 +100,34 @@ fn what_is_not_as_configured_is_named() {
     let unfit = |object: &Value, routes: &[&str]| patch(object, &split(routes), &wish(5)).unwrap_err().0;
     let mut object = frontend();
     assert_eq!(unfit(&object, &["main"]), "it has no http route named \"main\"");
-    assert_eq!(unfit(&object, &[]), "it has several http routes: name those to split");
-    assert_eq!(unfit(&object, &["static"]), "route \"static\" does not list web-canary");
+    assert_eq!(
+        unfit(&object, &[]),
+        "it has several http routes: name those to split"
+    );
+    assert_eq!(
+        unfit(&object, &["static"]),
+        "route \"static\" does not list web-canary"
+    );
     assert_eq!(unfit(&json!({}), &[]), "it has no http routes");
-    object["spec"]["http"][1]["route"][2] = json!({ "destination": { "host": "third", "subset": "v3" }, "weight": 1 });
+    let third = json!({ "destination": { "host": "third", "subset": "v3" }, "weight": 1 });
+    object["spec"]["http"][1]["route"]
+        .as_array_mut()
+        .unwrap()
+        .push(third);
     assert_eq!(
         unfit(&object, &["primary"]),
         "route \"primary\" sends traffic to third (v3), which is neither version"
     );
     object["spec"]["http"][1]["route"][2]["weight"] = json!(0);
-    assert!(patch(&object, &split(&["primary"]), &wish(5)).is_ok(), "one without traffic is nobody's");
+    assert!(
+        patch(&object, &split(&["primary"]), &wish(5)).is_ok(),
+        "one without traffic is nobody's"
+    );
     object["spec"]["http"][2]["name"] = json!("primary");
-    assert_eq!(unfit(&object, &["primary"]), "it has several http routes named \"primary\"");
+    assert_eq!(
+        unfit(&object, &["primary"]),
+        "it has several http routes named \"primary\""
+    );
 }
 
 #[test]
@@ -145,23 +160,49 @@ fn cohorts_and_copies_stand_before_their_route_and_go_again() {
         mirror: 20,
     };
     let with = applied(&object, &patch(&object, &split, &wished).unwrap()).unwrap();
-    let names: Vec<&str> = with["spec"]["http"].as_array().unwrap().iter().map(name_of).collect();
+    let names: Vec<&str> = with["spec"]["http"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(name_of)
+        .collect();
     assert_eq!(names[0], "assets");
-    assert_eq!(names[1..5].iter().filter(|name| name.starts_with("auspex-cohort-")).count(), 4);
+    assert_eq!(
+        names[1..5]
+            .iter()
+            .filter(|name| name.starts_with("auspex-cohort-"))
+            .count(),
+        4
+    );
     assert_eq!(names[5..], ["auspex-copies-primary", "primary", "static"]);
     let first = &with["spec"]["http"][1];
-    assert_eq!(first["route"], json!([{ "destination": { "host": "web-canary.shop.svc.cluster.local" } }]));
+    assert_eq!(
+        first["route"],
+        json!([{ "destination": { "host": "web-canary.shop.svc.cluster.local" } }])
+    );
     assert_eq!(
         first["match"],
         json!([{ "uri": { "prefix": "/" }, "headers": { "x-env": { "exact": "live" }, "x-beta": { "exact": "yes" } } }])
     );
     assert_eq!(first["timeout"], "2.5s");
     assert_eq!(with["spec"]["http"][2]["match"][0]["headers"]["x-any"], json!({}));
-    assert_eq!(with["spec"]["http"][2]["route"][0]["destination"]["host"], "web-stable");
+    assert_eq!(
+        with["spec"]["http"][2]["route"][0]["destination"]["host"],
+        "web-stable"
+    );
     let cookie = |at: usize| with["spec"]["http"][at]["match"][0]["headers"]["cookie"]["regex"].clone();
-    assert_eq!((cookie(3), cookie(4)), (json!("(.*; *)?tier=gold\\.1(;.*)?"), json!("(.*; *)?tier=[^;]*(;.*)?")));
+    assert_eq!(
+        (cookie(3), cookie(4)),
+        (
+            json!("(.*; *)?tier=gold\\.1(;.*)?"),
+            json!("(.*; *)?tier=[^;]*(;.*)?")
+        )
+    );
     let copies = &with["spec"]["http"][5];
-    assert_eq!(copies["match"][0]["method"], json!({ "regex": "GET|HEAD|OPTIONS" }));
+    assert_eq!(
+        copies["match"][0]["method"],
+        json!({ "regex": "GET|HEAD|OPTIONS" })
+    );
     assert_eq!(copies["mirrorPercentage"], json!({ "value": 20 }));
     assert_eq!(copies["route"][1]["weight"], 10);
     assert!(held(&with, &split, &wished).1 && !held(&with, &split, &wish(10)).1);
@@ -199,15 +240,26 @@ fn what_cannot_be_added_to_a_route_is_said() {
         cohorts,
         mirror,
     };
-    let text = patch(&object, &split(&["primary"]), &wished(&hash, 0)).unwrap_err().0;
+    let text = patch(&object, &split(&["primary"]), &wished(&hash, 0))
+        .unwrap_err()
+        .0;
     assert_eq!(text, "Istio cannot tell cohort \"beta\" by a hash");
-    let text = patch(&object, &split(&["primary"]), &wished(&clash, 0)).unwrap_err().0;
-    assert_eq!(text, "route \"primary\" already tells requests apart by the header \"x-env\"");
+    let text = patch(&object, &split(&["primary"]), &wished(&clash, 0))
+        .unwrap_err()
+        .0;
+    assert_eq!(
+        text,
+        "route \"primary\" already tells requests apart by the header \"x-env\""
+    );
     object["spec"]["http"][1]["match"][0]["method"] = json!({ "exact": "POST" });
-    let text = patch(&object, &split(&["primary"]), &wished(&[], 5)).unwrap_err().0;
+    let text = patch(&object, &split(&["primary"]), &wished(&[], 5))
+        .unwrap_err()
+        .0;
     assert_eq!(text, "route \"primary\" is for methods that cannot all be copied");
     object["spec"]["http"][1]["mirror"] = json!({ "host": "audit" });
-    let text = patch(&object, &split(&["primary"]), &wished(&[], 5)).unwrap_err().0;
+    let text = patch(&object, &split(&["primary"]), &wished(&[], 5))
+        .unwrap_err()
+        .0;
     assert_eq!(text, "route \"primary\" already copies requests elsewhere");
 }
 
@@ -225,8 +277,22 @@ fn our_routes_are_found_wherever_somebody_has_put_them() {
     list.push(cohort);
     list.insert(0, copies);
     let after = applied(&with, &patch(&with, &split, &wished).unwrap()).unwrap();
-    let names: Vec<&str> = after["spec"]["http"].as_array().unwrap().iter().map(name_of).collect();
-    assert_eq!(names, ["assets", "auspex-cohort-0-primary", "auspex-copies-primary", "primary", "static"]);
+    let names: Vec<&str> = after["spec"]["http"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(name_of)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "assets",
+            "auspex-cohort-0-primary",
+            "auspex-copies-primary",
+            "primary",
+            "static"
+        ]
+    );
 }
 
 /// Any other route that people may have: fields that we know nothing of among them.
@@ -235,7 +301,8 @@ fn other_route() -> impl Strategy<Value = Value> {
         json!({ "name": format!("other-{host}"), "match": [{ "port": weight }], "retries": { "attempts": weight },
             "route": [{ "destination": { "host": host } }] })
     });
-    let redirect = "[a-z]{1,6}".prop_map(|to| json!({ "redirect": { "uri": format!("/{to}") }, "x": [null, true, 1.5, {}] }));
+    let redirect = "[a-z]{1,6}"
+        .prop_map(|to| json!({ "redirect": { "uri": format!("/{to}") }, "x": [null, true, 1.5, {}] }));
     prop_oneof![plain, redirect]
 }
 

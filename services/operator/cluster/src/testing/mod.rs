@@ -1,0 +1,10 @@
+//! Real parts for tests: an API server with its etcd, a line to it that can be cut, and a small HTTP server that imitates
+//! documented answers where no API server is at hand.
+
+mod imitation;
+mod line;
+mod server;
+
+pub use imitation::{Answer, Imitation, Request};
+pub use line::Line;
+pub use server::{ApiServer, assets};
