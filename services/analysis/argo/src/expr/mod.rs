@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use self::number::show as show_float;
+pub use self::number::{integer as whole, show as show_float};
 pub use self::read::{Unreadable, read};
 pub use self::value::{Function, Key, Of, Value};
 

@@ -32,7 +32,7 @@ pub(super) fn literal(text: &str) -> Result<Node, Fault> {
 }
 
 /// A whole number as `strconv.ParseInt(text, 10, 64)` reads it.
-pub(crate) fn integer(text: &str) -> Option<i64> {
+pub fn integer(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;

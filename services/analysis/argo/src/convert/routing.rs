@@ -1,0 +1,230 @@
+//! Traffic routers: those that Auspex has, and those it refuses by name.
+
+use serde_json::{Value as Json, json};
+
+use super::Paper;
+use crate::document::kinds::{Canary, HeaderRoute, MirrorRoute, TrafficRouting};
+
+const PATH: &str = "spec.strategy.canary.trafficRouting";
+/// The plugin that Auspex has a router for.
+const GATEWAY: &str = "argoproj-labs/gatewayAPI";
+
+fn others(routing: &TrafficRouting) -> [(&'static str, &Option<Json>, &'static str); 7] {
+    [
+        ("nginx", &routing.nginx, "NGINX Ingress"),
+        ("alb", &routing.alb, "AWS Load Balancers"),
+        ("smi", &routing.smi, "SMI"),
+        ("ambassador", &routing.ambassador, "Ambassador"),
+        ("appMesh", &routing.app_mesh, "AWS App Mesh"),
+        ("traefik", &routing.traefik, "Traefik"),
+        ("apisix", &routing.apisix, "APISIX"),
+    ]
+}
+
+/// Refuses what Auspex does not drive, and checks what Argo checks.
+pub(super) fn check(canary: &Canary, paper: &mut Paper<'_>) {
+    let Some(routing) = &canary.traffic_routing else {
+        for (field, given) in [
+            ("scaleDownDelaySeconds", canary.scale_down_delay_seconds.is_some()),
+            ("dynamicStableScale", canary.dynamic_stable_scale == Some(true)),
+        ] {
+            if given {
+                let reason = format!("Canary {field} can only be used with traffic routing");
+                paper.refuse(format!("spec.strategy.canary.{field}"), reason);
+            }
+        }
+        return;
+    };
+    for (field, given, name) in others(routing) {
+        if given.is_some() {
+            paper.refuse(
+                format!("{PATH}.{field}"),
+                format!("Auspex does not drive {name}; it drives Istio, the Gateway API, Envoy, HAProxy, its own proxy and webhooks"),
+            );
+        }
+    }
+    for plugin in routing.plugins.iter().flat_map(|plugins| plugins.keys()) {
+        if plugin == GATEWAY {
+            paper.note(
+                format!("{PATH}.plugins.{plugin}"),
+                "the HTTPRoute is named in the router's configuration: [[router.routes]] with gateway_api",
+            );
+        } else {
+            paper.refuse(
+                format!("{PATH}.plugins.{plugin}"),
+                "plugins of Argo Rollouts are Go binaries, which Auspex does not run",
+            );
+        }
+    }
+    if canary.scale_down_delay_seconds.is_some() && canary.dynamic_stable_scale == Some(true) {
+        paper.refuse(
+            "spec.strategy.canary.dynamicStableScale",
+            "Canary dynamicStableScale cannot be used with scaleDownDelaySeconds",
+        );
+    }
+    let nginx_or_plugin = routing.nginx.is_some() || routing.plugins.as_ref().is_some_and(|p| !p.is_empty());
+    if routing.max_traffic_weight.is_some() && !nginx_or_plugin {
+        paper.refuse(
+            format!("{PATH}.maxTrafficWeight"),
+            "Canary maxTrafficWeight in traffic routing only supported in Nginx and Plugins",
+        );
+    }
+    istio(canary, routing, paper);
+}
+
+fn istio(canary: &Canary, routing: &TrafficRouting, paper: &mut Paper<'_>) {
+    let both = [
+        ("stableService", &canary.stable_service),
+        ("canaryService", &canary.canary_service),
+    ];
+    if !canary.stable_service.is_empty() && canary.stable_service == canary.canary_service {
+        paper.refuse(
+            "spec.strategy.canary.stableService",
+            "This rollout uses the same service for the stable and canary services, but two different services are required.",
+        );
+    }
+    let Some(istio) = &routing.istio else {
+        return;
+    };
+    if istio.get("destinationRule").is_none() && canary.ping_pong.is_none() {
+        for (field, service) in both {
+            if service.is_empty() {
+                paper.refuse(
+                    format!("spec.strategy.canary.{field}"),
+                    "Canary service and Stable service must to be set to use Traffic Routing",
+                );
+            }
+        }
+    }
+    for kind in ["tlsRoutes", "tcpRoutes"] {
+        let one = istio.get("virtualService");
+        let many = istio.get("virtualServices").and_then(Json::as_array);
+        let services = one.into_iter().chain(many.into_iter().flatten());
+        for service in services {
+            let given = service.get(kind).and_then(Json::as_array);
+            if given.is_some_and(|routes| !routes.is_empty()) {
+                paper.refuse(
+                    format!("{PATH}.istio.virtualService.{kind}"),
+                    "Auspex moves the weights of HTTP routes only",
+                );
+            }
+        }
+    }
+    paper.note(
+        format!("{PATH}.istio"),
+        "the VirtualService is named in the router's configuration: [[router.routes]] with istio",
+    );
+}
+
+/// Whether a step's route is among those that are managed.
+pub(super) fn managed(canary: &Canary, (path, name): (&str, &str), paper: &mut Paper<'_>) {
+    let routing = canary.traffic_routing.as_ref();
+    match routing.and_then(|routing| routing.managed_routes.as_ref()) {
+        None => paper.refuse(
+            format!("{PATH}.managedRoutes"),
+            "Rollout has missing field 'spec.strategy.canary.trafficRouting.managedRoutes'",
+        ),
+        Some(routes) if routes.iter().any(|route| route.name == name) => {}
+        Some(_) => paper.refuse(
+            path,
+            "Steps define a route that does not exist in spec.strategy.canary.trafficRouting.managedRoutes",
+        ),
+    }
+}
+
+fn routed(canary: &Canary) -> bool {
+    canary.traffic_routing.as_ref().is_some_and(|routing| {
+        let plugins = routing
+            .plugins
+            .as_ref()
+            .is_some_and(|plugins| !plugins.is_empty());
+        routing.istio.is_some() || routing.alb.is_some() || routing.apisix.is_some() || plugins
+    })
+}
+
+/// A header route as a cohort; `None`: the route goes, or it cannot be.
+pub(super) fn header(
+    canary: &Canary,
+    (path, route): (&str, &HeaderRoute),
+    paper: &mut Paper<'_>,
+) -> Vec<Json> {
+    if !routed(canary) {
+        paper.refuse(
+            path,
+            "SetHeaderRoute requires TrafficRouting, supports Istio and ALB and Apisix",
+        );
+        return Vec::new();
+    }
+    managed(canary, (path, &route.name), paper);
+    if route.r#match.is_empty() {
+        paper.note(
+            path,
+            format!("the cohort {} stays until the rollout ends", route.name),
+        );
+        return Vec::new();
+    }
+    let mut cohorts = Vec::new();
+    for (at, one) in route.r#match.iter().enumerate() {
+        let path = format!("{path}.match[{at}].headerValue");
+        let value = one.header_value.clone().unwrap_or_default();
+        let given = [&value.exact, &value.prefix, &value.regex]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .count();
+        if given == 0 {
+            paper.refuse(
+                path,
+                "StringMatch value missed, match value must have one of the following: exact, regex, prefix",
+            );
+        } else if given > 1 {
+            paper.refuse(
+                path,
+                "StringMatch match value must have exactly one of the following: exact, regex, prefix",
+            );
+        } else if value.exact.is_empty() {
+            paper.refuse(
+                path,
+                "Auspex's cohorts match a header's whole value or its presence, no prefix and no pattern",
+            );
+        } else {
+            let name = if at == 0 {
+                route.name.clone()
+            } else {
+                format!("{}-{at}", route.name)
+            };
+            cohorts.push(json!({"name": name, "header": {"name": one.header_name, "value": value.exact}}));
+        }
+    }
+    paper.note(
+        path,
+        "its users are on the candidate from the first step on, not from this one",
+    );
+    cohorts
+}
+
+/// A mirror route as the rollout's mirror; `None`: the route goes, or it cannot be.
+pub(super) fn mirror(
+    canary: &Canary,
+    (path, route): (&str, &MirrorRoute),
+    paper: &mut Paper<'_>,
+) -> Option<u8> {
+    let routing = canary.traffic_routing.as_ref();
+    let plugins = routing.is_some_and(|r| r.plugins.as_ref().is_some_and(|plugins| !plugins.is_empty()));
+    if !plugins && routing.is_none_or(|routing| routing.istio.is_none()) {
+        paper.refuse(
+            path,
+            "SetMirrorRoute requires TrafficRouting, supports Istio and Plugins",
+        );
+        return None;
+    }
+    managed(canary, (path, &route.name), paper);
+    if route.r#match.is_empty() {
+        paper.note(path, "the mirror stays until the rollout ends");
+        return None;
+    }
+    paper.note(
+        path,
+        "Auspex mirrors from the first step on, and only requests whose method changes nothing; the match is not kept",
+    );
+    Some(super::percent(route.percentage.unwrap_or(100)))
+}

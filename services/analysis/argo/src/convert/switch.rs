@@ -1,0 +1,125 @@
+//! The blueGreen strategy.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::{Paper, runs};
+use crate::document::Rollout;
+use crate::document::kinds::BlueGreen;
+use crate::duration;
+use crate::plan::{Plan, Run, When};
+
+const PATH: &str = "spec.strategy.blueGreen";
+
+pub(super) fn convert(
+    blue_green: &BlueGreen,
+    rollout: &Rollout,
+    paper: &mut Paper<'_>,
+    spec: &mut Map<String, Json>,
+) -> Plan {
+    let same = blue_green.active_service == blue_green.preview_service;
+    if blue_green.active_service.is_empty() {
+        paper.refuse(
+            format!("{PATH}.activeService"),
+            "Rollout has missing field '.spec.strategy.blueGreen.activeService'",
+        );
+    } else if same {
+        paper.refuse(
+            format!("{PATH}.activeService"),
+            "This rollout uses the same service for the active and preview services, but two different services are required.",
+        );
+    }
+    let kept = rollout.spec.revision_history_limit.unwrap_or(10);
+    if blue_green
+        .scale_down_delay_revision_limit
+        .is_some_and(|limit| kept < limit)
+    {
+        paper.refuse(
+            format!("{PATH}.scaleDownDelayRevisionLimit"),
+            "This rollout's revision history limit can not be smaller than the rollout's scale down limit",
+        );
+    }
+    let mut plan = Plan {
+        mode: paper.mode,
+        ..Plan::default()
+    };
+    for (field, analysis, when) in [
+        (
+            "prePromotionAnalysis",
+            &blue_green.pre_promotion_analysis,
+            When::PrePromotion,
+        ),
+        (
+            "postPromotionAnalysis",
+            &blue_green.post_promotion_analysis,
+            When::PostPromotion,
+        ),
+    ] {
+        if let Some(analysis) = analysis {
+            let path = format!("{PATH}.{field}");
+            plan.runs
+                .push(runs::of_analysis(analysis, (field, &path, when), paper));
+        }
+    }
+    notes(blue_green, paper);
+    let after = plan.runs.iter().find(|run| run.when == When::PostPromotion);
+    let seconds = after.map_or(0, lasts);
+    let waits = blue_green.auto_promotion_seconds.unwrap_or(0).max(0);
+    let automatic = blue_green.auto_promotion_enabled.unwrap_or(true) || waits > 0;
+    let before = plan.runs.iter().any(|run| run.when == When::PrePromotion);
+    spec.insert(
+        "strategy".to_owned(),
+        json!({"blueGreen": {
+            "preview": format!("{waits}s"),
+            "autoPromotion": automatic && !before,
+            "postAnalysis": format!("{seconds}s"),
+            "scaleDownDelay": format!("{}s", blue_green.scale_down_delay_seconds.unwrap_or(30).max(0)),
+        }}),
+    );
+    spec.insert("min_samples".to_owned(), json!(0));
+    plan
+}
+
+fn notes(blue_green: &BlueGreen, paper: &mut Paper<'_>) {
+    paper.note(
+        format!("{PATH}.activeService"),
+        "services are named in the router's configuration; a preview is a cohort: `cohorts` with a header or cookie",
+    );
+    for (field, given) in [
+        ("previewReplicaCount", blue_green.preview_replica_count.is_some()),
+        ("maxUnavailable", blue_green.max_unavailable.is_some()),
+        ("antiAffinity", blue_green.anti_affinity.is_some()),
+        ("previewMetadata", blue_green.preview_metadata.is_some()),
+        ("activeMetadata", blue_green.active_metadata.is_some()),
+        (
+            "scaleDownDelayRevisionLimit",
+            blue_green.scale_down_delay_revision_limit.is_some(),
+        ),
+        (
+            "abortScaleDownDelaySeconds",
+            blue_green.abort_scale_down_delay_seconds.is_some(),
+        ),
+    ] {
+        if given {
+            paper.note(
+                format!("{PATH}.{field}"),
+                "concerns ReplicaSets, which Auspex does not make: say it in the Deployments",
+            );
+        }
+    }
+    if blue_green.pre_promotion_analysis.is_some() && blue_green.auto_promotion_enabled.unwrap_or(true) {
+        paper.note(
+            format!("{PATH}.prePromotionAnalysis"),
+            "the switch waits for it: when it has succeeded, the analysis itself lets the rollout go on",
+        );
+    }
+}
+
+/// Seconds that a run takes when nothing goes wrong, and one interval more; a minute at least.
+fn lasts(run: &Run) -> i64 {
+    let seconds = |text: &str| duration::parse(text).unwrap_or(0) / 1_000_000_000;
+    let each = run.analysis.metrics.iter().map(|metric| {
+        let count = metric.effective_count().unwrap_or(1);
+        seconds(&metric.initial_delay).saturating_add(seconds(&metric.interval).saturating_mul(count))
+    });
+    each.max().unwrap_or(0).saturating_add(30).clamp(60, 86_400)
+}

@@ -1,0 +1,540 @@
+//! Argo Rollouts' kinds. Fields that Argo does not have are faults, and so is nothing that it has.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::metric::Metric;
+use crate::whole::IntOrString;
+
+/// What a document is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// A rollout.
+    Rollout(Box<Rollout>),
+    /// `AnalysisTemplate`, and `ClusterAnalysisTemplate` (true).
+    Template(Box<Template>, bool),
+    /// `AnalysisRun`.
+    Run(Box<Template>),
+    /// An experiment.
+    Experiment(Box<Experiment>),
+    /// Something of Kubernetes', or of nobody's: kind and name.
+    Other(String, String),
+}
+
+macro_rules! argo {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field:meta])* $key:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+        pub struct $name {
+            $($(#[$field])* pub $key: $type,)*
+        }
+    };
+}
+
+argo!(
+    /// A rollout.
+    Rollout {
+        /// `argoproj.io/v1alpha1`.
+        api_version: String,
+        /// `Rollout`.
+        kind: String,
+        /// Kubernetes' metadata.
+        metadata: Json,
+        /// What is wanted.
+        spec: RolloutSpec,
+        /// What Argo's controller has written.
+        status: Option<Json>,
+    }
+);
+argo!(
+    /// What is wanted of a rollout.
+    RolloutSpec {
+        /// Pods; absent: 1.
+        replicas: Option<i64>,
+        /// Whose pods.
+        selector: Option<Json>,
+        /// The pods.
+        template: Option<Json>,
+        /// A Deployment whose pods are meant.
+        workload_ref: Option<Json>,
+        /// Seconds.
+        min_ready_seconds: Option<i64>,
+        /// How many revisions back need no steps.
+        rollback_window: Option<RollbackWindow>,
+        /// How.
+        strategy: Strategy,
+        /// Old ReplicaSets that are kept.
+        revision_history_limit: Option<i64>,
+        /// Nothing goes on.
+        paused: Option<bool>,
+        /// Seconds.
+        progress_deadline_seconds: Option<i64>,
+        /// Whether that aborts.
+        progress_deadline_abort: Option<bool>,
+        /// Pods older than that are restarted.
+        restart_at: Option<Json>,
+        /// How many runs are kept.
+        analysis: Option<Json>,
+    }
+);
+argo!(
+    /// How many revisions back need no steps.
+    RollbackWindow {
+        /// So many.
+        revisions: i64,
+    }
+);
+argo!(
+    /// Exactly one of the two.
+    Strategy {
+        /// Everything in one go.
+        blue_green: Option<BlueGreen>,
+        /// By steps.
+        canary: Option<Canary>,
+    }
+);
+argo!(
+    /// Everything in one go.
+    BlueGreen {
+        /// Users' service.
+        active_service: String,
+        /// The preview's.
+        preview_service: String,
+        /// Pods of the preview.
+        preview_replica_count: Option<i64>,
+        /// Whether the switch needs no person; absent: it needs none.
+        auto_promotion_enabled: Option<bool>,
+        /// Seconds after which it needs none.
+        auto_promotion_seconds: Option<i64>,
+        /// Pods that may be missing.
+        max_unavailable: Option<IntOrString>,
+        /// Seconds for which the old pods stay; absent: 30.
+        scale_down_delay_seconds: Option<i64>,
+        /// Old ReplicaSets that stay.
+        scale_down_delay_revision_limit: Option<i64>,
+        /// Before the switch.
+        pre_promotion_analysis: Option<Analysis>,
+        /// After it.
+        post_promotion_analysis: Option<Analysis>,
+        /// Where pods run.
+        anti_affinity: Option<Json>,
+        /// Labels of the preview.
+        preview_metadata: Option<Json>,
+        /// Labels of what is active.
+        active_metadata: Option<Json>,
+        /// Seconds.
+        abort_scale_down_delay_seconds: Option<i64>,
+    }
+);
+argo!(
+    /// By steps.
+    Canary {
+        /// The candidate's service.
+        canary_service: String,
+        /// The stable version's.
+        stable_service: String,
+        /// The steps.
+        steps: Vec<Step>,
+        /// Who routes.
+        traffic_routing: Option<TrafficRouting>,
+        /// Pods that may be missing.
+        max_unavailable: Option<IntOrString>,
+        /// Pods that may be too many.
+        max_surge: Option<IntOrString>,
+        /// In the background.
+        analysis: Option<Background>,
+        /// Where pods run.
+        anti_affinity: Option<Json>,
+        /// Labels of the candidate.
+        canary_metadata: Option<Json>,
+        /// Labels of the stable version.
+        stable_metadata: Option<Json>,
+        /// Seconds.
+        scale_down_delay_seconds: Option<i64>,
+        /// Old ReplicaSets that stay.
+        scale_down_delay_revision_limit: Option<i64>,
+        /// Seconds.
+        abort_scale_down_delay_seconds: Option<i64>,
+        /// Stable shrinks as the candidate grows.
+        dynamic_stable_scale: Option<bool>,
+        /// Two services that change roles.
+        ping_pong: Option<Json>,
+        /// At least so many pods.
+        min_pods_per_replica_set: Option<i64>,
+        /// When a step counts as scaled.
+        replica_progress_threshold: Option<Json>,
+    }
+);
+argo!(
+    /// Who routes: any of these.
+    TrafficRouting {
+        /// Istio.
+        istio: Option<Json>,
+        /// NGINX Ingress.
+        nginx: Option<Json>,
+        /// AWS ALB.
+        alb: Option<Json>,
+        /// SMI.
+        smi: Option<Json>,
+        /// Ambassador.
+        ambassador: Option<Json>,
+        /// AWS App Mesh.
+        app_mesh: Option<Json>,
+        /// Traefik.
+        traefik: Option<Json>,
+        /// APISIX.
+        apisix: Option<Json>,
+        /// Others.
+        plugins: Option<serde_json::Map<String, Json>>,
+        /// Routes that steps make.
+        managed_routes: Option<Vec<Named>>,
+        /// What 100 % is called; absent: 100.
+        max_traffic_weight: Option<i64>,
+    }
+);
+argo!(
+    /// A name.
+    Named {
+        /// It.
+        name: String,
+    }
+);
+argo!(
+    /// One step.
+    Step {
+        /// The candidate's share.
+        set_weight: Option<i64>,
+        /// A wait.
+        pause: Option<Pause>,
+        /// A run that must succeed.
+        analysis: Option<Analysis>,
+        /// An experiment that must.
+        experiment: Option<ExperimentStep>,
+        /// The candidate's pods.
+        set_canary_scale: Option<CanaryScale>,
+        /// Users by header.
+        set_header_route: Option<HeaderRoute>,
+        /// Copies of requests.
+        set_mirror_route: Option<MirrorRoute>,
+        /// A plugin.
+        plugin: Option<Json>,
+    }
+);
+argo!(
+    /// A wait.
+    Pause {
+        /// Seconds or a Go duration; absent: until a person resumes.
+        duration: Option<IntOrString>,
+    }
+);
+argo!(
+    /// The candidate's pods.
+    CanaryScale {
+        /// A percentage.
+        weight: Option<i64>,
+        /// So many.
+        replicas: Option<i64>,
+        /// As its traffic.
+        match_traffic_weight: Option<bool>,
+    }
+);
+argo!(
+    /// Users by header.
+    HeaderRoute {
+        /// Of managedRoutes.
+        name: String,
+        /// Which; none: the route goes.
+        r#match: Vec<HeaderMatch>,
+    }
+);
+argo!(
+    /// A header's value.
+    HeaderMatch {
+        /// Its name.
+        header_name: String,
+        /// Its value.
+        header_value: Option<TextMatch>,
+    }
+);
+argo!(
+    /// Exactly one of the three.
+    TextMatch {
+        /// All of it.
+        exact: String,
+        /// Its beginning.
+        prefix: String,
+        /// A pattern.
+        regex: String,
+    }
+);
+argo!(
+    /// Copies of requests.
+    MirrorRoute {
+        /// Of managedRoutes.
+        name: String,
+        /// Which; none: the route goes.
+        r#match: Vec<Json>,
+        /// How many of 100; absent: all.
+        percentage: Option<i64>,
+    }
+);
+argo!(
+    /// An analysis of a rollout.
+    Analysis {
+        /// Which templates.
+        templates: Vec<TemplateRef>,
+        /// Their arguments.
+        args: Vec<Argument>,
+        /// Metrics that only watch.
+        dry_run: Vec<DryRun>,
+        /// Measurements that are kept.
+        measurement_retention: Vec<Retention>,
+        /// Labels of the run.
+        analysis_run_metadata: Option<Json>,
+    }
+);
+argo!(
+    /// An analysis that runs beside the steps.
+    Background {
+        /// Which templates.
+        templates: Vec<TemplateRef>,
+        /// Their arguments.
+        args: Vec<Argument>,
+        /// Metrics that only watch.
+        dry_run: Vec<DryRun>,
+        /// Measurements that are kept.
+        measurement_retention: Vec<Retention>,
+        /// Labels of the run.
+        analysis_run_metadata: Option<Json>,
+        /// The step with which it begins; absent: 0.
+        starting_step: Option<i64>,
+    }
+);
+argo!(
+    /// A template by its name.
+    TemplateRef {
+        /// Its name.
+        template_name: String,
+        /// A ClusterAnalysisTemplate.
+        cluster_scope: Option<bool>,
+    }
+);
+argo!(
+    /// An argument.
+    Argument {
+        /// Its name.
+        name: String,
+        /// Its value.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+        /// Where its value is had.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value_from: Option<ValueFrom>,
+    }
+);
+argo!(
+    /// Where a value is had: one of these.
+    ValueFrom {
+        /// A Secret's key.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        secret_key_ref: Option<SecretKey>,
+        /// A field of the rollout.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        field_ref: Option<FieldRef>,
+        /// `Stable` or `Latest`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pod_template_hash_value: Option<String>,
+    }
+);
+argo!(
+    /// A Secret's key.
+    SecretKey {
+        /// The Secret.
+        name: String,
+        /// The key.
+        key: String,
+    }
+);
+argo!(
+    /// A field of the rollout.
+    FieldRef {
+        /// Its path.
+        field_path: String,
+    }
+);
+argo!(
+    /// Metrics that only watch, by an unanchored pattern.
+    DryRun {
+        /// The pattern.
+        metric_name: String,
+    }
+);
+argo!(
+    /// Measurements that are kept of metrics, by an unanchored pattern.
+    Retention {
+        /// The pattern.
+        metric_name: String,
+        /// How many.
+        limit: i64,
+    }
+);
+argo!(
+    /// A template, or a run: what is measured.
+    Template {
+        /// `argoproj.io/v1alpha1`.
+        api_version: String,
+        /// Its kind.
+        kind: String,
+        /// Kubernetes' metadata.
+        metadata: Json,
+        /// What is measured.
+        spec: TemplateSpec,
+        /// What Argo's controller has written.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<Json>,
+    }
+);
+argo!(
+    /// What is measured.
+    TemplateSpec {
+        /// Arguments, with their defaults.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        args: Vec<Argument>,
+        /// Metrics.
+        metrics: Vec<Metric>,
+        /// Metrics that only watch.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        dry_run: Vec<DryRun>,
+        /// Measurements that are kept.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        measurement_retention: Vec<Retention>,
+        /// Other templates that belong to it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        templates: Vec<TemplateRef>,
+        /// Of a run: it is to end.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        terminate: Option<bool>,
+        /// Of a run: when it is forgotten.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ttl_strategy: Option<Json>,
+    }
+);
+argo!(
+    /// An experiment as a step.
+    ExperimentStep {
+        /// Its pods.
+        templates: Vec<Json>,
+        /// How long, a Go duration.
+        duration: String,
+        /// What is measured.
+        analyses: Vec<ExperimentAnalysis>,
+        /// Metrics that only watch.
+        dry_run: Vec<DryRun>,
+        /// Labels of its runs.
+        analysis_run_metadata: Option<Json>,
+        /// Seconds.
+        scale_down_delay_seconds: Option<i64>,
+    }
+);
+argo!(
+    /// What an experiment measures.
+    ExperimentAnalysis {
+        /// Its name.
+        name: String,
+        /// The template.
+        template_name: String,
+        /// A ClusterAnalysisTemplate.
+        cluster_scope: Option<bool>,
+        /// Arguments.
+        args: Vec<Argument>,
+        /// The experiment is over when it is.
+        required_for_completion: Option<bool>,
+    }
+);
+argo!(
+    /// An experiment.
+    Experiment {
+        /// `argoproj.io/v1alpha1`.
+        api_version: String,
+        /// `Experiment`.
+        kind: String,
+        /// Kubernetes' metadata.
+        metadata: Json,
+        /// What is wanted.
+        spec: ExperimentSpec,
+        /// What Argo's controller has written.
+        status: Option<Json>,
+    }
+);
+argo!(
+    /// What is wanted of an experiment.
+    ExperimentSpec {
+        /// Its pods.
+        templates: Vec<Json>,
+        /// How long, a Go duration.
+        duration: String,
+        /// Seconds.
+        progress_deadline_seconds: Option<i64>,
+        /// It is to end.
+        terminate: Option<bool>,
+        /// What is measured.
+        analyses: Vec<ExperimentAnalysis>,
+        /// Seconds.
+        scale_down_delay_seconds: Option<i64>,
+        /// Metrics that only watch.
+        dry_run: Vec<DryRun>,
+        /// Measurements that are kept.
+        measurement_retention: Vec<Retention>,
+        /// Labels of its runs.
+        analysis_run_metadata: Option<Json>,
+    }
+);
+
+/// Argo's group.
+pub const GROUP: &str = "argoproj.io/";
+
+/// Why a document of Argo's kinds cannot be read: the field and the reason.
+pub type Fault = (String, String);
+
+impl Kind {
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// The field and the reason.
+    pub fn of(document: &Json) -> Result<Self, Fault> {
+        let text = |path: &str| document.pointer(path).and_then(Json::as_str).unwrap_or_default();
+        let (version, kind) = (text("/apiVersion"), text("/kind"));
+        if !version.starts_with(GROUP) {
+            return Ok(Self::Other(kind.to_owned(), text("/metadata/name").to_owned()));
+        }
+        if version != "argoproj.io/v1alpha1" {
+            return Err((
+                "apiVersion".to_owned(),
+                format!("`{version}` is not argoproj.io/v1alpha1"),
+            ));
+        }
+        Ok(match kind {
+            "Rollout" => Self::Rollout(Box::new(typed(document)?)),
+            "AnalysisTemplate" => Self::Template(Box::new(typed(document)?), false),
+            "ClusterAnalysisTemplate" => Self::Template(Box::new(typed(document)?), true),
+            "AnalysisRun" => Self::Run(Box::new(typed(document)?)),
+            "Experiment" => Self::Experiment(Box::new(typed(document)?)),
+            // Argo CD's and Argo Workflows' kinds share the group.
+            other => Self::Other(other.to_owned(), text("/metadata/name").to_owned()),
+        })
+    }
+}
+
+fn typed<T: serde::de::DeserializeOwned>(document: &Json) -> Result<T, Fault> {
+    serde_path_to_error::deserialize(document.clone()).map_err(|fault| {
+        let path = fault.path().to_string();
+        (path, fault.into_inner().to_string())
+    })
+}
+
+/// A text of a document's metadata.
+#[must_use]
+pub fn metadata<'d>(metadata: &'d Json, key: &str) -> &'d str {
+    metadata.get(key).and_then(Json::as_str).unwrap_or_default()
+}
