@@ -40,6 +40,18 @@ pub mod wire {
     tonic::include_proto!("auspex.v1");
 }
 
+/// The Open Inference Protocol, version 2: others' names.
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic
+)]
+pub mod open_inference {
+    tonic::include_proto!("inference");
+}
+
 pub use alert::Alert;
 pub use command::Command;
 pub use decision::Decision;

@@ -18,7 +18,10 @@ pub struct Objects {
 
 #[derive(Clone)]
 enum Place {
-    Bus { bucket: String, store: ObjectStore },
+    Bus {
+        bucket: String,
+        store: Box<ObjectStore>,
+    },
     Folder(PathBuf),
 }
 
@@ -38,7 +41,7 @@ impl Objects {
     /// When it is neither, or the bus is away.
     pub async fn open(bus: &Bus, root: &str) -> anyhow::Result<Self> {
         let place = if let Some(bucket) = root.strip_prefix(BUS) {
-            let store = bus.lay_out_objects(bucket).await?;
+            let store = Box::new(bus.lay_out_objects(bucket).await?);
             let bucket = bucket.to_owned();
             Place::Bus { bucket, store }
         } else if let Some(folder) = root.strip_prefix(FILE) {

@@ -3,8 +3,11 @@
 use auspex_chassis::Settings;
 use serde::{Deserialize, Serialize};
 
+use crate::mitigate::{self, Rule, WORDS};
+use crate::serving::Terms;
+
 /// Which model scores, and with what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Folder of the model, with its `manifest.json`; a relative one is looked for in the working directory, then beside
@@ -16,6 +19,14 @@ pub struct Config {
     pub threads: usize,
     /// How many reasons a score gives at most, 0..=100, largest first: more than a person reads helps nobody.
     pub reasons: usize,
+    /// Whether versions that the registry calls champion, challenger or shadow take their place. False: the model above
+    /// scores, whatever the registry says.
+    pub follow_registry: bool,
+    /// Share of changes at high risk for which no approval is asked, 0..=0.5, so that what becomes of such is seen too: without
+    /// it a model never learns that it was wrong to hold something back. 0: none, and nothing is learnt there.
+    pub release_quota: f64,
+    /// What is worth doing at which risk; see docs/models.md. Empty: the table that comes with the program.
+    pub mitigations: Vec<Rule>,
 }
 
 impl Default for Config {
@@ -25,6 +36,9 @@ impl Default for Config {
             onnxruntime: String::new(),
             threads: 1,
             reasons: 8,
+            follow_registry: true,
+            release_quota: 0.02,
+            mitigations: Vec::new(),
         }
     }
 }
@@ -38,7 +52,37 @@ impl Settings for Config {
         if self.reasons > 100 {
             problems.push(format!("reasons: {} is above 100", self.reasons));
         }
+        if !(0.0..=0.5).contains(&self.release_quota) {
+            problems.push(format!(
+                "release_quota: {} is not within 0..=0.5",
+                self.release_quota
+            ));
+        }
+        for (number, rule) in self.mitigations.iter().enumerate() {
+            if !WORDS.contains(&rule.mitigation.as_str()) {
+                problems.push(format!(
+                    "mitigations[{number}].mitigation: {} is none; there are {}",
+                    rule.mitigation,
+                    WORDS.join(", ")
+                ));
+            }
+        }
         problems
+    }
+}
+
+impl Config {
+    /// How scores are made of what a version says.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms {
+            rules: if self.mitigations.is_empty() {
+                mitigate::table()
+            } else {
+                self.mitigations.clone()
+            },
+            quota: self.release_quota,
+        }
     }
 }
 
@@ -52,8 +96,13 @@ mod tests {
         let wrong = Config {
             threads: 0,
             reasons: 101,
+            release_quota: 0.6,
+            mitigations: vec![Rule {
+                mitigation: "hope".to_owned(),
+                ..mitigate::table().swap_remove(0)
+            }],
             ..Config::default()
         };
-        assert_eq!(wrong.problems().len(), 2);
+        assert_eq!(wrong.problems().len(), 4);
     }
 }

@@ -1,8 +1,10 @@
 //! The last score of each revision, for whoever asks.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use auspex_proto::{Project, Revision, Score};
+use auspex_chassis::{From, Group, House};
+use auspex_proto::{Fact, FactKind, Project, Revision, Score};
 
 /// How many scores are kept: about 1 kB each, so 10 MB.
 const CAPACITY: usize = 10_000;
@@ -40,6 +42,28 @@ impl Latest {
     pub fn get(&self, project: &Project, revision: &Revision) -> Option<&Score> {
         self.scores.get(&(project.clone(), revision.clone()))
     }
+}
+
+/// Follows the scores on the log.
+///
+/// # Errors
+/// When the bus is away.
+pub async fn follow(house: &House) -> anyhow::Result<Arc<RwLock<Latest>>> {
+    let latest = Arc::<RwLock<Latest>>::default();
+    let mut follow = house.follow(&[FactKind::Score], From::All).await?;
+    let noted = Arc::clone(&latest);
+    house.spawn("latest scores", Group::Work, move |stop| async move {
+        loop {
+            let next = tokio::select! {
+                () = stop.requested() => return Ok(()),
+                next = follow.next() => next?,
+            };
+            if let Fact::Score(score) = next.fact {
+                noted.write().unwrap_or_else(PoisonError::into_inner).note(score);
+            }
+        }
+    });
+    Ok(latest)
 }
 
 #[cfg(test)]

@@ -1,34 +1,47 @@
 //! Scoring: a feature vector becomes a calibrated probability of failure. 1 is bad.
 //!
-//! - *Reads*: `FeatureVector`.
-//! - *Writes*: `Score`, with reasons when it may start a rollout or is not low.
-//! - *Answers*: `Scoring.Score` (a vector one has) and `Scoring.GetScore` (the last one of a revision).
-//! - *Remembers*: nothing; it follows its own scores to answer `GetScore`.
-//! - *Invariants*: a model is served only when it is what its manifest says, down to the answers to its golden rows; a
-//!   vector of another schema is a dead letter that names both hashes; `low <= p_failure <= high`; what was missing is
-//!   named; contributions ([`explain`]) are those of the very graph that is served, in log-odds before calibration.
+//! - *Reads*: `FeatureVector`; it follows `Model` for what scores, and its own scores to answer `GetScore`.
+//! - *Writes*: `Score`, with reasons when it may start a rollout or is not low; an `Alert` when a version is refused.
+//! - *Answers*: `Scoring` (score, explain, the last score of a revision, what scores now); the Open Inference Protocol v2.
+//! - *Remembers*: nothing.
+//! - *Invariants*: a version scores only when it is what its manifest says, down to its golden rows, else the last good one goes
+//!   on; a change of version drops and doubles no score; a vector of another schema is a dead letter with both hashes, and
+//!   spoils no other; `low <= p_failure <= high`; contributions ([`explain`]) are of the graph that is served, in log-odds
+//!   before calibration; equal units are dealt equally.
 
 pub mod config;
+pub mod deal;
+pub mod fetch;
 pub mod latest;
+pub mod mitigate;
+pub mod oip;
 pub mod pool;
 pub mod query;
+pub mod schemas;
+pub mod serving;
+pub mod swap;
 pub mod transform;
+pub mod wanted;
 
-pub use auspex_model::{calibration, embedded, explain, folder, manifest, model, onnx, runtime, score};
+pub use auspex_model::{
+    calibration, embedded, explain, folder, manifest, model, onnx, reasons, runtime, score,
+};
 
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
-use auspex_chassis::{From, Group, House, Part, Section, ServiceSpec, tools};
+use auspex_chassis::{House, Part, Section, ServiceSpec, tools};
+use auspex_proto::stage;
 use auspex_proto::wire::scoring_server::ScoringServer;
-use auspex_proto::{Fact, FactKind, stage};
 
 pub use config::Config;
-use latest::Latest;
 use model::{Model, ModelFault};
-use pool::Pool;
 use runtime::Runtime;
+use schemas::Schemas;
+use serving::{Lineup, Serving};
+use swap::Opener;
+use wanted::Arm;
 
 /// Scoring, as the program sees it.
 pub const SERVICE: ServiceSpec = ServiceSpec {
@@ -51,47 +64,41 @@ pub async fn open(house: &House, config: Config) -> anyhow::Result<Part> {
         "" => tools::onnxruntime().await?,
         path => PathBuf::from(path),
     };
-    let opened = tokio::task::spawn_blocking(move || start(&library, &config)).await?;
-    let (pool, model) = opened.context("loading the model")?;
-    let label = model.manifest.label();
-    tracing::info!(
-        model = label,
-        sha256 = model.manifest.artifact.sha256,
-        "the model is loaded"
-    );
-    let scored = transform::ScoreVectors::new(pool.clone(), label.clone(), house.metrics());
+    let start = config.clone();
+    let opened = tokio::task::spawn_blocking(move || start_with(&library, &start)).await?;
+    let (serving, opener) = opened.context("loading the model")?;
+    let schemas = Schemas::default();
+    for served in serving.table().lineups.values().filter_map(Lineup::champion) {
+        let manifest = &served.model.manifest;
+        let (model, sha256) = (&served.model.label, &manifest.artifact.sha256);
+        tracing::info!(model, sha256, "the model is loaded");
+        schemas.note(&manifest.feature_service, &manifest.feature_schema_sha256);
+    }
+    swap::start(house, &config, &serving, &schemas, opener);
+    let scored = transform::ScoreVectors::new(serving.clone(), schemas, house.metrics());
     house.run_transform(stage::SCORING, scored).await?;
-    let latest = follow(house).await?;
-    let answers = query::Answers::new(pool, label, latest);
-    Ok(Part::empty().grpc(ScoringServer::new(answers)))
+    let answers = query::Answers::new(serving.clone(), latest::follow(house).await?);
+    Ok(Part::http(oip::rest::router(serving.clone()))
+        .grpc(ScoringServer::new(answers))
+        .grpc(oip::grpc::Inference::server(serving)))
 }
 
-/// Loads and checks the model, and starts the threads that score with it.
+/// Loads and checks the configured model, and starts the threads that score with it.
 ///
 /// # Errors
 /// [`ModelFault`].
-pub fn start(library: &std::path::Path, config: &Config) -> Result<(Pool, Arc<Model>), ModelFault> {
-    let model = Arc::new(Model::check(folder::files(&config.model)?)?);
-    let runtime = Runtime::load(library)?;
-    let pool = Pool::start(&runtime, &model, config.threads, config.reasons)?;
-    Ok((pool, model))
-}
-
-/// Follows the scores on the log.
-async fn follow(house: &House) -> anyhow::Result<Arc<RwLock<Latest>>> {
-    let latest = Arc::<RwLock<Latest>>::default();
-    let mut follow = house.follow(&[FactKind::Score], From::All).await?;
-    let noted = Arc::clone(&latest);
-    house.spawn("latest scores", Group::Work, move |stop| async move {
-        loop {
-            let next = tokio::select! {
-                () = stop.requested() => return Ok(()),
-                next = follow.next() => next?,
-            };
-            if let Fact::Score(score) = next.fact {
-                noted.write().unwrap_or_else(PoisonError::into_inner).note(score);
-            }
-        }
+pub fn start_with(library: &Path, config: &Config) -> Result<(Serving, Opener), ModelFault> {
+    let opener = Opener {
+        runtime: Runtime::load(library)?,
+        threads: config.threads,
+        reasons: config.reasons,
+    };
+    let serving = Serving::new(config.terms());
+    let model = Model::check(folder::files(&config.model)?)?;
+    let (name, served) = (model.manifest.name.clone(), opener.open(model, 0)?);
+    serving.change(|table| {
+        let lineup = table.lineups.entry(name).or_default();
+        lineup.arms.insert(Arm::Champion, Arc::new(served));
     });
-    Ok(latest)
+    Ok((serving, opener))
 }

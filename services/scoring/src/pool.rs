@@ -4,14 +4,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use auspex_proto::FeatureVector;
 use auspex_proto::score::Band;
 use tokio::sync::oneshot;
 
 use crate::model::{Model, ModelFault};
-use crate::runtime::{Reasons, Runtime, ScoreFault, Scorer};
+use crate::reasons::Explained;
+use crate::runtime::{Reasons, Runtime, ScoreFault, Scorer, number};
 use crate::score::Scored;
 
 /// At most this many rows go into one run: a run of 256 takes 2 ms, the time that the first row waits for the last.
@@ -21,9 +22,9 @@ const AT_ONCE: usize = 4;
 
 /// Vectors on their way to a thread, and the way back.
 struct Job {
-    vectors: Vec<FeatureVector>,
+    vectors: Arc<Vec<FeatureVector>>,
     when: Reasons,
-    reply: oneshot::Sender<Done>,
+    reply: oneshot::Sender<Vec<Result<Scored, ScoreFault>>>,
 }
 
 /// The vectors again, each with its score.
@@ -66,35 +67,70 @@ impl Pool {
         })
     }
 
-    /// Scores the vectors, in order.
-    ///
-    /// # Errors
-    /// [`ScoreFault::Runtime`] when a run has failed as a whole; a fault of one vector stands beside it.
-    pub async fn score(&self, vectors: Vec<FeatureVector>, when: Reasons) -> Result<Done, ScoreFault> {
+    /// Scores the vectors, in order; a fault of one stands beside it and spoils no other.
+    pub async fn score(&self, vectors: Vec<FeatureVector>, when: Reasons) -> Done {
         if let Some(scored) = self.at_once(&vectors, when) {
-            return Ok(vectors.into_iter().zip(scored).collect());
+            return vectors.into_iter().zip(scored).collect();
         }
-        let gone = || ScoreFault::Runtime("the run has failed".to_owned());
         let mut replies = Vec::new();
         let mut vectors = vectors.into_iter().peekable();
         while vectors.peek().is_some() {
             let (reply, answer) = oneshot::channel();
-            let part = vectors.by_ref().take(ROWS_A_RUN).collect();
+            let part: Arc<Vec<FeatureVector>> = Arc::new(vectors.by_ref().take(ROWS_A_RUN).collect());
             let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len().max(1);
             let job = Job {
-                vectors: part,
+                vectors: Arc::clone(&part),
                 when,
                 reply,
             };
-            let sent = self.threads.get(turn).map(|thread| thread.send(job));
-            sent.ok_or_else(gone)?.map_err(|_| gone())?;
-            replies.push(answer);
+            if let Some(thread) = self.threads.get(turn) {
+                // A thread that is gone drops the job, and with it the reply.
+                thread.send(job).ok();
+            }
+            replies.push((answer, part));
         }
         let mut done = Vec::new();
-        for reply in replies {
-            done.extend(reply.await.map_err(|_| gone())?);
+        for (reply, part) in replies {
+            let scored = reply.await.unwrap_or_default().into_iter().map(Some);
+            let gone = || Err(ScoreFault::Runtime("a scoring thread is gone".to_owned()));
+            let scored = scored
+                .chain(std::iter::repeat(None))
+                .map(|scored| scored.unwrap_or_else(gone));
+            // The thread lets go of its share before it replies.
+            let part = Arc::try_unwrap(part).unwrap_or_else(|part| part.to_vec());
+            done.extend(part.into_iter().zip(scored));
         }
-        Ok(done)
+        done
+    }
+
+    /// Scores a vector with its reasons, and gives every contribution. Blocks, for long when the graph has to be asked.
+    ///
+    /// # Errors
+    /// [`ScoreFault`].
+    pub fn explain(&self, vector: &FeatureVector) -> Result<(Scored, Explained), ScoreFault> {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let explained = catch_unwind(AssertUnwindSafe(|| {
+            let scored = desk.score(vector, Reasons::Never)?;
+            let row: Vec<f32> = vector.features.iter().map(number).collect();
+            Ok((scored, desk.explain(&row)?))
+        }));
+        explained.unwrap_or(Err(ScoreFault::Panicked))
+    }
+
+    /// The graph alone, on rows laid end to end: the calibrated probability of each. Blocks.
+    ///
+    /// # Errors
+    /// [`ScoreFault`].
+    pub fn infer(&self, rows: &[f32]) -> Result<Vec<f64>, ScoreFault> {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = catch_unwind(AssertUnwindSafe(|| desk.p_fail(rows)));
+        let calibration = &desk.model().manifest.calibration;
+        let finish = |p: f32| calibration.finish(f64::from(p));
+        Ok(found
+            .unwrap_or(Err(ScoreFault::Panicked))?
+            .into_iter()
+            .map(finish)
+            .collect())
     }
 
     /// A few vectors, when no reasons are wanted and nobody else is at the desk; else the threads do it.
@@ -118,15 +154,24 @@ impl Pool {
     }
 }
 
-/// Works until the pool is gone. A vector that makes the thread panic spoils the run it is in, and no other.
-fn attend(mut scorer: Scorer, jobs: &Receiver<Job>) {
-    while catch_unwind(AssertUnwindSafe(|| work(&mut scorer, jobs))).is_err() {
-        tracing::error!("a run of the model panicked; its vectors have no score");
+/// What a thread scores with.
+trait Score {
+    fn all(&mut self, vectors: &[(&FeatureVector, Reasons)]) -> Vec<Result<Scored, ScoreFault>>;
+    fn one(&mut self, vector: &FeatureVector, when: Reasons) -> Result<Scored, ScoreFault>;
+}
+
+impl Score for Scorer {
+    fn all(&mut self, vectors: &[(&FeatureVector, Reasons)]) -> Vec<Result<Scored, ScoreFault>> {
+        self.score_all(vectors)
+    }
+
+    fn one(&mut self, vector: &FeatureVector, when: Reasons) -> Result<Scored, ScoreFault> {
+        self.score(vector, when)
     }
 }
 
-/// Takes a job and all that has come meanwhile, scores them in one run, answers each.
-fn work(scorer: &mut Scorer, jobs: &Receiver<Job>) {
+/// Works until the pool is gone.
+fn attend(mut scorer: Scorer, jobs: &Receiver<Job>) {
     while let Ok(first) = jobs.recv() {
         let mut rows = first.vectors.len();
         let mut taken = vec![first];
@@ -139,12 +184,90 @@ fn work(scorer: &mut Scorer, jobs: &Receiver<Job>) {
             .iter()
             .flat_map(|job| job.vectors.iter().map(|v| (v, job.when)))
             .collect();
-        let mut scored = scorer.score_all(&all).into_iter();
-        for job in taken {
-            let count = job.vectors.len();
-            let done: Done = job.vectors.into_iter().zip(scored.by_ref().take(count)).collect();
+        let mut scored = run(&mut scorer, &all).into_iter();
+        for Job { vectors, reply, .. } in taken {
+            let done = scored.by_ref().take(vectors.len()).collect();
+            drop(vectors);
             // Whoever asked may have gone: nothing is lost, a fact that was not acked comes again.
-            job.reply.send(done).ok();
+            reply.send(done).ok();
         }
+    }
+}
+
+/// Scores all in one run. When that panics each is scored by itself, so that the one at fault is the only one without a score.
+fn run(scorer: &mut impl Score, all: &[(&FeatureVector, Reasons)]) -> Vec<Result<Scored, ScoreFault>> {
+    if let Ok(scored) = catch_unwind(AssertUnwindSafe(|| scorer.all(all))) {
+        return scored;
+    }
+    tracing::error!(
+        vectors = all.len(),
+        "a run of the model panicked; each vector is scored by itself"
+    );
+    let one = |(vector, when): &(&FeatureVector, Reasons)| {
+        catch_unwind(AssertUnwindSafe(|| scorer.one(vector, *when))).unwrap_or(Err(ScoreFault::Panicked))
+    };
+    all.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use auspex_proto::{Entity, EntityKind, FactId, Meta, Project, Revision, Timestamp};
+
+    use super::*;
+
+    struct Touchy;
+
+    impl Score for Touchy {
+        fn all(&mut self, vectors: &[(&FeatureVector, Reasons)]) -> Vec<Result<Scored, ScoreFault>> {
+            vectors
+                .iter()
+                .map(|(vector, when)| self.one(vector, *when))
+                .collect()
+        }
+
+        fn one(&mut self, vector: &FeatureVector, _when: Reasons) -> Result<Scored, ScoreFault> {
+            assert!(vector.entity.id != "poison", "poison");
+            Ok(Scored {
+                p_failure: 0.5,
+                low: 0.0,
+                high: 1.0,
+                band: Band::Medium,
+                missing: vec![vector.entity.id.clone()],
+                reasons: Vec::new(),
+            })
+        }
+    }
+
+    fn vector(id: &str) -> FeatureVector {
+        FeatureVector {
+            meta: Meta {
+                id: FactId::new(id).unwrap(),
+                project: Project::new("shop").unwrap(),
+                time: Timestamp(0),
+                cause: 0,
+                source: String::new(),
+            },
+            entity: Entity {
+                kind: EntityKind::Change,
+                id: id.to_owned(),
+                revision: Revision::new(id).unwrap(),
+                service: None,
+            },
+            feature_service: "change-risk@1".to_owned(),
+            schema_hash: String::new(),
+            features: Vec::new(),
+            context: Vec::new(),
+            wants_reasons: false,
+        }
+    }
+
+    #[test]
+    fn a_vector_that_panics_costs_its_neighbours_nothing() {
+        let vectors = ["a", "poison", "b"].map(vector);
+        let all: Vec<_> = vectors.iter().map(|vector| (vector, Reasons::Never)).collect();
+        let found = run(&mut Touchy, &all);
+        assert_eq!(found[1], Err(ScoreFault::Panicked));
+        assert_eq!(found[0].as_ref().unwrap().missing, ["a"]);
+        assert_eq!(found[2].as_ref().unwrap().missing, ["b"]);
     }
 }

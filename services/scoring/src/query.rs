@@ -1,67 +1,110 @@
-//! `Scoring`: a score for a vector one has, or the last score of a revision.
+//! `Scoring`: a score for a vector one has, with its reasons; the last score of a revision; what scores at this moment.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use auspex_proto::score::Contribution;
+use auspex_proto::vector::Feature;
 use auspex_proto::wire::scoring_server::Scoring;
-use auspex_proto::wire::{self, GetScoreRequest, ScoreRequest};
+use auspex_proto::wire::{
+    self, ExplainRequest, Explanation, GetScoreRequest, ListServedRequest, ListServedResponse, ScoreRequest,
+    ServedModel,
+};
 use auspex_proto::{FeatureVector, Invalid, Project, Revision};
 use tonic::{Request, Response, Status};
 
 use crate::latest::Latest;
-use crate::pool::Pool;
 use crate::runtime::{Reasons, ScoreFault};
-use crate::transform::fact;
+use crate::serving::{Given, Lineup, Serving, fact};
 
 /// Answers questions about scores.
 #[derive(Debug, Clone)]
 pub struct Answers {
-    pool: Pool,
-    model: String,
+    serving: Serving,
     latest: Arc<RwLock<Latest>>,
 }
 
 impl Answers {
-    /// Scores with these threads, under this model's name; the last scores are followed elsewhere.
+    /// Scores with what is served; the last scores are followed elsewhere.
     #[must_use]
-    pub fn new(pool: Pool, model: String, latest: Arc<RwLock<Latest>>) -> Self {
-        Self { pool, model, latest }
+    pub fn new(serving: Serving, latest: Arc<RwLock<Latest>>) -> Self {
+        Self { serving, latest }
     }
+}
+
+fn vector(asked: Option<wire::FeatureVector>) -> Result<FeatureVector, Status> {
+    let vector = asked.ok_or_else(|| Status::invalid_argument("vector: is missing"))?;
+    FeatureVector::from_wire(vector).map_err(|f| invalid(f.within("vector")))
 }
 
 #[tonic::async_trait]
 impl Scoring for Answers {
     async fn score(&self, request: Request<ScoreRequest>) -> Result<Response<wire::Score>, Status> {
         let asked = request.into_inner();
-        let vector = asked
-            .vector
-            .ok_or_else(|| Status::invalid_argument("vector: is missing"))?;
-        let vector = FeatureVector::from_wire(vector).map_err(|f| invalid(f.within("vector")))?;
+        let vector = vector(asked.vector)?;
         let when = if asked.with_reasons {
             Reasons::Always
         } else {
             Reasons::WhenNotable
         };
-        let done = self.pool.score(vec![vector], when).await.map_err(refused)?;
-        let Some((vector, scored)) = done.into_iter().next() else {
+        let dealt = self.serving.score(vec![vector], when).await;
+        let Some(dealt) = dealt.into_iter().next() else {
             return Err(Status::internal("no score"));
         };
-        let scored = scored.map_err(refused)?;
+        let given = dealt.given.map_err(refused)?;
         // It follows from no fact of the log, so no score of the log is older than it.
-        Ok(Response::new(fact(0, vector, scored, &self.model).to_wire()))
+        Ok(Response::new(fact(0, dealt.vector, given).to_wire()))
     }
 
-    async fn explain(
-        &self,
-        _request: Request<wire::ExplainRequest>,
-    ) -> Result<Response<wire::Explanation>, Status> {
-        Err(Status::unimplemented("explain"))
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<Explanation>, Status> {
+        let asked = request.into_inner();
+        let vector = vector(asked.vector)?;
+        let served = self.serving.table().named(&asked.model, &vector.schema_hash);
+        let served = served.ok_or_else(|| {
+            let what = if asked.model.is_empty() {
+                &vector.schema_hash
+            } else {
+                &asked.model
+            };
+            Status::not_found(format!("nothing that is served reads {what}"))
+        })?;
+        let explaining = tokio::task::spawn_blocking(move || {
+            let explained = served.pool.explain(&vector);
+            explained.map(|(scored, explained)| (served, vector, scored, explained))
+        });
+        let (served, vector, scored, explained) = explaining
+            .await
+            .map_err(|fault| Status::internal(fault.to_string()))?
+            .map_err(refused)?;
+        let contributions = vector.features.iter().zip(&explained.contributions).map(moved);
+        let contributions: Vec<Contribution> = contributions.collect();
+        let given = Given {
+            scored,
+            model: served.model.label.clone(),
+            mitigations: Vec::new(),
+            trial: auspex_proto::score::Trial::default(),
+        };
+        Ok(Response::new(Explanation {
+            method: explained.method.to_owned(),
+            base: explained.base,
+            raw: explained.raw,
+            remainder: explained.remainder,
+            contributions: contributions.iter().map(wire_contribution).collect(),
+            score: Some(fact(0, vector, given).to_wire()),
+        }))
     }
 
     async fn list_served(
         &self,
-        _request: Request<wire::ListServedRequest>,
-    ) -> Result<Response<wire::ListServedResponse>, Status> {
-        Err(Status::unimplemented("list served"))
+        _request: Request<ListServedRequest>,
+    ) -> Result<Response<ListServedResponse>, Status> {
+        let table = self.serving.table();
+        let models = table
+            .lineups
+            .iter()
+            .flat_map(|(name, lineup)| served(name, lineup));
+        Ok(Response::new(ListServedResponse {
+            models: models.collect(),
+        }))
     }
 
     async fn get_score(&self, request: Request<GetScoreRequest>) -> Result<Response<wire::Score>, Status> {
@@ -76,6 +119,55 @@ impl Scoring for Answers {
     }
 }
 
+fn moved((feature, log_odds): (&Feature, &f64)) -> Contribution {
+    Contribution {
+        feature: feature.name.clone(),
+        value: feature.value,
+        log_odds: *log_odds,
+    }
+}
+
+fn wire_contribution(one: &Contribution) -> wire::Contribution {
+    wire::Contribution {
+        feature: one.feature.clone(),
+        value: one.value,
+        log_odds: one.log_odds,
+    }
+}
+
+/// The versions of a model that score, and what was refused in whose place.
+fn served(name: &str, lineup: &Lineup) -> Vec<ServedModel> {
+    let mut found: Vec<ServedModel> = lineup
+        .arms
+        .iter()
+        .map(|(arm, served)| ServedModel {
+            model: served.model.label.clone(),
+            arm: arm.name().to_owned(),
+            percent: u32::from(served.percent),
+            experiment: served.experiment.clone(),
+            sha256: served.model.manifest.artifact.sha256.clone(),
+            schema_hash: served.model.manifest.feature_schema_sha256.clone(),
+            since_seq: served.since,
+            refused: lineup
+                .refused
+                .get(arm)
+                .map(|(_, why)| why.clone())
+                .unwrap_or_default(),
+        })
+        .collect();
+    let unserved = lineup
+        .refused
+        .iter()
+        .filter(|(arm, _)| !lineup.arms.contains_key(arm));
+    found.extend(unserved.map(|(arm, (_, why))| ServedModel {
+        model: name.to_owned(),
+        arm: arm.name().to_owned(),
+        refused: why.clone(),
+        ..ServedModel::default()
+    }));
+    found
+}
+
 fn invalid(fault: Invalid) -> Status {
     Status::invalid_argument(fault.to_string())
 }
@@ -84,6 +176,8 @@ fn refused(fault: ScoreFault) -> Status {
     match fault {
         ScoreFault::Schema { .. } => Status::failed_precondition(fault.to_string()),
         ScoreFault::Features(_) => Status::invalid_argument(fault.to_string()),
-        ScoreFault::NoNumber | ScoreFault::Runtime(_) => Status::internal(fault.to_string()),
+        ScoreFault::NoNumber | ScoreFault::Runtime(_) | ScoreFault::Panicked => {
+            Status::internal(fault.to_string())
+        }
     }
 }

@@ -1,23 +1,19 @@
 //! Vectors from the log become scores for the log.
 
 use auspex_chassis::{Counter, Metrics, Reject, Transform};
+use auspex_proto::Fact;
 use auspex_proto::score::Band;
-use auspex_proto::{Fact, FactId, FeatureVector, Meta, Score};
 use futures::future::BoxFuture;
 
-use crate::pool::Pool;
 use crate::runtime::Reasons;
-use crate::score::Scored;
-
-/// The stage's name, in ids and as the source of its facts.
-const STAGE: &str = "scoring";
+use crate::schemas::Schemas;
+use crate::serving::{Serving, fact};
 
 /// The stage: no state, order does not matter.
 #[derive(Debug, Clone)]
 pub struct ScoreVectors {
-    pool: Pool,
-    /// Name and version of the model, as in `change-risk@1`.
-    model: String,
+    serving: Serving,
+    schemas: Schemas,
     figures: Figures,
 }
 
@@ -61,11 +57,14 @@ impl Transform for ScoreVectors {
 }
 
 impl ScoreVectors {
-    /// Scores with these threads, under this model's name.
+    /// Scores with what is served, and notes which schemas there are.
     #[must_use]
-    pub fn new(pool: Pool, model: String, metrics: &Metrics) -> Self {
-        let figures = Figures::of(metrics);
-        Self { pool, model, figures }
+    pub fn new(serving: Serving, schemas: Schemas, metrics: &Metrics) -> Self {
+        Self {
+            serving,
+            schemas,
+            figures: Figures::of(metrics),
+        }
     }
 
     /// One result per fact, in order.
@@ -75,6 +74,7 @@ impl ScoreVectors {
         for (place, (seq, fact)) in batch.into_iter().enumerate() {
             match fact {
                 Fact::Vector(vector) => {
+                    self.schemas.note(&vector.feature_service, &vector.schema_hash);
                     places.push((place, seq));
                     vectors.push(vector);
                     results.push(Err(Reject("the run has failed".to_owned())));
@@ -82,21 +82,15 @@ impl ScoreVectors {
                 other => results.push(Err(Reject(format!("{} is not a vector", other.kind().token())))),
             }
         }
-        let scored = match self.pool.score(vectors, Reasons::WhenNotable).await {
-            Ok(scored) => scored,
-            Err(fault) => {
-                tracing::error!(%fault, "scoring failed");
-                return results;
-            }
-        };
-        for ((place, seq), (vector, scored)) in places.into_iter().zip(scored) {
+        let dealt = self.serving.score(vectors, Reasons::WhenNotable).await;
+        for ((place, seq), dealt) in places.into_iter().zip(dealt) {
             let Some(result) = results.get_mut(place) else {
                 continue;
             };
-            *result = match scored {
-                Ok(scored) => {
-                    self.figures.count(scored.band);
-                    Ok(vec![Fact::Score(fact(seq, vector, scored, &self.model))])
+            *result = match dealt.given {
+                Ok(given) => {
+                    self.figures.count(given.scored.band);
+                    Ok(vec![Fact::Score(fact(seq, dealt.vector, given))])
                 }
                 Err(fault) => {
                     self.figures.refused.inc();
@@ -105,30 +99,5 @@ impl ScoreVectors {
             };
         }
         results
-    }
-}
-
-/// The Score that follows from a vector at this sequence of the log; 0 when it never stood there.
-#[must_use]
-pub fn fact(seq: u64, vector: FeatureVector, scored: Scored, model: &str) -> Score {
-    Score {
-        meta: Meta {
-            id: FactId::derived(STAGE, seq, vector.meta.id.as_str(), 0),
-            project: vector.meta.project,
-            time: vector.meta.time,
-            cause: seq,
-            source: STAGE.to_owned(),
-        },
-        entity: vector.entity,
-        p_failure: scored.p_failure,
-        low: scored.low,
-        high: scored.high,
-        band: scored.band,
-        model: model.to_owned(),
-        schema_hash: vector.schema_hash,
-        reasons: scored.reasons,
-        missing: scored.missing,
-        mitigations: Vec::new(),
-        trial: Default::default(),
     }
 }

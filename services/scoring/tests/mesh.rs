@@ -83,9 +83,9 @@ async fn a_vector_of_the_log_becomes_a_score_of_the_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_door_scores_what_one_has_and_tells_the_last_of_a_revision() {
     let library = tools::onnxruntime().await.unwrap();
-    let (pool, model) = auspex_scoring::start(&library, &Config::default()).unwrap();
+    let (serving, _opener) = auspex_scoring::start_with(&library, &Config::default()).unwrap();
     let latest = std::sync::Arc::<std::sync::RwLock<auspex_scoring::latest::Latest>>::default();
-    let answers = Answers::new(pool, model.manifest.label(), latest.clone());
+    let answers = Answers::new(serving, latest.clone());
     let ask = |vector: Option<FeatureVector>, with_reasons| {
         let vector = vector.map(|v| v.to_wire());
         answers.score(Request::new(ScoreRequest { vector, with_reasons }))

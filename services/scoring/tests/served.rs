@@ -8,12 +8,15 @@ use auspex_chassis::{Metrics, tools};
 
 use auspex_proto::vector::{Feature, Status, schema_hash};
 use auspex_proto::{Entity, EntityKind, Fact, FactId, FeatureVector, Meta, Project, Revision, Timestamp};
-use auspex_scoring::embedded;
 use auspex_scoring::manifest::GoldenRow;
 use auspex_scoring::model::{Model, ModelFault};
-use auspex_scoring::pool::Pool;
 use auspex_scoring::runtime::{Reasons, Runtime, ScoreFault, Scorer};
+use auspex_scoring::schemas::Schemas;
+use auspex_scoring::serving::Serving;
+use auspex_scoring::swap::Opener;
 use auspex_scoring::transform::ScoreVectors;
+use auspex_scoring::wanted::Arm;
+use auspex_scoring::{Config, embedded};
 
 fn runtime() -> Runtime {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
@@ -188,8 +191,18 @@ fn a_model_that_is_not_what_it_says_is_refused() {
 #[tokio::test]
 async fn the_stage_answers_in_order_and_names_what_follows_from_what() {
     let model = model();
-    let pool = Pool::start(&runtime(), &model, 2, 5).unwrap();
-    let stage = ScoreVectors::new(pool, model.manifest.label(), &Metrics::default());
+    let opener = Opener {
+        runtime: runtime(),
+        threads: 2,
+        reasons: 5,
+    };
+    let serving = Serving::new(Config::default().terms());
+    let served = opener.open(Model::clone(&model), 0).unwrap();
+    serving.change(|table| {
+        let lineup = table.lineups.entry("change-risk".to_owned()).or_default();
+        lineup.arms.insert(Arm::Champion, Arc::new(served));
+    });
+    let stage = ScoreVectors::new(serving, Schemas::default(), &Metrics::default());
     let mut batch = Vec::new();
     for seq in 0..600_u64 {
         let row = &model.golden.rows[seq as usize % model.golden.rows.len()];

@@ -74,6 +74,13 @@ fn needed(method: &Method, path: &str) -> Option<Role> {
         "/auspex.v1.RolloutService/Start" | "/auspex.v1.RolloutService/Command" => {
             return Some(Role::Operator);
         }
+        "/auspex.v1.ModelRegistry/Register"
+        | "/auspex.v1.ModelRegistry/SetAlias"
+        | "/auspex.v1.ModelRegistry/Rollback"
+        | "/auspex.v1.Experiments/Start"
+        | "/auspex.v1.Experiments/Stop" => return Some(Role::Operator),
+        // Asking a model changes nothing.
+        path if path.starts_with("/inference.") || path.starts_with("/v2/") => return Some(Role::Reader),
         path if path.starts_with("/auspex.v1.") => return Some(Role::Reader),
         _ => {}
     }

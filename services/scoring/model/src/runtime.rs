@@ -49,6 +49,9 @@ pub enum ScoreFault {
     /// ONNX Runtime failed.
     #[error("onnx runtime: {0}")]
     Runtime(String),
+    /// Scoring it made the thread panic.
+    #[error("p_failure: scoring this vector panicked")]
+    Panicked,
 }
 
 /// When reasons are computed: they cost many times the score itself.
