@@ -3,8 +3,9 @@
 //! Everything here is arithmetic on texts: no clock, no file, no network. What Argo Rollouts does is kept bit by bit in
 //! [`expr::Mode::Strict`]; [`expr::Mode::Safe`] makes "no data" an outcome of its own.
 //!
-//! - [`expr`]: conditions. [`measure`]: one measurement. [`assess`]: a metric. `run`: an analysis run and its times.
-//! - [`metric`], [`provider`], `template`, `arguments`: what an analysis says.
+//! - [`expr`]: conditions. [`measure`]: one measurement. [`assess`]: a metric. [`run`]: an analysis run and its times.
+//! - [`metric`], [`provider`], [`template`], [`arguments`], [`jsonpath`]: what an analysis says. [`document`], [`mod@convert`], [`plan`]: documents.
+//! - [`traps`]: what is allowed and rarely meant.
 //!
 //! ```
 //! use auspex_argo::expr::{Mode, read};
@@ -24,11 +25,13 @@ pub mod convert;
 pub mod document;
 pub mod duration;
 pub mod expr;
+pub mod jsonpath;
 pub mod measure;
 pub mod metric;
 pub mod phase;
 pub mod plan;
 pub mod provider;
+pub mod run;
 pub mod template;
 pub mod traps;
 pub mod whole;
