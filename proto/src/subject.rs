@@ -207,6 +207,16 @@ pub fn facts_of(partition: Partition, kind: FactKind) -> String {
     format!("auspex.v1.{partition}.{}.>", kind.token())
 }
 
+/// All facts of a kind of a project.
+#[must_use]
+pub fn facts_of_project(partition: Partition, kind: FactKind, project: &Project) -> String {
+    format!(
+        "auspex.v1.{partition}.{}.{}.>",
+        kind.token(),
+        token(project.as_str())
+    )
+}
+
 /// All facts of a kind, wherever.
 #[must_use]
 pub fn facts_everywhere(kind: FactKind) -> String {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use auspex_chassis::Settings;
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Span, Spec, Tracks};
+use crate::document::gates::Window;
+use crate::document::{SlaChoice, Span, Spec, Tracks};
 use crate::policy::{Adaptive, Budget};
 use crate::state::history::Clock;
 
@@ -53,6 +54,13 @@ pub struct Config {
     /// Rollouts by `project/service`, by service, or for all (`*`), the nearest counts: what a deployment starts that
     /// brings no document of its own.
     pub rollouts: BTreeMap<String, Spec>,
+    /// When nothing is raised, whatever a document says: windows as in a document's `gates.freeze`. Default empty.
+    pub freeze: Vec<Window>,
+    /// What a rollout may cost its users, where its document does not say. Default 99.9 %, 30 s of impact, 2 m to return.
+    pub sla: SlaChoice,
+    /// Whether checks may run programs on the machine of this service. Default false: whoever may start a rollout could run
+    /// anything there.
+    pub allow_commands: bool,
     /// Where the tracks of a service are found when neither document nor event says it.
     pub targets: BTreeMap<String, Tracks>,
 }
@@ -78,6 +86,9 @@ impl Default for Config {
             adaptive: Adaptive::default(),
             environments: Vec::new(),
             rollouts: BTreeMap::new(),
+            freeze: Vec::new(),
+            sla: SlaChoice::default(),
+            allow_commands: false,
             targets: BTreeMap::new(),
         }
     }
@@ -120,8 +131,19 @@ impl Settings for Config {
         // The keys stand in one section here, not below `policy` as in a document.
         let plain = |fault: String| fault.replacen("canary.", "", 1).replacen("policy.", "", 1);
         let mut found: Vec<String> = found.into_iter().map(plain).collect();
+        for (at, window) in self.freeze.iter().enumerate() {
+            found.extend(window.fault().map(|fault| format!("freeze[{at}].{fault}")));
+        }
         for (key, spec) in &self.rollouts {
             found.extend(spec.problems(&format!("rollouts.{key}")));
+        }
+        let waits = |(key, spec): (&String, &Spec)| {
+            let service = key.rsplit_once('/').map_or(key.as_str(), |(_, service)| service);
+            let others = spec.gates.dependencies.iter().map(|d| d.service.clone());
+            (service.to_owned(), others.collect())
+        };
+        if let Some(cycle) = crate::document::cycle(&self.rollouts.iter().map(waits).collect()) {
+            found.push(format!("rollouts: {} wait for each other", cycle.join(" -> ")));
         }
         found
     }

@@ -2,7 +2,7 @@
 //!
 //! - *Reads*: `Event` (deployments), `Observation`, `Score`, `Command`, `Tick`.
 //! - *Writes*: `Decision`; the chassis writes `Tick` and the heartbeat of control on its behalf.
-//! - *Answers*: `RolloutService` (start, command, list, get, watch).
+//! - *Answers*: `RolloutService` (start, command, list, get, watch, history, gate).
 //! - *Remembers*: per project the rollouts under way and the last ended ones, the last scores, the portfolio of weights,
 //!   how failures of each service scattered before its next rollout.
 //! - *Invariants*: a weight is within 0..=100 and never above what the candidate says it can take; a rollback is absorbing;
@@ -12,10 +12,12 @@
 //! How a rollout goes: it waits at weight 0 for its score, which is frozen as the prior; on every tick closed intervals
 //! enter the tests ([`decide`]), the rules end or hold it, and its policy ([`policy`]) wishes for the next weight.
 
+pub mod checks;
 pub mod config;
 pub mod control;
 pub mod decide;
 pub mod document;
+pub mod legs;
 pub mod policy;
 pub mod query;
 pub mod state;
@@ -39,7 +41,10 @@ pub const SERVICE: ServiceSpec = ServiceSpec {
 
 async fn build(house: House) -> anyhow::Result<Part> {
     let config: Config = house.settings(stage::CANARY.name)?;
-    let view = house.run_verb(stage::CANARY, Decide::new(config)).await?;
+    let hands = checks::Checks::new(house.clone(), config.allow_commands);
+    let view = house
+        .run_errands(stage::CANARY, Decide::new(config), hands)
+        .await?;
     let (close, closing) = watch::channel(false);
     house.spawn("rollout watches", Group::Intake, move |stop| async move {
         stop.requested().await;

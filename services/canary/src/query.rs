@@ -1,5 +1,8 @@
 //! `RolloutService`: answers from the saved states. What is asked for becomes a `Command` on the log; nothing is decided here.
 
+mod gate;
+mod history;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -215,13 +218,27 @@ impl RolloutService for Answers {
 
     async fn history(
         &self,
-        _request: Request<wire::HistoryRequest>,
+        request: Request<wire::HistoryRequest>,
     ) -> Result<Response<wire::HistoryResponse>, Status> {
-        Err(Status::unimplemented("history"))
+        let asked = request.into_inner();
+        let name = RolloutName::new(asked.name).map_err(invalid)?;
+        let project = self.project_of(&asked.project, &name).await?;
+        let entries = history::of(&self.house, &project, &name, asked.limit)
+            .await
+            .map_err(away)?;
+        Ok(Response::new(wire::HistoryResponse { entries }))
     }
 
-    async fn gate(&self, _request: Request<wire::GateRequest>) -> Result<Response<wire::GateAnswer>, Status> {
-        Err(Status::unimplemented("gate"))
+    async fn gate(&self, request: Request<wire::GateRequest>) -> Result<Response<wire::GateAnswer>, Status> {
+        let asked = request.into_inner();
+        let found = if asked.name.is_empty() {
+            self.of_service(&asked).await?
+        } else {
+            let name = RolloutName::new(asked.name.as_str()).map_err(invalid)?;
+            let project = self.project_of(&asked.project, &name).await?;
+            self.look(&project, &name).await?
+        };
+        Ok(Response::new(gate::answer(&asked, found)))
     }
 
     async fn watch(
@@ -239,6 +256,25 @@ impl RolloutService for Answers {
 }
 
 impl Answers {
+    /// The newest rollout of a service, one under way before those that are over.
+    async fn of_service(&self, asked: &wire::GateRequest) -> Result<RolloutView, Status> {
+        let mut found = Vec::new();
+        for (key, kept) in self.view.list().await.map_err(away)? {
+            if asked.project.is_empty() || asked.project == key {
+                let project = Project::new(key).map_err(invalid)?;
+                let views = view::all(&kept.state, &project, kept.seq);
+                found.extend(views.into_iter().filter(|view| view.service == asked.service));
+            }
+        }
+        found.sort_by_key(|view| (view.ended_ms != 0, std::cmp::Reverse(view.started_ms)));
+        let fits =
+            |view: &RolloutView| asked.revision.is_empty() || view.candidate_revision == asked.revision;
+        found.into_iter().find(fits).ok_or_else(|| {
+            let (service, revision) = (&asked.service, &asked.revision);
+            Status::not_found(format!("no rollout of service {service} {revision}"))
+        })
+    }
+
     /// Shows a rollout until nobody looks any more, or the house closes. A bus that is away for a moment ends nothing.
     async fn show(
         mut self,

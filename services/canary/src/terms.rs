@@ -8,7 +8,13 @@ use auspex_proto::decision::{Affinity, Mode};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::document::{Limits, Listed, Span, Spec};
+use auspex_proto::intent::Cohort;
+
+use crate::document::strategy::LegChoice;
+use crate::document::{
+    Bake, CohortChoice, Criticality, Gates, Limits, Listed, RegionChoice, ScaleChoice, SlaChoice, Span, Spec,
+};
+use crate::legs::{self, Leg};
 use crate::policy::Policy;
 
 /// The terms of one rollout.
@@ -40,6 +46,15 @@ pub struct Terms {
     pub deadline: Option<Span>,
     pub silent_after: u32,
     pub silent_rolls_back: bool,
+    pub legs: Vec<Leg>,
+    pub cohorts: Vec<Cohort>,
+    pub mirror: u8,
+    pub scale: Option<ScaleChoice>,
+    pub gates: Gates,
+    pub regions: Vec<RegionChoice>,
+    pub bake: Bake,
+    pub sla: SlaChoice,
+    pub criticality: Criticality,
 }
 
 impl Default for Terms {
@@ -55,7 +70,7 @@ impl Terms {
         let min_samples = spec.min_samples.unwrap_or(config.min_samples);
         Self {
             mode: spec.mode.unwrap_or(Mode::Act),
-            policy: policy(spec, config),
+            policy: legs::policy_of(&spec.policy, spec, config),
             limits: spec.limits.clone(),
             slo_ms: spec.slo_ms,
             metrics: spec.metrics.clone(),
@@ -72,7 +87,7 @@ impl Terms {
                 silent_after: 0,
                 ..CountSettings::default()
             },
-            evidence_optional: min_samples == 0,
+            evidence_optional: min_samples == 0 || spec.strategy.rolling.is_some(),
             base_rate: config.base_rate,
             interval: config.interval,
             lateness: config.lateness,
@@ -83,6 +98,15 @@ impl Terms {
             deadline: spec.deadline,
             silent_after: config.silent_after,
             silent_rolls_back: config.silent_rolls_back,
+            legs: legs::of(spec, config),
+            cohorts: spec.cohorts.iter().filter_map(CohortChoice::cohort).collect(),
+            mirror: spec.mirror,
+            scale: scale(spec),
+            gates: gates(spec, config),
+            regions: spec.regions.clone(),
+            bake: spec.bake.clone().unwrap_or_default(),
+            sla: spec.sla.clone().unwrap_or_else(|| config.sla.clone()),
+            criticality: spec.criticality.unwrap_or_default(),
         }
     }
 
@@ -93,14 +117,19 @@ impl Terms {
     }
 }
 
-fn policy(spec: &Spec, config: &Config) -> Policy {
-    let choice = &spec.policy;
-    if let Some(steps) = &choice.steps {
-        return Policy::Steps(steps.clone());
-    }
-    if let Some(adaptive) = &choice.adaptive {
-        return Policy::Adaptive(adaptive.over(&config.adaptive));
-    }
-    let configured = config.budget.of(spec.criticality.unwrap_or_default());
-    Policy::Budget(choice.budget.clone().unwrap_or_default().over(&configured))
+/// A rolling exchange scales both tracks as it goes.
+fn scale(spec: &Spec) -> Option<ScaleChoice> {
+    let rolls = |leg: &LegChoice| leg.rolling.is_some();
+    let rolling = spec.strategy.rolling.is_some() || spec.strategy.pipeline.iter().flatten().any(rolls);
+    spec.scale.clone().map(|scale| ScaleChoice {
+        dynamic: scale.dynamic || rolling,
+        ..scale
+    })
+}
+
+/// The document's gates, and the windows that hold for all.
+fn gates(spec: &Spec, config: &Config) -> Gates {
+    let mut gates = spec.gates.clone();
+    gates.freeze.extend(config.freeze.iter().cloned());
+    gates
 }

@@ -2,8 +2,8 @@
 
 mod refill;
 
-use auspex_proto::Timestamp;
 use auspex_proto::subject::{self, FACT_KINDS, FactKind};
+use auspex_proto::{Project, Timestamp};
 use bytes::Bytes;
 
 pub use self::refill::{Refill, Refilled};
@@ -146,6 +146,17 @@ impl Bus {
             Err(fault) if fault.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(fault) => Err(fault.into()),
         }
+    }
+
+    /// Reads what the log still holds of a project's facts of some kinds, oldest first.
+    #[must_use]
+    pub fn read_project(&self, kinds: &[FactKind], project: &Project) -> LogReader {
+        let partition = self.partitions().of(project);
+        let filters = kinds
+            .iter()
+            .map(|kind| subject::facts_of_project(partition, *kind, project))
+            .collect();
+        LogReader(Reader::new(self, subject::FACTS, filters, Start::At(1)))
     }
 
     /// Reads facts of some kinds from a place on, in the log of that creation time and in no other.

@@ -15,7 +15,7 @@ use crate::state::window::Interval;
 /// Weight of the newest interval in the smoothed traffic.
 const FRESH: f64 = 0.3;
 /// Routers that have been silent for so long are no longer there.
-const ROUTER_LIFE: Duration = Duration::from_secs(10);
+pub(super) const ROUTER_LIFE: Duration = Duration::from_secs(10);
 
 /// Closes every interval that is due at this boundary, in order.
 pub(super) fn close(rollout: &mut Rollout, boundary: Timestamp) {
@@ -42,10 +42,15 @@ fn absorb(rollout: &mut Rollout, start: Timestamp, interval: Interval) {
             ..counts
         },
     };
+    // Cohorts, a preview, and regions of their own: the candidate has users, and no comparison.
+    let raw = match rollout.course.open && rollout.first_weight.is_none() {
+        true => [interval.requests.candidate_bad, interval.requests.candidate_total],
+        false => interval.apart,
+    };
     let (requests, slow) = (of(interval.requests), of(interval.slow));
     let share = share(rollout, start);
     let settings = rollout.terms.counts;
-    let limited = rollout.terms.limits.error_rate.is_some() || rollout.terms.limits.slow_rate.is_some();
+    toll(rollout, &requests);
     for (at, cell) in interval.listed {
         listed(rollout, (at, start), cell, ours);
     }
@@ -62,14 +67,34 @@ fn absorb(rollout: &mut Rollout, start: Timestamp, interval: Interval) {
     }
     traffic(tally, &requests, width);
     silence(tally, &requests, share);
-    if limited {
-        if tally.recent.len() >= RECENT {
-            tally.recent.remove(0);
-        }
-        let bad = [requests.candidate_bad, requests.candidate_total];
-        tally
-            .recent
-            .push([bad[0], bad[1], slow.candidate_bad, slow.candidate_total]);
+    if tally.recent.len() >= RECENT {
+        tally.recent.remove(0);
+    }
+    let sum = |own: u64, apart: u64| own.saturating_add(apart);
+    let [bad, total] = raw;
+    tally.recent.push([
+        sum(requests.candidate_bad, bad),
+        sum(requests.candidate_total, total),
+        slow.candidate_bad,
+        slow.candidate_total,
+    ]);
+}
+
+/// Counts an interval in which users of the candidate fared worse than the target admits, and worse than stable's.
+fn toll(rollout: &mut Rollout, requests: &Counts) {
+    let (bad, total) = (real(requests.candidate_bad), real(requests.candidate_total));
+    let [base_bad, base_total] = match requests.baseline_total {
+        0 => rollout.tally.baseline[0],
+        now => [requests.baseline_bad, now],
+    };
+    let usual = if base_total > 0 {
+        real(base_bad) / real(base_total)
+    } else {
+        0.0
+    };
+    let beyond = bad - usual * total;
+    if beyond >= 1.0 && bad > (1.0 - rollout.terms.sla.target) * total {
+        rollout.toll.impact_seconds += rollout.terms.interval.duration().as_secs_f64();
     }
 }
 

@@ -1,19 +1,21 @@
 //! What people and tools ask of a rollout.
 
 use auspex_chassis::Reject;
-use auspex_proto::Command;
-use auspex_proto::command::Ask;
+use auspex_proto::command::{Ask, CheckReport};
 use auspex_proto::decision::{Action, Phase, Reason};
+use auspex_proto::{Command, Timestamp};
 
 use super::judge::judge;
-use super::prior;
-use super::rules;
 use super::start::{self, Refusal};
 use super::voice::Voice;
+use super::{bake, course, gates, prior};
 use crate::config::Config;
 use crate::document::Document;
 use crate::policy::Wish;
-use crate::state::{Rollout, State};
+use crate::state::{Pass, Rollout, State};
+
+/// Longest note, name or detail that is kept, in characters.
+const LONGEST_DETAIL: usize = 160;
 
 /// Carries a command out, or notes why not. Only a document that cannot be read is a dead letter.
 pub(super) fn carry_out(
@@ -26,6 +28,18 @@ pub(super) fn carry_out(
         return begin(config, state, (command, document), voice);
     }
     if !state.seen.admit(&command.meta.id) {
+        return Ok(());
+    }
+    if let Ask::Retry | Ask::Undo = &command.ask {
+        let begun = match &command.ask {
+            Ask::Retry => start::again(config, state, &command.rollout, voice),
+            _ => start::undo(config, state, &command.rollout, voice),
+        };
+        let refused = match begun {
+            Ok(()) => String::new(),
+            Err(Refusal::UnderWay(why) | Refusal::Impossible(why)) => why,
+        };
+        state.answer(&command.meta.id, refused);
         return Ok(());
     }
     let taken = state
@@ -81,6 +95,7 @@ fn ask(
     command: &Command,
     voice: &mut Voice<'_>,
 ) -> Result<(), String> {
+    rollout.course.stirred = true;
     let weight = rollout.weight;
     let wish = |action, weight, what: &str| Wish {
         weight,
@@ -88,55 +103,202 @@ fn ask(
         reason: Reason::Commanded,
         text: said(command, what),
     };
-    let wish = match command.ask {
-        Ask::Start { .. } => return Ok(()),
+    let wish = match &command.ask {
+        Ask::Start { .. } | Ask::Retry | Ask::Undo => return Ok(()),
+        Ask::Report(report) => return reported(rollout, report),
+        Ask::Approve { gate, ticket } => match approved(rollout, command, (gate, ticket), voice.now())? {
+            Some(text) => Wish {
+                reason: Reason::Approved,
+                ..wish(Action::Resume, weight, &text)
+            },
+            None => return Ok(()),
+        },
+        Ask::Abort if rollout.phase == Phase::Returning => {
+            return Err("it is on its way back already".to_owned());
+        }
+        Ask::Abort if rollout.course.contracted => {
+            return Err("its database was contracted: nothing goes back".to_owned());
+        }
         Ask::Abort => wish(Action::RollBack, 0, "aborted"),
+        _ if rollout.phase == Phase::Returning => return Err("it is on its way back to stable".to_owned()),
         Ask::Pause if rollout.phase == Phase::Paused => return Err("it is paused already".to_owned()),
+        Ask::Pause if rollout.phase == Phase::Baking => {
+            return Err("the candidate has everything: promote ends the bake, abort returns".to_owned());
+        }
         Ask::Pause => wish(Action::Pause, weight, "paused"),
-        Ask::Resume if rollout.phase == Phase::Paused || rollout.raised.is_some() => {
+        Ask::Resume if rollout.phase == Phase::Paused || rollout.raised.is_some() || drifted(rollout) => {
             rollout.raised = None;
             rollout.cursor.released = true;
             rollout.weighed = voice.now();
             wish(Action::Resume, weight, "resumed")
         }
         Ask::Resume => return Err("it is not paused".to_owned()),
-        Ask::Promote { .. } if rollout.tally.ready.is_some_and(|ready| ready <= 0.0) => {
+        Ask::Promote { .. } if rollout.capacity() == 0 && !rollout.is_scaled() => {
             return Err("the candidate reports that it is not ready".to_owned());
         }
-        Ask::Promote { full: true } => wish(Action::Promote, 100, "promoted"),
-        Ask::Approve { .. } | Ask::Retry | Ask::Undo | Ask::Report(_) => {
-            return Err("there is nothing of that kind to do".to_owned());
-        }
-        Ask::Promote { full: false } => {
-            push(rollout, state, command, voice);
+        Ask::Promote { .. } if rollout.phase == Phase::Baking => {
+            rollout.course.baked = true;
+            let text = said(command, "ended the bake");
+            let judged = judge(rollout);
+            let done = bake::wish(rollout, &judged, voice.now());
+            let done = match done.action {
+                Action::Promote => Wish {
+                    reason: Reason::Commanded,
+                    text,
+                    ..done
+                },
+                _ => done,
+            };
+            voice.carry(rollout, done, &judged);
             return Ok(());
         }
+        Ask::Promote { full: true } => match gates::refusal(rollout, voice.now()) {
+            Some(why) => return Err(why),
+            None => full(rollout, wish(Action::Promote, 100, "promoted")),
+        },
+        Ask::Promote { full: false } => return push(rollout, state, command, voice),
     };
     let judged = judge(rollout);
     voice.carry(rollout, wish, &judged);
     Ok(())
 }
 
+/// Where control scales, everything is watched until routers confirm it, whoever asked.
+fn full(rollout: &mut Rollout, wish: Wish) -> Wish {
+    rollout.course.open = true;
+    match rollout.is_scaled() {
+        true => Wish {
+            action: Action::Bake,
+            ..wish
+        },
+        false => wish,
+    }
+}
+
+fn drifted(rollout: &Rollout) -> bool {
+    rollout
+        .last
+        .as_ref()
+        .is_some_and(|last| last.reason == Reason::Drift)
+}
+
+/// A check has been carried out. One that nobody waits for any more says nothing.
+fn reported(rollout: &mut Rollout, report: &CheckReport) -> Result<(), String> {
+    let run = rollout.course.checks.get_mut(&report.check);
+    let Some(run) = run.filter(|run| run.attempt == report.attempt && run.passed.is_none()) else {
+        return Err(format!(
+            "nobody waits for {} (attempt {})",
+            report.check, report.attempt
+        ));
+    };
+    run.passed = Some(report.passed);
+    run.detail = report.detail.chars().take(LONGEST_DETAIL).collect();
+    Ok(())
+}
+
+/// A person lets a gate pass; what is said when that was what it waited for.
+fn approved(
+    rollout: &mut Rollout,
+    command: &Command,
+    (gate, ticket): (&str, &str),
+    now: Timestamp,
+) -> Result<Option<String>, String> {
+    let gates = &rollout.terms.gates;
+    let waits = rollout.last.as_ref().map(|last| last.reason);
+    let passed = |name: &str| rollout.course.passed.contains_key(name);
+    let mut open = gates.approvals.iter().filter(|approval| !passed(&approval.name));
+    let gate = match (gate, ticket.is_empty(), waits) {
+        ("", false, _) | ("", _, Some(Reason::TicketWanted)) => gates::TICKET.to_owned(),
+        ("", true, Some(Reason::Frozen)) => gates::FREEZE.to_owned(),
+        ("", true, _) => open
+            .next()
+            .map_or_else(|| "switch".to_owned(), |approval| approval.name.clone()),
+        (gate, _, _) => gate.to_owned(),
+    };
+    let listed = gates.approvals.iter().find(|approval| approval.name == gate);
+    let switch = course::switch(rollout).is_some_and(|switch| !switch.auto_promotion);
+    let known = match gate.as_str() {
+        gates::TICKET => gates.ticket.is_some(),
+        gates::FREEZE => !gates.freeze.is_empty(),
+        "switch" if switch => true,
+        _ => listed.is_some(),
+    };
+    if !known {
+        return Err(format!("it has no gate called {gate} that a person passes"));
+    }
+    if passed(&gate) {
+        return Err(format!("{gate} is passed already"));
+    }
+    if let Some(approval) =
+        listed.filter(|approval| !approval.by.is_empty() && !approval.by.contains(&command.actor))
+    {
+        let (who, by) = (&command.actor, approval.by.join(", "));
+        return Err(format!("{who} is not among those who may approve {gate}: {by}"));
+    }
+    if gate == gates::TICKET {
+        let prefix = gates
+            .ticket
+            .as_ref()
+            .map(|t| t.prefix.clone())
+            .unwrap_or_default();
+        if ticket.is_empty() || !ticket.starts_with(&prefix) || ticket.len() > 64 {
+            return Err(format!(
+                "`{ticket}` is no ticket: one that begins with `{prefix}` is wanted"
+            ));
+        }
+    }
+    let pass = Pass {
+        actor: command.actor.chars().take(LONGEST_DETAIL).collect(),
+        at: now,
+        note: command.note.chars().take(LONGEST_DETAIL).collect(),
+        ticket: ticket.to_owned(),
+    };
+    rollout.course.passed.insert(gate.clone(), pass);
+    let asked = matches!(waits, Some(Reason::ApprovalWanted | Reason::TicketWanted));
+    let what = if gate == gates::TICKET {
+        format!("named ticket {ticket}")
+    } else {
+        format!("approved {gate}")
+    };
+    Ok((asked && rollout.phase == Phase::Paused).then_some(what))
+}
+
 /// Past the current hold: the wait for the score, a pause, a dwell, a step.
-fn push(rollout: &mut Rollout, state: &mut State, command: &Command, voice: &mut Voice<'_>) {
+fn push(
+    rollout: &mut Rollout,
+    state: &mut State,
+    command: &Command,
+    voice: &mut Voice<'_>,
+) -> Result<(), String> {
     rollout.raised = None;
     if rollout.prior.is_none() {
-        return prior::settle_now(rollout, state, voice);
+        prior::settle_now(rollout, state, voice);
+        return Ok(());
     }
-    rollout.phase = Phase::Progressing;
     let judged = judge(rollout);
-    let Some(wish) = rules::policy(rollout, &judged, voice.now(), true) else {
-        return;
+    let Some(wish) = course::wish(rollout, &judged, voice.now(), true) else {
+        return Ok(());
     };
+    if matches!(
+        wish.reason,
+        Reason::ApprovalWanted | Reason::TicketWanted | Reason::Frozen | Reason::DependencyWaits
+    ) {
+        return Err(wish.text);
+    }
     let wish = match wish.action {
-        Action::Advance | Action::Promote => Wish {
+        Action::Advance | Action::Promote | Action::Bake => Wish {
             reason: Reason::Commanded,
             text: said(command, &format!("went on, {}", wish.text)),
             ..wish
         },
         _ => wish,
     };
+    // Whatever held it is over: a hold that follows is one of its own.
+    if rollout.phase == Phase::Paused && wish.action == Action::Hold {
+        rollout.phase = Phase::Progressing;
+    }
     voice.carry(rollout, wish, &judged);
+    Ok(())
 }
 
 fn said(command: &Command, what: &str) -> String {

@@ -4,16 +4,28 @@
 //! that neither the order nor the batches in which observations arrive can change a decision. Events, commands and scores
 //! act at once.
 
+mod actuate;
+mod bake;
 mod close;
 mod command;
+mod course;
+mod gates;
 pub mod judge;
 mod prior;
 mod rules;
 mod start;
 mod voice;
+mod wake;
+
+pub(crate) use self::actuate::sampling;
+pub(crate) use self::course::past;
+pub(crate) use self::gates::instant;
+pub(crate) use self::rules::differs;
 
 use auspex_chassis::{Input, Reject, Route, Verb};
+use auspex_proto::decision::Phase;
 use auspex_proto::event::Body;
+use auspex_proto::observation::Applied;
 use auspex_proto::{Fact, ObservationBatch, Project, Tick, Timestamp};
 
 use self::voice::Voice;
@@ -70,12 +82,11 @@ impl Verb for Decide {
     }
 
     fn due(&self, state: &State) -> Option<Timestamp> {
-        let youngest = state.active.values().map(|rollout| rollout.started).max()?;
-        Some(
-            youngest
-                .max(state.ticked)
-                .next_boundary(self.config.interval.duration()),
-        )
+        state
+            .active
+            .values()
+            .map(|rollout| wake::at(rollout, state.ticked))
+            .min()
     }
 }
 
@@ -97,9 +108,23 @@ fn observe(clock: Clock, state: &mut State, batch: &ObservationBatch, now: Times
         }
     }
     for applied in &batch.applied {
-        if let Some(rollout) = state.active.get_mut(applied.service.as_str()) {
-            rollout.applied(applied, batch.meta.time);
+        match state.active.get_mut(applied.service.as_str()) {
+            Some(rollout) => rollout.applied(applied, batch.meta.time),
+            None => returned(state, applied, now),
         }
+    }
+}
+
+/// A router is seen at 0 after a rollback: so long it took.
+fn returned(state: &mut State, applied: &Applied, now: Timestamp) {
+    let mut newest = state.ended.iter_mut().rev();
+    let newest = newest.find(|ended| ended.service == applied.service);
+    let Some(ended) = newest.filter(|ended| ended.phase == Phase::RolledBack) else {
+        return;
+    };
+    let of_it = ended.last.as_ref().map(|last| &last.meta.id) == applied.decision.as_ref();
+    if of_it && applied.weight == 0 && !applied.report.scaler && ended.toll.back.is_none() {
+        ended.toll.back = Some(now);
     }
 }
 
@@ -110,7 +135,9 @@ fn pass(state: &mut State, tick: &Tick, voice: &mut Voice<'_>) {
     }
     state.ticked = tick.boundary;
     let now = voice.now();
+    let blocked = start::blocked(state);
     for (service, mut rollout) in std::mem::take(&mut state.active) {
+        rollout.course.blocked = blocked.get(&service).cloned();
         close::close(&mut rollout, tick.boundary);
         prior::settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
         rules::tick(&mut rollout, voice);

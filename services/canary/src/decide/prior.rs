@@ -8,8 +8,8 @@ use auspex_proto::score::Band;
 use auspex_proto::{EntityKind, Score};
 
 use super::judge::judge;
-use super::rules;
 use super::voice::Voice;
+use super::{course, rules};
 use crate::policy::Wish;
 use crate::state::scores::{Known, Scores};
 use crate::state::{Prior, Rollout, State};
@@ -125,7 +125,7 @@ fn freeze(rollout: &mut Rollout, known: Option<Known>, portfolio: &mut Portfolio
     });
     let judged = judge(rollout);
     rollout.posterior = posterior(p_failure, judged.log_odds);
-    rollout.phase = Phase::Progressing;
+    rollout.course.since = voice.now();
     if let Some(most) = rollout.terms.limits.p_failure.filter(|most| p_failure >= *most) {
         let text = format!("P(failure) {p_failure:.2} is not below {most:.2}, the most that may begin");
         let wish = Wish {
@@ -136,8 +136,10 @@ fn freeze(rollout: &mut Rollout, known: Option<Known>, portfolio: &mut Portfolio
         };
         return voice.carry(rollout, wish, &judged);
     }
-    let first = rules::policy(rollout, &judged, voice.now(), false);
+    let first = course::wish(rollout, &judged, voice.now(), false);
     let wish = match first {
+        // A gate holds it, or a check has failed: that is said at once.
+        Some(held) if !rollout.course.open => held,
         Some(first) if first.action == Action::Advance => Wish {
             reason,
             text: format!("{text}; {}", first.text),

@@ -7,17 +7,19 @@ use auspex_proto::decision::{Action, Mode, Phase, Reason};
 
 use super::judge::{Judged, judge};
 use super::voice::Voice;
-use crate::policy::{self, Sight, Wish};
+use super::{bake, course};
+use crate::policy::{Sight, Wish};
 use crate::state::Rollout;
 
 /// Intervals that a router may take to report a new weight before that is held against it.
-const APPLIES_WITHIN: u32 = 5;
+pub(super) const APPLIES_WITHIN: u32 = 5;
 
 /// One tick of one rollout.
 pub(super) fn tick(rollout: &mut Rollout, voice: &mut Voice<'_>) {
     if rollout.phase.is_terminal() {
         return;
     }
+    rollout.course.stirred = false;
     let judged = judge(rollout);
     if rollout.prior.is_some() {
         rollout.posterior = posterior(rollout.p_failure(), judged.log_odds);
@@ -28,10 +30,21 @@ pub(super) fn tick(rollout: &mut Rollout, voice: &mut Voice<'_>) {
 }
 
 fn next(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> {
+    if rollout.phase == Phase::Returning {
+        let (reason, text, _) = rollout.course.returning.clone()?;
+        return Some(rollback(reason, text));
+    }
     if let Some(wish) = ends(rollout, judged, now) {
         return Some(wish);
     }
-    let most = rollout.tally.ready.map_or(100, capacity);
+    if rollout.phase == Phase::Baking {
+        return Some(bake::wish(rollout, judged, now));
+    }
+    let most = if rollout.is_scaled() {
+        100
+    } else {
+        rollout.capacity()
+    };
     if rollout.weight > most || (most == 0 && rollout.phase == Phase::Progressing) {
         let text = format!("the candidate reports that it can take {most} %");
         let held = hold(rollout.weight.min(most), Reason::NoCapacity, text);
@@ -42,7 +55,7 @@ fn next(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> 
     }
     match holds(rollout, judged, now) {
         Some(held) => held.map(|held| linger(rollout, held, now)),
-        None => policy(rollout, judged, now, false),
+        None => course::wish(rollout, judged, now, false),
     }
 }
 
@@ -80,13 +93,19 @@ fn ends(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> {
     if let Some(text) = limit(rollout) {
         return back(Reason::LimitCrossed, text);
     }
+    if rollout.course.regions > 0 || (rollout.course.open && rollout.weight == 0) {
+        // Apart from the comparison with stable: cohorts, a preview, regions that have the candidate.
+        if let Some(text) = bake::failing(rollout).filter(|_| rollout.phase != Phase::Baking) {
+            return back(Reason::LimitCrossed, text);
+        }
+    }
     if let Some(text) = judged.silent.as_ref().filter(|_| rollout.terms.silent_rolls_back) {
         return back(Reason::SilentCandidate, text.clone());
     }
     let deadline = rollout
         .terms
         .deadline
-        .filter(|_| rollout.phase != Phase::Paused)?;
+        .filter(|_| !matches!(rollout.phase, Phase::Paused | Phase::Baking))?;
     if now.since(rollout.started) < deadline.duration() {
         return None;
     }
@@ -157,11 +176,30 @@ fn holds(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Option<Wi
             );
             return hold(Reason::NoEvidence, text);
         }
-        let differs = |router: &&crate::state::Router| router.weight != rollout.weight;
-        if let Some((name, router)) = rollout.routers.iter().find(|(_, router)| differs(router)) {
-            let patience =
-                rollout.terms.interval.duration() * APPLIES_WITHIN + rollout.terms.lateness.duration();
-            if now.since(rollout.weighed) < patience {
+        let patience = rollout.terms.interval.duration() * APPLIES_WITHIN + rollout.terms.lateness.duration();
+        let patient = now.since(rollout.weighed) < patience;
+        let drift = rollout
+            .routers
+            .iter()
+            .find_map(|(name, router)| router.report.drift.as_ref().map(|d| (name, d)));
+        if let Some((name, drift)) = drift.filter(|_| !patient) {
+            let by = if drift.by.is_empty() {
+                "somebody"
+            } else {
+                drift.by.as_str()
+            };
+            let text = format!(
+                "{by} moved router {name} from {} to {} %: it is not fought, resume sets it again",
+                drift.wanted, drift.weight
+            );
+            return hold(Reason::Drift, text);
+        }
+        if let Some((name, router)) = rollout
+            .routers
+            .iter()
+            .find(|(_, router)| differs(rollout, router))
+        {
+            if patient {
                 return Some(None);
             }
             let text = format!(
@@ -180,6 +218,15 @@ fn holds(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Option<Wi
         .map(|p_failure| Some(risk(rollout, p_failure)))
 }
 
+/// Whether a router is at another weight than is asked of it.
+pub(crate) fn differs(rollout: &Rollout, router: &crate::state::Router) -> bool {
+    let intent = rollout.last.as_ref().and_then(|last| last.intent.as_ref());
+    let wanted = intent.map_or(rollout.weight, |intent| {
+        intent.weight_in(&router.report.region, rollout.weight)
+    });
+    !router.report.scaler && router.weight != wanted
+}
+
 /// A later score of a higher band.
 pub(super) fn risk(rollout: &Rollout, p_failure: f64) -> Wish {
     Wish {
@@ -193,9 +240,9 @@ pub(super) fn risk(rollout: &Rollout, p_failure: f64) -> Wish {
     }
 }
 
-/// What the policy wishes.
-pub(super) fn policy(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pushed: bool) -> Option<Wish> {
-    let sight = Sight {
+/// What a policy sees.
+pub(super) fn sight<'a>(rollout: &Rollout, judged: &'a Judged, now: Timestamp, pushed: bool) -> Sight<'a> {
+    Sight {
         now,
         weight: rollout.weight,
         dwelt: now.since(rollout.weighed),
@@ -211,18 +258,5 @@ pub(super) fn policy(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pus
         error_rate: error_rate(rollout),
         pushed,
         figures: &judged.figures,
-    };
-    let (cursor, wish) = policy::wish(&rollout.terms.policy, rollout.cursor, &sight);
-    rollout.cursor = cursor;
-    wish
-}
-
-/// A share of 0..=1 as a whole percentage, rounded down.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to 0..=100 before"
-)]
-pub(super) fn capacity(ready: f64) -> u8 {
-    (100.0 * ready).clamp(0.0, 100.0).floor() as u8
+    }
 }

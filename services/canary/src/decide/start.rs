@@ -1,20 +1,24 @@
 //! How a rollout begins: by a deployment event or by a command.
 
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use auspex_chassis::Reject;
-use auspex_proto::decision::{Action, Phase, Reason, TrackTarget};
+use auspex_proto::decision::{Action, Mode, Phase, Reason, TrackTarget};
 use auspex_proto::event::{Body, Deployment, Event};
-use auspex_proto::{RolloutName, ServiceName};
+use auspex_proto::{RolloutName, ServiceName, Timestamp};
 
 use super::judge::judge;
 use super::prior;
 use super::rules::rollback;
 use super::voice::Voice;
 use crate::config::Config;
-use crate::document::{API_VERSION, Document, KIND, Metadata, Target};
+use crate::document::gates::Dependency;
+use crate::document::{
+    API_VERSION, Document, KIND, Metadata, PolicyChoice, Span, Spec, Step, Target, cycle, version,
+};
 use crate::policy::Wish;
-use crate::state::{MOST_ACTIVE, MOST_LISTED, Rollout, State, Window};
+use crate::state::{Course, MOST_ACTIVE, MOST_LISTED, Rollout, State, Toll, Window};
 use crate::terms::Terms;
 
 /// Why a rollout does not begin.
@@ -86,7 +90,7 @@ fn document_for(
             name: service.clone(),
             project: Some(voice.project().to_string()),
         },
-        spec: crate::document::Spec {
+        spec: Spec {
             service,
             ..spec.clone()
         },
@@ -100,7 +104,168 @@ pub(super) fn begin(
     (document, deployment): (Document, Option<&Deployment>),
     voice: &mut Voice<'_>,
 ) -> Result<(), Refusal> {
-    let mut rollout = build(config, state, (&document, deployment), voice)?;
+    allowed(config, state, &document)?;
+    let rollout = build(config, state, (&document, deployment), voice)?;
+    launch(config, state, rollout, voice)
+}
+
+/// Begins once more what was rolled back, by the same terms.
+pub(super) fn again(
+    config: &Config,
+    state: &mut State,
+    name: &RolloutName,
+    voice: &mut Voice<'_>,
+) -> Result<(), Refusal> {
+    let impossible = |why: String| Err(Refusal::Impossible(why));
+    let Some(ended) = state.ended(name) else {
+        return impossible(format!("no rollout is called {name}, or it is under way"));
+    };
+    if ended.phase != Phase::RolledBack {
+        return impossible(format!("{name} was promoted: there is nothing to begin again"));
+    }
+    let Some(whole) = ended.whole.as_deref().cloned() else {
+        return impossible(format!(
+            "too many rollouts ended since {name}: start it by its document"
+        ));
+    };
+    let terms = whole.terms.clone();
+    let now = voice.now();
+    let fresh = fresh(
+        (whole.name, whole.service),
+        (whole.stable, whole.candidate),
+        terms,
+        now,
+    );
+    let rollout = Rollout {
+        deployment: whole.deployment,
+        ..fresh
+    };
+    launch(config, state, rollout, voice)
+}
+
+/// Back to what served before a promotion, as a rollout of its own: at once, and by the same gates against freezes.
+pub(super) fn undo(
+    config: &Config,
+    state: &mut State,
+    name: &RolloutName,
+    voice: &mut Voice<'_>,
+) -> Result<(), Refusal> {
+    let impossible = |why: String| Err(Refusal::Impossible(why));
+    let Some(ended) = state.ended(name).cloned() else {
+        return impossible(format!("no rollout called {name} is over"));
+    };
+    if ended.phase != Phase::Promoted || ended.mode != Mode::Act {
+        return impossible(format!("{name} moved nobody: there is nothing to undo"));
+    }
+    if ended.contracted {
+        return impossible(format!(
+            "the database was contracted after {name}: what served before can no longer work with it"
+        ));
+    }
+    let serving = state.serving(ended.service.as_str());
+    if serving != Some(&ended.candidate) {
+        return impossible(format!("{} has been promoted again since {name}", ended.service));
+    }
+    if ended.stable == TrackTarget::default() {
+        return impossible(format!("nobody said what served before {name}"));
+    }
+    let whole = Step {
+        set_weight: Some(100),
+        pause: None,
+    };
+    let spec = Spec {
+        service: ended.service.to_string(),
+        score_wait: Some(Span::seconds(0)),
+        min_samples: Some(0),
+        policy: PolicyChoice {
+            steps: Some(vec![whole]),
+            ..PolicyChoice::default()
+        },
+        ..Spec::default()
+    };
+    let terms = Terms {
+        affinity: ended
+            .whole
+            .as_ref()
+            .and_then(|whole| whole.terms.affinity.clone()),
+        ..Terms::of(&spec, config)
+    };
+    let undone = RolloutName::new(format!("{name}-undo"));
+    let undone = undone.map_err(|fault| Refusal::Impossible(fault.to_string()))?;
+    let rollout = fresh(
+        (undone, ended.service),
+        (ended.candidate, ended.stable),
+        terms,
+        voice.now(),
+    );
+    launch(config, state, rollout, voice)
+}
+
+/// Why each rollout that depends on others has to wait, by service.
+pub(super) fn blocked(state: &State) -> BTreeMap<String, String> {
+    let waits = state.active.iter().filter(|(_, rollout)| !rollout.course.open);
+    let found = waits.filter_map(|(service, rollout)| {
+        let mut wanted = rollout.terms.gates.dependencies.iter();
+        Some((service.clone(), wanted.find_map(|wanted| lacks(state, wanted))?))
+    });
+    found.collect()
+}
+
+fn lacks(state: &State, wanted: &Dependency) -> Option<String> {
+    let (service, version) = (&wanted.service, &wanted.version);
+    let what = if version.is_empty() {
+        service.clone()
+    } else {
+        format!("{service} {version}")
+    };
+    if let Some(running) = state.active.get(service) {
+        return Some(format!(
+            "waits for {what}: its rollout {} is under way",
+            running.name
+        ));
+    }
+    match state.serving(service) {
+        None => Some(format!("waits for {what}: nothing of it was promoted yet")),
+        Some(serving) if !version::fits(version, &serving.revision) => {
+            Some(format!("waits for {what}: {} serves", serving.revision))
+        }
+        Some(_) => None,
+    }
+}
+
+/// What this house does not let a document do.
+fn allowed(config: &Config, state: &State, document: &Document) -> Result<(), Refusal> {
+    let gates = &document.spec.gates;
+    let commands = gates.all_checks().any(|(_, check)| !check.command.is_empty());
+    if commands && !config.allow_commands {
+        return Err(Refusal::Impossible(
+            "spec.gates: a check runs a command, which canary.allow_commands does not allow".to_owned(),
+        ));
+    }
+    let own = gates.dependencies.iter().map(|d| d.service.clone()).collect();
+    let running = state.active.iter().map(|(service, rollout)| {
+        let others = rollout.terms.gates.dependencies.iter().map(|d| d.service.clone());
+        (service.clone(), others.collect())
+    });
+    let mut waits: BTreeMap<String, BTreeSet<String>> = running.collect();
+    waits.insert(document.spec.service.clone(), own);
+    match cycle(&waits) {
+        Some(way) => {
+            let way = way.join(" -> ");
+            Err(Refusal::Impossible(format!(
+                "spec.gates.dependencies: {way} wait for each other"
+            )))
+        }
+        None => Ok(()),
+    }
+}
+
+fn launch(
+    config: &Config,
+    state: &mut State,
+    mut rollout: Rollout,
+    voice: &mut Voice<'_>,
+) -> Result<(), Refusal> {
     let service = rollout.service.to_string();
     if let Entry::Occupied(running) = state.active.entry(service.clone()) {
         let revision = &rollout.candidate.revision;
@@ -165,11 +330,23 @@ fn build(
     room(state, document, (&service, &name))?;
     let (stable, candidate) = targets(config, state, document, deployment);
     let terms = Terms::of(&document.spec, config);
-    let now = voice.now();
     Ok(Rollout {
+        deployment: deployment.map(|d| d.deployment_id.clone()),
+        ..fresh((name, service), (stable, candidate), terms, voice.now())
+    })
+}
+
+/// A rollout before anything happened.
+fn fresh(
+    (name, service): (RolloutName, ServiceName),
+    (stable, candidate): (TrackTarget, TrackTarget),
+    terms: Terms,
+    now: Timestamp,
+) -> Rollout {
+    Rollout {
         name,
         service,
-        deployment: deployment.map(|d| d.deployment_id.clone()),
+        deployment: None,
         stable,
         candidate,
         phase: Phase::Waiting,
@@ -189,8 +366,15 @@ fn build(
         raised: None,
         last: None,
         number: 0,
+        course: Course::default(),
+        sizes: terms
+            .scale
+            .as_ref()
+            .filter(|_| terms.mode == Mode::Act)
+            .map(|_| (100, 0)),
+        toll: Toll::default(),
         terms,
-    })
+    }
 }
 
 /// Whether the project has room for one more rollout under this name, and for what it lists.

@@ -4,7 +4,9 @@ use auspex_chassis::Input;
 use auspex_proto::decision::{Action, Decision, Mode, Phase, Reason, Versions};
 use auspex_proto::{Fact, Project, Timestamp, stage};
 
+use super::actuate;
 use super::judge::Judged;
+use crate::control::after;
 use crate::policy::Wish;
 use crate::state::Rollout;
 
@@ -45,27 +47,33 @@ impl<'a> Voice<'a> {
     /// changed; else nothing.
     pub(super) fn carry(&mut self, rollout: &mut Rollout, wish: Wish, judged: &Judged) {
         let wish = within_capacity(rollout, wish);
+        let wish = actuate::within_order(rollout, wish, self.now());
         let before = (rollout.weight, rollout.phase);
-        rollout.phase = match wish.action {
-            Action::Start => Phase::Waiting,
-            Action::Pause => Phase::Paused,
-            Action::RollBack => Phase::RolledBack,
-            Action::Promote => Phase::Promoted,
-            Action::Resume if rollout.prior.is_none() => Phase::Waiting,
-            Action::Resume | Action::Advance => Phase::Progressing,
-            Action::Bake => Phase::Baking,
-            Action::Return => Phase::Returning,
-            Action::Hold => rollout.phase,
+        let next = match wish.action {
+            Action::Start => Some(Phase::Waiting),
+            action => after(rollout.phase, action, rollout.prior.is_some()),
         };
+        // What is not in the machine does not happen.
+        let Some(next) = next else { return };
+        rollout.phase = next;
         rollout.weight = wish.weight;
+        if matches!(wish.action, Action::RollBack | Action::Return) {
+            rollout.toll.left.get_or_insert(self.now());
+        }
+        if next == Phase::Baking {
+            rollout.course.baking.get_or_insert(self.now());
+        }
         if rollout.weight != before.0 {
             rollout.weighed = self.now();
             if rollout.first_weight.is_none() {
                 rollout.first_weight = Some(self.now());
             }
         }
-        let last = rollout.last.as_ref().map(|last| (last.action, last.reason));
-        if (rollout.weight, rollout.phase) == before && last == Some((wish.action, wish.reason)) {
+        let last = rollout.last.as_ref();
+        let intent = actuate::intent(rollout);
+        let asks = !actuate::same(last.and_then(|last| last.intent.as_ref()), intent.as_ref());
+        let last = last.map(|last| (last.action, last.reason));
+        if !asks && (rollout.weight, rollout.phase) == before && last == Some((wish.action, wish.reason)) {
             return;
         }
         self.say(rollout, wish, judged, before.0);
@@ -73,6 +81,7 @@ impl<'a> Voice<'a> {
 
     fn say(&mut self, rollout: &mut Rollout, wish: Wish, judged: &Judged, previous_weight: u8) {
         rollout.number = rollout.number.saturating_add(1);
+        rollout.course.stirred = true;
         let prior = rollout.prior.as_ref();
         let decision = Decision {
             meta: self
@@ -104,7 +113,7 @@ impl<'a> Voice<'a> {
             affinity: rollout.terms.affinity.clone(),
             slo_ms: rollout.terms.slo_ms,
             score: prior.and_then(|prior| prior.score.clone()),
-            intent: None,
+            intent: actuate::intent(rollout),
         };
         rollout.last = Some(decision.clone());
         self.facts.push(Fact::Decision(decision));
@@ -115,10 +124,14 @@ impl<'a> Voice<'a> {
 fn within_capacity(rollout: &Rollout, wish: Wish) -> Wish {
     let weight = match wish.action {
         Action::RollBack | Action::Start => 0,
-        Action::Promote => 100,
+        Action::Promote | Action::Bake => 100,
         _ => wish.weight.min(100),
     };
-    let most = rollout.tally.ready.map_or(100, super::rules::capacity);
+    let most = if rollout.is_scaled() {
+        100
+    } else {
+        rollout.capacity()
+    };
     if weight <= most {
         return Wish { weight, ..wish };
     }

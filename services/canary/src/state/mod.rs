@@ -5,6 +5,7 @@
 //! 11 kB, [`MOST_ENDED`] summaries of at most 5 kB, [`scores::MOST`] scores of at most 1 kB, [`history`] of at most 100 kB:
 //! 1,020 kB in the worst case, which is below 1 MiB, some 10 kB in the usual one.
 
+pub mod course;
 pub mod history;
 pub mod metric;
 pub mod rollout;
@@ -19,6 +20,7 @@ use auspex_proto::seen::Seen;
 use auspex_proto::{FactId, RolloutName, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::course::{Course, Pass, Run, Toll};
 pub use self::history::Histories;
 pub use self::rollout::{Prior, Rollout, Router};
 pub use self::scores::Scores;
@@ -29,7 +31,9 @@ pub const MOST_ACTIVE: usize = 12;
 /// Most metrics that the documents of a project's rollouts under way may list together.
 pub const MOST_LISTED: usize = 12;
 /// Most ended rollouts that are remembered.
-pub const MOST_ENDED: usize = 24;
+pub const MOST_ENDED: usize = 20;
+/// Most ended rollouts that are remembered whole, so that they can be begun again.
+pub const MOST_WHOLE: usize = 3;
 /// Most answers to commands that are remembered.
 const MOST_ANSWERS: usize = 32;
 
@@ -84,6 +88,21 @@ pub struct Ended {
     pub ended: Timestamp,
     /// Its last decision.
     pub last: Option<Decision>,
+    /// What it cost its users.
+    #[serde(default)]
+    pub toll: Toll,
+    /// Requests of the candidate beyond what the baseline's rate explains.
+    #[serde(default)]
+    pub harmed: u64,
+    /// Requests per second of both tracks, at its end.
+    #[serde(default)]
+    pub traffic: f64,
+    /// Nothing goes back: its database was contracted.
+    #[serde(default)]
+    pub contracted: bool,
+    /// All of it, of the newest few: by which it is begun again.
+    #[serde(default)]
+    pub whole: Option<Box<Rollout>>,
 }
 
 /// What became of a command.
@@ -124,6 +143,8 @@ impl State {
             self.ended.remove(0);
         }
         self.ended.push(rollout.into_ended(now));
+        let whole = self.ended.iter_mut().rev().filter(|ended| ended.whole.is_some());
+        whole.skip(MOST_WHOLE).for_each(|ended| ended.whole = None);
     }
 
     /// Notes what became of a command.

@@ -3,19 +3,24 @@
 use std::collections::BTreeMap;
 
 use auspex_judge::CountTest;
-use auspex_proto::decision::{Decision, Phase, TrackTarget};
+use auspex_proto::decision::{Decision, Mode, Phase, TrackTarget};
 use auspex_proto::observation::Applied;
+use auspex_proto::report::{Capacity, Drift, RouterReport};
 use auspex_proto::score::Band;
 use auspex_proto::{FactId, RolloutName, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::metric::Test;
-use super::{Ended, Window};
+use super::{Course, Ended, Toll, Window};
+use crate::control::Seen;
+use crate::legs::Leg;
 use crate::policy::Cursor;
 use crate::terms::Terms;
 
 /// Most routers that are told apart.
 const MOST_ROUTERS: usize = 32;
+/// Longest text of a router's report, in characters.
+const LONGEST_REPORT: usize = 120;
 /// Longest name of a router, in bytes.
 const LONGEST_NAME: usize = 256;
 /// Intervals over which a user's own rates are taken.
@@ -74,6 +79,15 @@ pub struct Rollout {
     /// How many decisions there were.
     #[serde(default)]
     pub number: u64,
+    /// Where it stands among its legs and gates.
+    #[serde(default)]
+    pub course: Course,
+    /// What is asked of scalers: stable, candidate, percent of all traffic.
+    #[serde(default)]
+    pub sizes: Option<(u8, u8)>,
+    /// What it cost its users.
+    #[serde(default)]
+    pub toll: Toll,
 }
 
 /// The score at the start, or the base rate in its place.
@@ -146,6 +160,9 @@ pub struct Router {
     pub weight: u8,
     /// Control is gone, it says.
     pub suspended: bool,
+    /// What else it tells.
+    #[serde(default)]
+    pub report: RouterReport,
 }
 
 impl Rollout {
@@ -160,7 +177,13 @@ impl Rollout {
             time,
             weight: applied.weight,
             suspended: applied.suspended,
+            report: brief(&applied.report),
         };
+        let same = |known: &Router| {
+            (known.weight, known.suspended, &known.report)
+                == (router.weight, router.suspended, &router.report)
+        };
+        self.course.stirred |= !known.is_some_and(same);
         self.routers.insert(applied.instance.clone(), router);
     }
 
@@ -172,7 +195,45 @@ impl Rollout {
     /// The weight that all routers have, or the least of them; `None`: no router says.
     #[must_use]
     pub fn verified_weight(&self) -> Option<u8> {
-        self.routers.values().map(|router| router.weight).min()
+        let routers = self.routers.values().filter(|router| !router.report.scaler);
+        routers.map(|router| router.weight).min()
+    }
+
+    /// What routers and scalers are seen to do.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        let routers = || self.routers.values().filter(|router| !router.report.scaler);
+        let weight = |router: &Router| if router.suspended { 0 } else { router.weight };
+        let least = routers().map(weight).min();
+        let told = |of: fn(&RouterReport) -> Option<Capacity>| {
+            let told = self.routers.values().filter_map(|router| of(&router.report));
+            told.map(|capacity| capacity.percent).min()
+        };
+        let gauge = self.tally.ready.map(|ready| percent(100.0 * ready));
+        let candidate = told(|report| report.candidate);
+        Seen {
+            weights: least.zip(routers().map(weight).max()),
+            stable: told(|report| report.stable),
+            candidate: candidate.into_iter().chain(gauge).min(),
+        }
+    }
+
+    /// The most that the candidate may get, as far as anybody says.
+    #[must_use]
+    pub fn capacity(&self) -> u8 {
+        self.seen().candidate.unwrap_or(100)
+    }
+
+    /// Whether control scales both tracks.
+    #[must_use]
+    pub fn is_scaled(&self) -> bool {
+        self.terms.mode == Mode::Act && self.terms.scale.is_some()
+    }
+
+    /// The leg at hand; `None`: it is past the last one.
+    #[must_use]
+    pub fn leg(&self) -> Option<&Leg> {
+        self.terms.legs.get(self.course.leg)
     }
 
     /// Requests harmed so far, the worse of errors and slowness.
@@ -194,19 +255,60 @@ impl Rollout {
         Ended {
             prior: self.p_failure(),
             policy: self.terms.policy.name().to_owned(),
-            name: self.name,
-            service: self.service,
+            name: self.name.clone(),
+            service: self.service.clone(),
             mode: self.terms.mode,
             phase: self.phase,
             weight: self.weight,
             posterior: self.posterior,
-            stable: self.stable,
-            candidate: self.candidate,
+            stable: self.stable.clone(),
+            candidate: self.candidate.clone(),
             started: self.started,
             ended: now,
-            last: self.last,
+            toll: self.toll.clone(),
+            harmed: self.harmed(),
+            traffic: self.tally.traffic.unwrap_or(0.0),
+            contracted: self.course.contracted,
+            last: self.last.clone(),
+            whole: kept(self),
         }
     }
+}
+
+/// What is kept of it: nothing that grew on the way.
+fn kept(rollout: Rollout) -> Option<Box<Rollout>> {
+    Some(Box::new(Rollout {
+        window: Window::default(),
+        tally: Tally::default(),
+        routers: BTreeMap::new(),
+        last: None,
+        ..rollout
+    }))
+}
+
+/// A report with its texts cut to what a state can hold.
+fn brief(report: &RouterReport) -> RouterReport {
+    let cut = |text: &str| text.chars().take(LONGEST_REPORT).collect::<String>();
+    RouterReport {
+        router: cut(&report.router),
+        region: cut(&report.region),
+        fault: cut(&report.fault),
+        drift: report.drift.clone().map(|drift| Drift {
+            by: cut(&drift.by),
+            ..drift
+        }),
+        ..report.clone()
+    }
+}
+
+/// Rounded down, 0..=100.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 0..=100 before"
+)]
+pub(crate) fn percent(share: f64) -> u8 {
+    share.clamp(0.0, 100.0).floor() as u8
 }
 
 #[allow(

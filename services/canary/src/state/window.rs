@@ -32,6 +32,9 @@ pub struct Window {
     open: BTreeMap<i64, Interval>,
     /// Observations that came after their interval had closed, or too far ahead of it.
     pub late: u64,
+    /// Regions in which the candidate has everything: what comes from there is no comparison, and counts apart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<String>,
 }
 
 /// What both tracks did in one interval.
@@ -50,6 +53,13 @@ pub struct Interval {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub listed: BTreeMap<usize, Cell>,
     seen: BTreeSet<u64>,
+    /// Requests of the candidate apart from the comparison, bad and all.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub apart: [u64; 2],
+}
+
+fn is_nothing(apart: &[u64; 2]) -> bool {
+    *apart == [0, 0]
 }
 
 impl Window {
@@ -85,6 +95,7 @@ impl Window {
     fn add_built_in(&mut self, start: Timestamp, (seen, track): (&Observation, Track)) -> bool {
         let told = self.open.values().map(|interval| interval.seen.len());
         let room = told.sum::<usize>() < MOST_SEEN;
+        let apart = self.apart.contains(&seen.region);
         let interval = self.open.entry(start.0).or_default();
         let key = key(seen, track);
         if interval.seen.contains(&key) {
@@ -92,7 +103,11 @@ impl Window {
         }
         if room {
             interval.seen.insert(key);
-            interval.add(seen, track);
+            if apart {
+                interval.add_apart(seen, track);
+            } else {
+                interval.add(seen, track);
+            }
         }
         room
     }
@@ -122,6 +137,22 @@ impl Window {
             .add(key, &seen.value, track)
     }
 
+    /// Whether something waits to be closed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Whether so much waits that there may soon be no room.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        let told = self
+            .open
+            .values()
+            .map(|interval| interval.seen.len() + 64 * interval.listed.len());
+        2 * told.sum::<usize>() >= MOST_SEEN || 2 * self.open.len() >= MOST_OPEN as usize
+    }
+
     /// Takes every interval that has been over for the lateness at this boundary, in order, empty ones left out.
     pub fn close(
         &mut self,
@@ -143,6 +174,16 @@ impl Window {
 }
 
 impl Interval {
+    fn add_apart(&mut self, seen: &Observation, track: Track) {
+        if let (Value::Counts { bad, total }, "requests", Track::Candidate) =
+            (&seen.value, seen.metric.as_str(), track)
+        {
+            let [sum_bad, sum_total] = &mut self.apart;
+            *sum_bad = sum_bad.saturating_add(*bad);
+            *sum_total = sum_total.saturating_add(*total);
+        }
+    }
+
     fn add(&mut self, seen: &Observation, track: Track) {
         match (&seen.value, seen.metric.as_str()) {
             (Value::Counts { bad, total }, "requests") => count(&mut self.requests, track, *bad, *total),

@@ -110,9 +110,7 @@ impl Stage {
     /// The next second begins; what it says.
     pub fn tick(&mut self) -> Vec<Decision> {
         let boundary = self.now.next_boundary(Duration::from_secs(1));
-        if let Some(due) = self.decide.due(&self.state) {
-            assert!(due <= boundary, "a rollout under way wants every boundary");
-        }
+        let early = self.decide.due(&self.state).is_none_or(|due| due > boundary);
         self.now = boundary;
         let tick = Tick {
             meta: Meta {
@@ -122,7 +120,16 @@ impl Stage {
             boundary,
             previous: None,
         };
-        self.feed(Fact::Tick(tick)).unwrap()
+        let said = self.feed(Fact::Tick(tick)).unwrap();
+        let brief: Vec<_> = said
+            .iter()
+            .map(|d| (d.phase, d.action, d.reason, d.weight, &d.reason_text))
+            .collect();
+        assert!(
+            !early || said.is_empty(),
+            "a tick before it is due says nothing: {brief:?}"
+        );
+        said
     }
 
     pub fn batch(&self, start: Timestamp, second: Second) -> ObservationBatch {

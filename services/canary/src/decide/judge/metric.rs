@@ -16,7 +16,7 @@ use crate::state::Rollout;
 use crate::state::metric::Test;
 
 /// How long what a listed metric has said holds without being reported: four scrapes at the usual 15 s.
-const FRESH: Duration = Duration::from_secs(60);
+pub(in crate::decide) const FRESH: Duration = Duration::from_secs(60);
 
 /// One metric at this moment.
 pub(super) struct Metric<'a> {

@@ -2,6 +2,8 @@
 
 mod metric;
 
+pub(super) use self::metric::FRESH;
+
 use auspex_judge::numeric::log_mix;
 use auspex_judge::{Levels, Verdict};
 use auspex_proto::decision::MetricEvidence;

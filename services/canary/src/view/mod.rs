@@ -1,6 +1,8 @@
 //! A rollout as a person sees it, from the saved state. No decisions are made here.
 
-use auspex_proto::decision::Mode;
+mod more;
+
+use auspex_proto::decision::{Mode, Phase};
 use auspex_proto::{Project, RolloutName, wire};
 
 use crate::state::metric::Test;
@@ -25,10 +27,7 @@ pub fn named(state: &State, project: &Project, name: &RolloutName, seq: u64) -> 
 
 fn active(rollout: &Rollout, project: &Project, seq: u64) -> wire::RolloutView {
     let verified = rollout.verified_weight();
-    let agree = rollout
-        .routers
-        .values()
-        .all(|router| !router.suspended && router.weight == rollout.weight);
+    let agree = more::agree(rollout);
     wire::RolloutView {
         project: project.to_string(),
         name: rollout.name.to_string(),
@@ -48,7 +47,20 @@ fn active(rollout: &Rollout, project: &Project, seq: u64) -> wire::RolloutView {
         stable_revision: rollout.stable.revision.clone(),
         candidate_revision: rollout.candidate.revision.clone(),
         warnings: warnings(rollout),
-        ..wire::RolloutView::default()
+        leg: more::leg(rollout),
+        strategy: more::strategy(&rollout.terms.legs),
+        gates: more::gates(rollout),
+        sla: Some(more::sla(rollout)),
+        intent: rollout
+            .last
+            .as_ref()
+            .and_then(|last| last.intent.as_ref())
+            .map(auspex_proto::Intent::to_wire),
+        routers: more::routers(rollout),
+        sampling: crate::decide::sampling(rollout),
+        traffic: rollout.tally.traffic.unwrap_or(0.0),
+        ticket: ticket(rollout),
+        may_return: !rollout.course.contracted,
     }
 }
 
@@ -71,8 +83,37 @@ fn ended(over: &Ended, project: &Project, seq: u64) -> wire::RolloutView {
         absorbed_seq: seq,
         stable_revision: over.stable.revision.clone(),
         candidate_revision: over.candidate.revision.clone(),
+        strategy: over
+            .whole
+            .as_ref()
+            .map(|whole| more::strategy(&whole.terms.legs))
+            .unwrap_or_default(),
+        gates: over
+            .whole
+            .as_ref()
+            .map(|whole| more::gates(whole))
+            .unwrap_or_default(),
+        sla: more::toll(over),
+        ticket: over.whole.as_ref().map(|whole| ticket(whole)).unwrap_or_default(),
+        may_return: !over.contracted && over.phase == Phase::Promoted,
         ..wire::RolloutView::default()
     }
+}
+
+/// The change ticket that was named.
+fn ticket(rollout: &Rollout) -> String {
+    let passed = rollout
+        .course
+        .passed
+        .get("ticket")
+        .map(|pass| pass.ticket.clone());
+    let named = rollout
+        .terms
+        .gates
+        .ticket
+        .as_ref()
+        .map(|ticket| ticket.id.clone());
+    passed.or(named).unwrap_or_default()
 }
 
 /// What a person should know beside the last decision.
@@ -108,12 +149,23 @@ fn warnings(rollout: &Rollout) -> Vec<String> {
     for (name, router) in &rollout.routers {
         if router.suspended {
             said.push(format!("router {name} is suspended: control was gone"));
-        } else if rollout.terms.mode == Mode::Act && router.weight != rollout.weight {
+        } else if rollout.terms.mode == Mode::Act && crate::decide::differs(rollout, router) {
             said.push(format!(
                 "router {name} is at {} %, not at {} %",
                 router.weight, rollout.weight
             ));
         }
+    }
+    for (name, router) in &rollout.routers {
+        if !router.report.fault.is_empty() {
+            said.push(format!("router {name}: {}", router.report.fault));
+        }
+    }
+    if let Some(past) = crate::decide::past(rollout).filter(|_| !rollout.course.contracted) {
+        said.push(past);
+    }
+    if rollout.course.contracted {
+        said.push("its database was contracted: nothing goes back".to_owned());
     }
     said
 }

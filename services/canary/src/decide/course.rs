@@ -1,0 +1,307 @@
+//! The course: the leg at hand wishes, gates hold, and past the last leg the candidate gets everything, region by region
+//! where there are some, watched where that is wanted.
+
+use auspex_proto::Timestamp;
+use auspex_proto::decision::{Action, Reason};
+
+use super::gates;
+use super::judge::Judged;
+use super::rules::{rollback, sight};
+use crate::document::strategy::{Ab, BlueGreen, Wins};
+use crate::legs::{Kind, Leg};
+use crate::policy::{self, Cursor, Policy, Wish};
+use crate::state::Rollout;
+
+/// What a leg says.
+enum Said {
+    /// Nothing: go on as it is.
+    Quiet,
+    Wish(Wish),
+    /// It is done, and why the next may follow.
+    Done(Reason, String),
+}
+
+/// What the course wishes; no wish: quietly go on as it is.
+pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pushed: bool) -> Option<Wish> {
+    loop {
+        let Some(leg) = current(rollout) else {
+            return Some(everything(rollout, now));
+        };
+        let entry: &[&str] = match rollout.course.open {
+            true => &[leg.name.as_str()],
+            false => &["start", "traffic", leg.name.as_str()],
+        };
+        if let Some(held) = gates::at(rollout, entry, now) {
+            return Some(held);
+        }
+        rollout.course.open = true;
+        let said = match &leg.kind {
+            Kind::Cohorts { dwell } => cohorts(rollout, dwell.duration(), now, pushed),
+            Kind::Ramp { policy, to } => ramp(rollout, (policy, *to), judged, now, pushed),
+            Kind::Roll(steps) => {
+                let steps = Policy::Steps(steps.clone());
+                batches(ramp(rollout, (&steps, 100), judged, now, pushed))
+            }
+            Kind::Split(split) => splits(rollout, split, judged, now, pushed),
+            Kind::Switch(switch) => preview(rollout, switch, now, pushed),
+        };
+        match said {
+            Said::Quiet => return None,
+            Said::Wish(wish) => return Some(gates::thawed(rollout, wish, now)),
+            Said::Done(reason, text) => next_leg(rollout, (reason, text), now),
+        }
+    }
+}
+
+/// The leg at hand; a state of before there were legs has one canary.
+fn current(rollout: &Rollout) -> Option<Leg> {
+    if rollout.terms.legs.is_empty() && rollout.course.leg == 0 {
+        let kind = Kind::Ramp {
+            policy: rollout.terms.policy.clone(),
+            to: 100,
+        };
+        let name = "canary".to_owned();
+        return Some(Leg { name, kind });
+    }
+    rollout.leg().cloned()
+}
+
+fn next_leg(rollout: &mut Rollout, proof: (Reason, String), now: Timestamp) {
+    rollout.course.leg += 1;
+    rollout.course.since = now;
+    rollout.course.proof = Some(proof);
+    rollout.cursor = Cursor {
+        since: now,
+        ..Cursor::default()
+    };
+}
+
+fn ramp(
+    rollout: &mut Rollout,
+    (policy, to): (&Policy, u8),
+    judged: &Judged,
+    now: Timestamp,
+    pushed: bool,
+) -> Said {
+    let (weight, cursor) = (rollout.weight, rollout.cursor);
+    let (cursor, wish) = policy::wish(policy, cursor, &sight(rollout, judged, now, pushed));
+    rollout.cursor = cursor;
+    let Some(wish) = wish else { return Said::Quiet };
+    let there = to < 100 && weight >= to;
+    match wish.action {
+        Action::Promote if to == 100 || there => Said::Done(wish.reason, wish.text),
+        Action::Advance if there && wish.weight > weight => Said::Done(wish.reason, wish.text),
+        Action::Promote | Action::Advance if wish.weight > to => Said::Wish(Wish {
+            action: Action::Advance,
+            weight: to,
+            ..wish
+        }),
+        _ => Said::Wish(wish),
+    }
+}
+
+/// A rolling exchange tells batches, not steps.
+fn batches(said: Said) -> Said {
+    let reason = |reason| {
+        if reason == Reason::StepDone {
+            Reason::BatchDone
+        } else {
+            reason
+        }
+    };
+    match said {
+        Said::Wish(wish) => Said::Wish(Wish {
+            reason: reason(wish.reason),
+            ..wish
+        }),
+        Said::Done(why, text) => Said::Done(reason(why), text),
+        Said::Quiet => Said::Quiet,
+    }
+}
+
+fn cohorts(rollout: &Rollout, dwell: std::time::Duration, now: Timestamp, pushed: bool) -> Said {
+    let names = rollout.terms.cohorts.iter().filter(|cohort| !cohort.stable);
+    let names: Vec<&str> = names.map(|cohort| cohort.name.as_str()).collect();
+    let names = names.join(", ");
+    if pushed || now.since(began(rollout)) >= dwell {
+        return Said::Done(
+            Reason::CohortsFirst,
+            format!("{names} had the candidate for {} s", dwell.as_secs()),
+        );
+    }
+    let text = format!("{names} alone have the candidate, for {} s", dwell.as_secs());
+    Said::Wish(Wish::new(
+        Action::Hold,
+        rollout.weight,
+        Reason::CohortsFirst,
+        text,
+    ))
+}
+
+/// Since when the leg at hand counts: the first one since the rollout left its wait.
+fn began(rollout: &Rollout) -> Timestamp {
+    rollout.course.since.max(rollout.cursor.since)
+}
+
+fn splits(rollout: &Rollout, split: &Ab, judged: &Judged, now: Timestamp, pushed: bool) -> Said {
+    let share = split.split;
+    if rollout.weight != share {
+        let text = format!("{share} % get the candidate, for {}", split.duration);
+        return Said::Wish(Wish::new(Action::Advance, share, Reason::SplitRuns, text));
+    }
+    if !pushed && now.since(rollout.weighed) < split.duration.duration() {
+        let text = format!("{share} % have the candidate, for {}", split.duration);
+        return Said::Wish(Wish::new(Action::Hold, share, Reason::SplitRuns, text));
+    }
+    let (won, text) = outcome(rollout, split, judged);
+    match (won, split.wins) {
+        (_, Wins::Never) if !pushed => {
+            let text = format!("{text}; a person reads it");
+            Said::Wish(Wish::new(Action::Pause, share, Reason::SplitOver, text))
+        }
+        (true, _) => Said::Done(Reason::SplitOver, text),
+        _ if pushed => Said::Done(Reason::SplitOver, text),
+        (false, _) => Said::Wish(rollback(Reason::SplitOver, text)),
+    }
+}
+
+/// Whether the candidate has won, and the goal's figures.
+fn outcome(rollout: &Rollout, split: &Ab, judged: &Judged) -> (bool, String) {
+    let Some(goal) = &split.goal else {
+        return (judged.safe, format!("the split is over: {}", judged.figures));
+    };
+    let Some(row) = judged.evidence.iter().find(|row| &row.metric == goal) else {
+        return (false, format!("the split is over, and nobody reports {goal}"));
+    };
+    use auspex_judge::Direction;
+    let listed = rollout.terms.metrics.iter().find(|listed| &listed.name == goal);
+    let better = match (row.difference, listed.and_then(|listed| listed.direction)) {
+        // Of counts the effect is how much more often a unit is bad.
+        (false, _) => row.high < 1.0,
+        (true, Some(Direction::Decrease)) => row.low > 0.0,
+        (true, Some(Direction::Increase)) => row.high < 0.0,
+        (true, _) => false,
+    };
+    let figures = format!(
+        "{goal} {:.4} ({:.4} to {:.4}) of the candidate beside stable",
+        row.effect, row.low, row.high
+    );
+    let (won, what) = match split.wins {
+        Wins::NoWorse if row.verdict == "no_worse" => (true, "no worse"),
+        Wins::Better | Wins::Never if better => (true, "better"),
+        _ => (false, "not shown to be better"),
+    };
+    (won, format!("the split is over, {what}: {figures}"))
+}
+
+fn preview(rollout: &Rollout, switch: &BlueGreen, now: Timestamp, pushed: bool) -> Said {
+    let preview = switch.preview;
+    if pushed || now.since(began(rollout)) >= preview.duration() {
+        return Said::Done(
+            Reason::Switched,
+            format!("looked at for {preview}: everything goes to the candidate"),
+        );
+    }
+    let text = format!("the candidate is looked at for {preview} before everything goes to it");
+    Said::Wish(Wish::new(Action::Hold, rollout.weight, Reason::Dwells, text))
+}
+
+/// The switch of a blue/green leg, when the last leg was one.
+pub(super) fn switch(rollout: &Rollout) -> Option<&BlueGreen> {
+    rollout.terms.legs.iter().find_map(|leg| match &leg.kind {
+        Kind::Switch(switch) => Some(switch),
+        _ => None,
+    })
+}
+
+/// Past the last leg.
+fn everything(rollout: &mut Rollout, now: Timestamp) -> Wish {
+    if let Some(held) = gates::at(rollout, &["promotion"], now) {
+        return held;
+    }
+    let by_hand = switch(rollout).is_some_and(|switch| !switch.auto_promotion);
+    if by_hand && !rollout.course.passed.contains_key("switch") {
+        let text = "switch has to be approved before everything goes to the candidate".to_owned();
+        return Wish::new(Action::Pause, rollout.weight, Reason::ApprovalWanted, text);
+    }
+    if let Some(wish) = region(rollout, now) {
+        return gates::thawed(rollout, wish, now);
+    }
+    let done = || (Reason::StepDone, "all legs are done".to_owned());
+    let (reason, text) = rollout.course.proof.clone().unwrap_or_else(done);
+    let action = if bakes(rollout) {
+        Action::Bake
+    } else {
+        Action::Promote
+    };
+    let text = match past(rollout) {
+        Some(said) if action == Action::Bake => format!("{text}; {said}"),
+        _ => text,
+    };
+    gates::thawed(rollout, Wish::new(action, 100, reason, text), now)
+}
+
+/// Said in advance: from when on nothing goes back.
+pub(crate) fn past(rollout: &Rollout) -> Option<String> {
+    let database = rollout.terms.gates.database.as_ref()?;
+    database.contract.as_ref()?;
+    Some(format!(
+        "its database is contracted {} after this, from then on nothing goes back",
+        database.bake
+    ))
+}
+
+/// The next region gets everything, or the last one is still looked at; `None`: all have it.
+fn region(rollout: &mut Rollout, now: Timestamp) -> Option<Wish> {
+    let done = rollout.course.regions;
+    if let Some(last) = done
+        .checked_sub(1)
+        .and_then(|at| rollout.terms.regions.get(at))
+        .cloned()
+    {
+        if now.since(rollout.course.region_since) < last.bake.duration() {
+            let text = format!("{} has the candidate, looked at for {}", last.name, last.bake);
+            return Some(Wish::new(Action::Hold, rollout.weight, Reason::RegionBakes, text));
+        }
+        if let Some(held) = gates::at(rollout, &["region"], now) {
+            return Some(held);
+        }
+    }
+    let next = rollout.terms.regions.get(done)?.clone();
+    // In the last one everything is everything.
+    if done + 1 == rollout.terms.regions.len() {
+        return None;
+    }
+    if gates::frozen(rollout, now).is_none() {
+        rollout.course.regions = done + 1;
+        rollout.course.region_since = now;
+    }
+    let text = format!("everything in {} goes to the candidate", next.name);
+    Some(Wish::new(
+        Action::Advance,
+        rollout.weight,
+        Reason::RegionBakes,
+        text,
+    ))
+}
+
+/// Whether stable is kept for a while after everything went to the candidate.
+fn bakes(rollout: &Rollout) -> bool {
+    let terms = &rollout.terms;
+    let contract = terms
+        .gates
+        .database
+        .as_ref()
+        .is_some_and(|database| database.contract.is_some());
+    let end = terms.gates.checks.iter().any(|check| check.point() == "end")
+        || terms
+            .gates
+            .approvals
+            .iter()
+            .any(|approval| approval.point() == "end");
+    terms.bake.duration.duration() > std::time::Duration::ZERO
+        || switch(rollout).is_some()
+        || contract
+        || end
+        || rollout.is_scaled()
+}

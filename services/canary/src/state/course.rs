@@ -1,0 +1,88 @@
+//! Where a rollout stands among its legs and gates.
+
+use std::collections::BTreeMap;
+
+use auspex_proto::Timestamp;
+use auspex_proto::decision::Reason;
+use serde::{Deserialize, Serialize};
+
+/// Most persons and checks that are remembered, each: what a document may name, and some more.
+pub const MOST_PASSES: usize = 40;
+
+/// Where a rollout stands. At most 16 kB: 40 passes of at most 200 bytes, 40 checks of at most 200.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Course {
+    /// The leg at hand, from 0; past the last one: on the way to everything.
+    pub leg: usize,
+    /// Since when.
+    pub since: Timestamp,
+    /// The gates before the first request are behind it.
+    pub open: bool,
+    /// Gates that a person has passed.
+    pub passed: BTreeMap<String, Pass>,
+    /// Checks that were asked for.
+    pub checks: BTreeMap<String, Run>,
+    /// Why another service has to come first.
+    pub blocked: Option<String>,
+    /// Why everything may be had: the last leg's word.
+    pub proof: Option<(Reason, String)>,
+    /// In how many regions the candidate has everything.
+    pub regions: usize,
+    /// Since when in the last of them.
+    pub region_since: Timestamp,
+    /// Since when it has everything.
+    pub baking: Option<Timestamp>,
+    /// A person ended the bake.
+    pub baked: bool,
+    /// Why it returns, and since when.
+    pub returning: Option<(Reason, String, Timestamp)>,
+    /// The database has lost what only the old version needs.
+    pub contracted: bool,
+    /// Until when a freeze window holds, as last seen.
+    pub frozen: Option<Timestamp>,
+    /// Something has happened since the last tick: the next one is wanted.
+    pub stirred: bool,
+    /// Since when the candidate has not been ready while it has everything.
+    pub unready: Option<Timestamp>,
+}
+
+/// A person let it pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pass {
+    /// Who.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in their words.
+    pub note: String,
+    /// The ticket, where one was wanted.
+    pub ticket: String,
+}
+
+/// A check that was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Run {
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// How it went; `None`: nobody has said.
+    pub passed: Option<bool>,
+    /// What was said.
+    pub detail: String,
+}
+
+/// What a rollout cost its users.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Toll {
+    /// Seconds in which users of the candidate fared worse than the target admits.
+    pub impact_seconds: f64,
+    /// From when on it goes back.
+    pub left: Option<Timestamp>,
+    /// When routers were seen at 0.
+    pub back: Option<Timestamp>,
+}
