@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use auspex_chassis::outbound::signature;
 use auspex_chassis::{Secret, Settings};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -14,7 +15,7 @@ use crate::pagerduty::PagerDuty;
 use crate::receiver::Receiver;
 use crate::route::receivers::Route;
 use crate::slack::Slack;
-use crate::webhook::{self, Webhook};
+use crate::webhook::Webhook;
 
 /// The most receivers there can be: each project keeps a lane for each in one value below 1 MB.
 const MAX_RECEIVERS: usize = 16;
@@ -154,7 +155,7 @@ impl Settings for Config {
             }
         }
         for (name, c) in &self.webhook {
-            if webhook::key(&c.secret).is_none() {
+            if signature::key(&c.secret).is_none() {
                 problems.push(format!(
                     "webhook.{name}.secret: is not whsec_ and at least 24 bytes in base64"
                 ));

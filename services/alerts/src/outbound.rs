@@ -1,17 +1,12 @@
-//! The only way out: HTTPS to addresses of the open internet, for everybody who sends.
+//! The only way out: HTTPS to addresses of the open internet ([`outbound`]), for everybody who sends.
 //!
-//! A URL is checked when it is configured; its name is resolved and every address vetted when a connection is made, and the
-//! connection goes to the vetted address, so that a name cannot point elsewhere in between. Redirects are not followed,
-//! proxies of the environment not used; time and the body of an answer are capped. Errors never hold the URL: it is often
-//! the secret itself. Loopback and plain HTTP to it are possible by configuration alone, for trying things out.
+//! Time and the body of an answer are capped. Errors never hold the URL: it is often the secret itself. Loopback and plain
+//! HTTP to it are possible by configuration alone, for trying things out.
 
-pub mod address;
-
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use url::{Host, Url};
+use auspex_chassis::outbound::{self, Reach};
+use url::Url;
 
 use crate::outbox::DeliveryError;
 
@@ -42,46 +37,15 @@ pub struct Answer {
 /// # Errors
 /// Why it may not be spoken to, without the URL.
 pub fn check(url: &str, allow_loopback: bool) -> Result<Url, String> {
-    let url = Url::parse(url).map_err(|fault| format!("is not a URL: {fault}"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user name or password".to_owned());
-    }
-    let loopback = match url.host() {
-        None => return Err("has no host".to_owned()),
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let local = name == "localhost" || name.ends_with(".localhost");
-            if !local
-                && [".internal", ".local", ".localdomain"]
-                    .iter()
-                    .any(|end| name.ends_with(end))
-            {
-                return Err(format!("{name} is a name of an internal network"));
-            }
-            if !local && !name.contains('.') {
-                return Err(format!("{name} is not a full name"));
-            }
-            local
-        }
-        Some(Host::Ipv4(v4)) => literal(IpAddr::V4(v4), allow_loopback)?,
-        Some(Host::Ipv6(v6)) => literal(IpAddr::V6(v6), allow_loopback)?,
-    };
-    if loopback && !allow_loopback {
-        return Err("leads to loopback; allow_loopback = true would allow it".to_owned());
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if loopback => Ok(url),
-        scheme => Err(format!("has the scheme {scheme}, wanted https")),
-    }
+    outbound::check(url, reach(allow_loopback))
 }
 
-/// Whether the address is loopback and allowed.
-fn literal(ip: IpAddr, allow_loopback: bool) -> Result<bool, String> {
-    if ip.is_loopback() && allow_loopback {
-        return Ok(true);
+fn reach(allow_loopback: bool) -> Reach {
+    if allow_loopback {
+        Reach::Loopback
+    } else {
+        Reach::Open
     }
-    address::refusal(ip).map_or(Ok(false), |why| Err(format!("leads to {ip}, which is {why}")))
 }
 
 impl Outbound {
@@ -90,15 +54,7 @@ impl Outbound {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(allow_loopback: bool, limit: Duration) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder()
-            .dns_resolver(std::sync::Arc::new(Vetted { allow_loopback }))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(limit)
-            .connect_timeout(limit)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("auspex/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let client = outbound::client(reach(allow_loopback), limit)?;
         Ok(Self { client })
     }
 
@@ -188,67 +144,9 @@ fn unreached(fault: reqwest::Error) -> DeliveryError {
     DeliveryError::Retry { after: None, reason }
 }
 
-/// Name resolution that answers nothing when any address is not to be spoken to: a name with one foot inside is not trusted.
-#[derive(Debug)]
-struct Vetted {
-    allow_loopback: bool,
-}
-
-impl Resolve for Vetted {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allow_loopback = self.allow_loopback;
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let local = name.as_str() == "localhost" || name.as_str().ends_with(".localhost");
-            for address in &found {
-                let ip = address.ip();
-                if allow_loopback && local && ip.is_loopback() {
-                    continue;
-                }
-                if let Some(why) = address::refusal(ip) {
-                    return Err(format!("the host's name leads to {ip}, which is {why}").into());
-                }
-            }
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_are_checked_by_their_looks() {
-        for (url, open, loopback) in [
-            ("https://hooks.slack.com/services/T/B/x", true, true),
-            ("https://8.8.8.8:8443/x", true, true),
-            ("http://hooks.slack.com/services/T/B/x", false, false),
-            ("https://user:word@hooks.slack.com/", false, false),
-            ("https://user@hooks.slack.com/", false, false),
-            ("ftp://hooks.slack.com/", false, false),
-            ("file:///etc/passwd", false, false),
-            ("https://10.0.0.1/", false, false),
-            ("https://169.254.169.254/latest/meta-data", false, false),
-            ("https://2852039166/latest/meta-data", false, false),
-            ("https://0xa9fea9fe/", false, false),
-            ("https://[::ffff:169.254.169.254]/", false, false),
-            ("https://[fd00:ec2::254]/", false, false),
-            ("https://metadata.google.internal/", false, false),
-            ("https://printer.local/", false, false),
-            ("https://database/", false, false),
-            ("http://10.0.0.1/", false, false),
-            ("http://127.0.0.1:9000/x", false, true),
-            ("https://127.0.0.1:9000/x", false, true),
-            ("http://localhost:9000/x", false, true),
-            ("https://2130706433/", false, true),
-            ("http://[::1]:9000/x", false, true),
-            ("not a url", false, false),
-        ] {
-            assert_eq!(check(url, false).is_ok(), open, "{url}");
-            assert_eq!(check(url, true).is_ok(), loopback, "{url} with loopback allowed");
-        }
-    }
 
     #[test]
     fn a_pause_is_read_in_both_forms() {
@@ -270,18 +168,5 @@ mod tests {
         );
         assert_eq!(of(&[("retry-after", "soon")]), None);
         assert_eq!(of(&[]), None);
-    }
-
-    #[tokio::test]
-    async fn a_name_that_leads_inside_is_not_connected_to() {
-        // `localhost` stands for any name whose server answers with an internal address.
-        let resolve = |allow_loopback| Vetted { allow_loopback }.resolve("localhost".parse().unwrap());
-        let fault = resolve(false)
-            .await
-            .err()
-            .map(|fault| fault.to_string())
-            .unwrap_or_default();
-        assert!(fault.contains("which is loopback"), "{fault}");
-        assert!(resolve(true).await.is_ok());
     }
 }

@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod logbook;
 pub mod mesh;
 pub mod metrics;
+pub mod outbound;
 pub mod objects;
 pub mod recover;
 pub mod secret;

@@ -12,6 +12,26 @@ pub fn refusal(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// Where nothing good waits even on one's own network: metadata services of clouds, groups, and what is no address at all.
+#[must_use]
+pub fn is_forbidden(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let wire_server = Ipv4Addr::new(168, 63, 129, 16);
+            v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || v4.octets()[0] == 0
+                || v4 == wire_server
+        }
+        IpAddr::V6(v6) => {
+            let embedded = v6.to_ipv4_mapped().is_some_and(|v4| is_forbidden(IpAddr::V4(v4)));
+            let metadata = v6.segments() == [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254];
+            embedded || metadata || v6.is_multicast() || v6.is_unspecified() || v6.is_unicast_link_local()
+        }
+    }
+}
+
 /// First address, prefix length, what it is. IANA's special-purpose registry, as far as it is not globally reachable.
 const V4: [([u8; 4], u32, &str); 16] = [
     ([0, 0, 0, 0], 8, "this network"),
