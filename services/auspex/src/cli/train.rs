@@ -1,0 +1,205 @@
+//! `auspex train` and `auspex evaluate`: from a table of what happened to a model, and a model on another table.
+
+use std::path::PathBuf;
+
+use auspex_chassis::tools;
+use auspex_trainer::plugin::Plugin;
+use auspex_trainer::report::{html, text};
+use auspex_trainer::request::delay;
+use auspex_trainer::table::choice::Wanted;
+use auspex_trainer::{Bench, Candidate, Evaluation, Recalibrate, Request, evaluate, train};
+use clap::{Args, ValueEnum};
+
+use super::print;
+use crate::fault::Fault;
+
+/// Learns from a table.
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// The table: a CSV with a header line
+    #[arg(long, value_name = "FILE.csv")]
+    data: PathBuf,
+    /// The column with the outcome: 1, true, failed ... is a failure
+    #[arg(long, value_name = "COLUMN")]
+    label: String,
+    /// The column with the time, or `row`: rows are in time order
+    #[arg(long, value_name = "COLUMN|row", default_value = "row")]
+    time: String,
+    /// The columns to learn from; default: all that can be
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    features: Vec<String>,
+    /// The column that tells projects apart: each is cut by its own time, and all learn from each other
+    #[arg(long, value_name = "COLUMN")]
+    group: Option<String>,
+    /// Share of the rows to learn from, the oldest; the others are the test
+    #[arg(long, default_value_t = 0.8, conflicts_with = "test")]
+    split: f64,
+    /// A table of its own to test on
+    #[arg(long, value_name = "FILE.csv")]
+    test: Option<PathBuf>,
+    /// Who competes: baseline, logistic, gbdt (no Python), lightgbm, xgboost, random_forest, lstm, ensemble
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = candidate)]
+    candidates: Vec<Candidate>,
+    /// Whether the test is told with the outcomes that are known by then
+    #[arg(long, value_name = "none|online", default_value = "none", value_parser = recalibrate)]
+    recalibrate: Recalibrate,
+    /// Time until an outcome is known, as in 90d or 12h; a number is in the unit of the time column
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = delay)]
+    label_delay: f64,
+    /// The folder to write
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    report: Shown,
+    /// Name of the model
+    #[arg(long, default_value = "model")]
+    name: String,
+    /// Its version
+    #[arg(long = "model-version", default_value = "1")]
+    version: String,
+    /// The feature service that fills its columns; default: name and version
+    #[arg(long, default_value = "")]
+    feature_service: String,
+    /// Columns whose sum is the effort of reading a row; default: la + ld and the like
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    effort: Vec<String>,
+    /// Seed of whatever is drawn
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Scores a table with a model and judges what it said.
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// The folder of the model
+    #[arg(long, value_name = "FOLDER")]
+    model: PathBuf,
+    /// The table: a CSV with a header line
+    #[arg(long, value_name = "FILE.csv")]
+    data: PathBuf,
+    /// The column with the outcome; default: as in training
+    #[arg(long, value_name = "COLUMN", default_value = "")]
+    label: String,
+    /// The column with the time; default: as in training
+    #[arg(long, value_name = "COLUMN|row")]
+    time: Option<String>,
+    /// The column that tells projects apart; default: as in training
+    #[arg(long, value_name = "COLUMN")]
+    group: Option<String>,
+    /// Whether outcomes that are known by then are followed
+    #[arg(long, value_name = "none|online", default_value = "none", value_parser = recalibrate)]
+    recalibrate: Recalibrate,
+    /// Time until an outcome is known
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = delay)]
+    label_delay: f64,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    report: Shown,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Shown {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// A page with plots
+    Html,
+}
+
+fn candidate(text: &str) -> Result<Candidate, String> {
+    text.parse()
+}
+
+fn recalibrate(text: &str) -> Result<Recalibrate, String> {
+    text.parse()
+}
+
+impl From<auspex_trainer::Fault> for Fault {
+    fn from(fault: auspex_trainer::Fault) -> Self {
+        match fault {
+            auspex_trainer::Fault::Invalid { .. } => Self::invalid(fault),
+            auspex_trainer::Fault::Failed(_) => Self::failed(fault),
+        }
+    }
+}
+
+fn column(time: &str) -> Option<String> {
+    (time != "row").then(|| time.to_owned())
+}
+
+impl Train {
+    pub(crate) async fn carry_out(self) -> Result<(), Fault> {
+        let shown = self.report;
+        let request = self.request();
+        let usual = request.candidates.is_empty();
+        let plugin = usual || request.candidates.iter().any(|candidate| candidate.needs_plugin());
+        let sequences = request.candidates.contains(&Candidate::Lstm);
+        let runtime = tools::onnxruntime().await.map_err(|fault| format!("{fault:#}"));
+        let report = tokio::task::spawn_blocking(move || {
+            let say = |text: &str| eprintln!("auspex train: {text}");
+            let bench = Bench {
+                plugin: plugin.then(|| Plugin::prepare(&Plugin::folder(), sequences, &say)),
+                runtime: Some(runtime),
+            };
+            train(&request, &bench, &say)
+        });
+        let report = report.await.map_err(Fault::failed)??;
+        match shown {
+            Shown::Json => print::json(&serde_json::to_value(&report).map_err(Fault::failed)?),
+            Shown::Html => print::text(&html::html(&report)),
+            Shown::Text => print::text(&text::text(&report)),
+        }
+    }
+
+    fn request(self) -> Request {
+        Request {
+            table: self.data,
+            wanted: Wanted {
+                label: self.label,
+                time: column(&self.time),
+                features: self.features,
+                group: self.group,
+                effort: self.effort,
+            },
+            split: self.split,
+            test: self.test,
+            candidates: self.candidates,
+            recalibrate: self.recalibrate,
+            delay: self.label_delay,
+            out: self.out,
+            name: self.name,
+            version: self.version,
+            feature_service: self.feature_service,
+            seed: self.seed,
+        }
+    }
+}
+
+impl Evaluate {
+    pub(crate) async fn carry_out(self) -> Result<(), Fault> {
+        let shown = self.report;
+        let evaluation = Evaluation {
+            model: self.model,
+            table: self.data,
+            wanted: Wanted {
+                label: self.label,
+                time: self.time.as_deref().and_then(column),
+                group: self.group,
+                ..Wanted::default()
+            },
+            recalibrate: self.recalibrate,
+            delay: self.label_delay,
+            seed: 1,
+        };
+        let runtime = tools::onnxruntime().await?;
+        let found = tokio::task::spawn_blocking(move || evaluate(&evaluation, &runtime));
+        let found = found.await.map_err(Fault::failed)??;
+        match shown {
+            Shown::Json => print::json(&serde_json::to_value(&found).map_err(Fault::failed)?),
+            Shown::Html | Shown::Text => print::text(&text::evaluated(&found)),
+        }
+    }
+}

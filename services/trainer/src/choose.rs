@@ -1,0 +1,258 @@
+//! Weights, candidates, champion: chosen on the back-test alone.
+
+use std::collections::BTreeMap;
+
+use auspex_learn::{Forest, gbdt, metrics};
+use serde::{Deserialize, Serialize};
+
+use crate::backtest::{Stretch, Unseen};
+use crate::candidate::Candidate;
+use crate::figures::{Figures, Judged};
+use crate::fit::{self, Fitted, Task};
+use crate::plugin::Plugin;
+use crate::sample::Sample;
+
+/// How rows are weighed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Weighing {
+    /// Time in which a row's weight halves, in the unit of the time column; `None`: all weigh the same.
+    pub half_life: Option<f64>,
+    /// Weight of a failure; a success weighs 1.
+    pub failure: f64,
+}
+
+impl Weighing {
+    /// Weights of all rows of a sample.
+    #[must_use]
+    pub fn weights(&self, sample: &Sample) -> Vec<f64> {
+        let recency = sample.recency(self.half_life.unwrap_or(f64::INFINITY));
+        let one = |(weight, failed): (f64, &bool)| if *failed { weight * self.failure } else { weight };
+        recency.into_iter().zip(&sample.labels).map(one).collect()
+    }
+}
+
+/// Chooses how rows are weighed, by the log-loss of small trees of our own.
+#[must_use]
+pub fn weighing(train: &Sample, stretches: &[Stretch], seed: u64) -> Weighing {
+    let odds = 1.0 / metrics::rate(&train.labels).clamp(1e-6, 1.0) - 1.0;
+    let mut options = vec![None, Some(train.span() * 0.5)];
+    if train.span() <= 0.0 {
+        options.truncate(1);
+    }
+    let failures = if odds > 3.0 {
+        vec![1.0, odds.sqrt()]
+    } else {
+        vec![1.0]
+    };
+    let plain = Weighing {
+        half_life: None,
+        failure: 1.0,
+    };
+    let mut best = (f64::INFINITY, plain);
+    let growth = gbdt::Growth {
+        trees: 50,
+        rate: 0.1,
+        ..fit::growth(&Candidate::Gbdt.settings(train.rows()), seed)
+    };
+    for half_life in &options {
+        for failure in &failures {
+            let option = Weighing {
+                half_life: *half_life,
+                failure: *failure,
+            };
+            let weights = option.weights(train);
+            let models: Vec<Forest> = stretches
+                .iter()
+                .map(|stretch| {
+                    let part = train.take(&stretch.fit);
+                    gbdt::fit(
+                        &part.table,
+                        &part.labels,
+                        &picked(&weights, &stretch.fit),
+                        &growth,
+                    )
+                })
+                .collect();
+            let unseen = Unseen::of(
+                train,
+                stretches,
+                &train.recency(half_life.unwrap_or(f64::INFINITY)),
+            );
+            let raws = unseen.raws(train, &models.iter().collect::<Vec<_>>());
+            let loss = unseen.log_loss(&raws);
+            // A choice that changes nothing worth mentioning is not made.
+            if loss < best.0 - 1e-4 {
+                best = (loss, option);
+            }
+        }
+    }
+    best.1
+}
+
+fn picked(weights: &[f64], rows: &[usize]) -> Vec<f64> {
+    rows.iter()
+        .map(|row| weights.get(*row).copied().unwrap_or(1.0))
+        .collect()
+}
+
+/// A candidate after the back-test.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tried {
+    /// Which.
+    pub candidate: Candidate,
+    /// One for each group where each was fitted alone.
+    pub by_group: bool,
+    /// Fitted to all training rows; `Err`: why there is none.
+    pub model: Result<Forest, String>,
+    /// Log-odds for the unseen rows.
+    pub raws: Vec<f64>,
+    /// On those rows, calibrated.
+    pub figures: Figures,
+    /// Time of all its fits, in seconds.
+    pub seconds: f64,
+    /// See [`Fitted::parity`]; the largest.
+    pub parity: Option<f64>,
+    /// Share in the ensemble.
+    pub weight: Option<f64>,
+    /// Versions of libraries.
+    pub versions: BTreeMap<String, String>,
+}
+
+impl Tried {
+    /// Its name in a report.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let by = if self.by_group { "_by_group" } else { "" };
+        format!("{}{by}", self.candidate)
+    }
+}
+
+/// Fits every candidate to every stretch and to everything, and has it score what it had not seen.
+#[must_use]
+pub fn try_all(
+    train: &Sample,
+    stretches: &[Stretch],
+    weights: &[f64],
+    entrants: &[(Candidate, u64)],
+    plugin: Option<&Plugin>,
+) -> Vec<Vec<Fitted>> {
+    let mut tasks = Vec::new();
+    for (candidate, seed) in entrants {
+        let all: Vec<usize> = (0..train.rows()).collect();
+        for rows in stretches.iter().map(|stretch| &stretch.fit).chain([&all]) {
+            tasks.push(Task {
+                candidate: *candidate,
+                rows: rows.clone(),
+                weights: picked(weights, rows),
+                seed: *seed,
+            });
+        }
+    }
+    let mut fitted = fit::all(train, &tasks, plugin).into_iter();
+    let each = stretches.len() + 1;
+    entrants
+        .iter()
+        .map(|_| fitted.by_ref().take(each).collect())
+        .collect()
+}
+
+/// Puts a candidate's fits together.
+#[must_use]
+pub fn tried(candidate: Candidate, fits: Vec<Fitted>, train: &Sample, unseen: &Unseen) -> Tried {
+    let seconds = fits.iter().map(|fit| fit.seconds).sum();
+    let parity = fits.iter().filter_map(|fit| fit.parity).reduce(f64::max);
+    let versions = fits.first().map(|fit| fit.versions.clone()).unwrap_or_default();
+    let mut models: Vec<Result<Forest, String>> = fits.into_iter().map(|fit| fit.forest).collect();
+    let fault = models.iter().find_map(|model| model.as_ref().err().cloned());
+    let last = models.pop().unwrap_or_else(|| Err("was not fitted".to_owned()));
+    let mut tried = Tried {
+        candidate,
+        by_group: false,
+        model: fault.map_or(last, Err),
+        raws: Vec::new(),
+        figures: Figures::default(),
+        seconds,
+        parity,
+        weight: None,
+        versions,
+    };
+    if tried.model.is_ok() {
+        let models: Vec<&Forest> = models.iter().flatten().collect();
+        tried.raws = unseen.raws(train, &models);
+        tried.figures = figures(unseen, &tried.raws, train);
+    }
+    tried
+}
+
+/// Figures of log-odds for the unseen rows.
+fn figures(unseen: &Unseen, raws: &[f64], train: &Sample) -> Figures {
+    let p = unseen.calibrated(raws);
+    let effort: Vec<f64> = match train.effort.is_empty() {
+        true => Vec::new(),
+        false => picked(&train.effort, &unseen.rows),
+    };
+    Figures::of(Judged {
+        labels: &unseen.labels,
+        p: &p,
+        effort: &effort,
+    })
+}
+
+/// Sums the candidates that were fitted, with weights. `None` when there are fewer than two.
+#[must_use]
+pub fn ensemble(tried: &mut [Tried], train: &Sample, unseen: &Unseen) -> Option<Tried> {
+    let members: Vec<usize> = (0..tried.len())
+        .filter(|place| tried.get(*place).is_some_and(|t| t.model.is_ok()))
+        .collect();
+    if members.len() < 2 {
+        return None;
+    }
+    let of = |places: &[usize]| -> Vec<Vec<f64>> {
+        places
+            .iter()
+            .filter_map(|place| tried.get(*place))
+            .map(|t| t.raws.clone())
+            .collect()
+    };
+    let (_, weights) = unseen.stacked(&of(&members));
+    // Who adds next to nothing is left out: it would make the file larger and nothing better.
+    let kept: Vec<usize> = members
+        .iter()
+        .zip(&weights)
+        .filter(|(_, w)| **w >= 0.05)
+        .map(|(m, _)| *m)
+        .collect();
+    if kept.len() < 2 {
+        return None;
+    }
+    let (raws, weights) = unseen.stacked(&of(&kept));
+    let mut forest = Forest::default();
+    for (place, weight) in kept.iter().zip(&weights) {
+        let Some(member) = tried.get_mut(*place) else {
+            continue;
+        };
+        if let Ok(model) = &member.model {
+            forest.add(model, *weight);
+        }
+        member.weight = Some(*weight);
+    }
+    Some(Tried {
+        candidate: Candidate::Ensemble,
+        by_group: false,
+        model: Ok(forest),
+        figures: figures(unseen, &raws, train),
+        raws,
+        seconds: 0.0,
+        parity: None,
+        weight: None,
+        versions: BTreeMap::new(),
+    })
+}
+
+/// The candidate with the lowest log-loss on what it had not seen; the first among equals.
+#[must_use]
+pub fn champion(tried: &[Tried]) -> Option<usize> {
+    let fitted = tried.iter().enumerate().filter(|(_, t)| t.model.is_ok());
+    let best = fitted.min_by(|(_, a), (_, b)| a.figures.log_loss.total_cmp(&b.figures.log_loss));
+    best.map(|(place, _)| place)
+}

@@ -1,0 +1,260 @@
+//! A model on a table it was not made for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use auspex_learn::Matrix;
+use auspex_learn::online::{self, Told};
+use auspex_model::runtime::{Runtime, Scorer};
+use auspex_model::{Model, folder};
+use serde::{Deserialize, Serialize};
+
+use crate::encode::{self, Encoding};
+use crate::fault::{Fault, failed, invalid};
+use crate::figures::{Figures, Plots};
+use crate::request::Recalibrate;
+use crate::sample::Sample;
+use crate::table::choice::{Choice, Feature, Wanted};
+use crate::table::load::load;
+use crate::table::survey::survey;
+use crate::verdict;
+
+/// An evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Folder of the model.
+    pub model: PathBuf,
+    /// The table.
+    pub table: PathBuf,
+    /// Label, time and group; empty ones are those of the training.
+    pub wanted: Wanted,
+    /// Whether outcomes that come in are followed.
+    pub recalibrate: Recalibrate,
+    /// Time from a row to its outcome.
+    pub delay: f64,
+    /// Of the bootstrap.
+    pub seed: u64,
+}
+
+/// What it found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluated {
+    /// Name and version.
+    pub model: String,
+    /// Name of the table's file.
+    pub file: String,
+    /// `none` or `online`.
+    pub recalibrate: String,
+    /// On all rows.
+    pub test: Figures,
+    /// Without what came in meanwhile; only with recalibration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_as_trained: Option<Figures>,
+    /// By group.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Figures>,
+    /// Mean over the groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_of_groups: Option<Figures>,
+    /// Share of all values that are missing.
+    pub missing: f64,
+    /// What the plots are drawn from.
+    pub plots: Plots,
+    /// What people should know.
+    pub notes: Vec<String>,
+}
+
+/// What the manifest tells beside what is served.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Beside {
+    #[serde(default)]
+    encodings: Encoding,
+    #[serde(default)]
+    lineage: Lineage,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Lineage {
+    #[serde(default)]
+    label: String,
+    #[serde(default)]
+    time: Option<String>,
+    #[serde(default)]
+    group: Option<String>,
+    #[serde(default)]
+    effort: Vec<String>,
+}
+
+/// Scores a table and judges what was said.
+///
+/// # Errors
+/// [`Fault`].
+pub fn evaluate(evaluation: &Evaluation, runtime: &Path) -> Result<Evaluated, Fault> {
+    let named = evaluation.model.display().to_string();
+    if !evaluation.model.join("manifest.json").is_file() {
+        return Err(invalid("--model", format!("{named}: holds no manifest.json")));
+    }
+    let files = folder::files(&named).map_err(|fault| invalid("--model", fault.to_string()))?;
+    let told: Beside =
+        serde_json::from_slice(&files.manifest).map_err(|fault| invalid("--model", fault.to_string()))?;
+    let model = Arc::new(Model::check(files).map_err(|fault| invalid("--model", fault.to_string()))?);
+    let seen = survey(&evaluation.table)?;
+    let (choice, notes) = choice(evaluation, &model, &told, &seen)?;
+    let mut sample = load(&evaluation.table, &seen, &choice)?;
+    encode::apply(&told.encodings, &choice, &mut sample);
+    let sample = arranged(sample, &model)?;
+    let runtime = Runtime::load(runtime).map_err(failed)?;
+    let mut scorer = Scorer::open(&runtime, Arc::clone(&model), 0).map_err(failed)?;
+    let mut p = Vec::with_capacity(sample.rows());
+    for rows in sample.table.values().chunks(sample.table.width().max(1) * 4096) {
+        p.extend(scorer.p_fail(rows).map_err(failed)?.into_iter().map(f64::from));
+    }
+    Ok(judge(evaluation, &model, (&sample, p), (&choice, notes)))
+}
+
+/// The columns of the model, found in the table.
+fn choice(
+    evaluation: &Evaluation,
+    model: &Model,
+    told: &Beside,
+    seen: &crate::table::survey::Survey,
+) -> Result<(Choice, Vec<String>), Fault> {
+    let mut notes = Vec::new();
+    let lineage = &told.lineage;
+    let has = |name: &String| seen.columns.iter().any(|column| column.name == *name);
+    let either = |asked: &Option<String>, known: &Option<String>| {
+        asked.clone().or_else(|| known.clone().filter(|name| has(name)))
+    };
+    let wanted = Wanted {
+        label: if evaluation.wanted.label.is_empty() {
+            lineage.label.clone()
+        } else {
+            evaluation.wanted.label.clone()
+        },
+        time: either(&evaluation.wanted.time, &lineage.time),
+        group: either(
+            &evaluation.wanted.group,
+            &told.encodings.group.clone().or_else(|| lineage.group.clone()),
+        ),
+        effort: lineage.effort.iter().filter(|name| has(name)).cloned().collect(),
+        features: Vec::new(),
+    };
+    if wanted.label.is_empty() {
+        return Err(invalid(
+            "--label",
+            "is needed: the model does not say which column it was",
+        ));
+    }
+    seen.find("--label", &wanted.label)?;
+    let group = told.encodings.group.as_ref();
+    let mut features = Vec::new();
+    for column in &model.manifest.features {
+        if Some(&column.name) == group {
+            continue;
+        }
+        if !has(&column.name) {
+            return Err(invalid(
+                "--data",
+                format!("there is no column `{}`, which the model reads", column.name),
+            ));
+        }
+        let codes = told.encodings.columns.get(&column.name);
+        features.push(Feature {
+            name: column.name.clone(),
+            codes: codes.map(|codes| codes.keys().cloned().zip(0..).collect()),
+        });
+    }
+    if group.is_some_and(|group| !has(group)) {
+        notes.push("the table does not tell the groups apart: they are missing".to_owned());
+    }
+    let groups = match wanted.group.as_ref().filter(|name| has(name)) {
+        None => Vec::new(),
+        Some(name) => {
+            let column = seen
+                .find("--group", name)
+                .ok()
+                .and_then(|place| seen.columns.get(place));
+            let values = column.and_then(|column| column.values.as_ref());
+            values
+                .map(|values| values.keys().cloned().collect())
+                .unwrap_or_default()
+        }
+    };
+    let choice = Choice {
+        effort: wanted.effort.clone(),
+        wanted,
+        features,
+        groups,
+        ..Choice::default()
+    };
+    Ok((choice, notes))
+}
+
+/// The columns in the order of the model; a group's column that the table does not have is missing.
+fn arranged(mut sample: Sample, model: &Model) -> Result<Sample, Fault> {
+    let order: Vec<usize> = model
+        .manifest
+        .features
+        .iter()
+        .map(|column| {
+            sample
+                .names
+                .iter()
+                .position(|name| *name == column.name)
+                .unwrap_or(usize::MAX)
+        })
+        .collect();
+    if order.is_empty() {
+        return Err(invalid("--model", "reads no column"));
+    }
+    sample.table = sample.table.select(&order);
+    sample.names = model
+        .manifest
+        .features
+        .iter()
+        .map(|column| column.name.clone())
+        .collect();
+    Ok(sample)
+}
+
+fn missing(table: &Matrix) -> f64 {
+    table.values().iter().filter(|value| value.is_nan()).count() as f64 / table.values().len().max(1) as f64
+}
+
+fn judge(
+    evaluation: &Evaluation,
+    model: &Model,
+    (sample, p): (&Sample, Vec<f64>),
+    (choice, notes): (&Choice, Vec<String>),
+) -> Evaluated {
+    let online = evaluation.recalibrate == Recalibrate::Online;
+    let said = if online {
+        let told = p.iter().enumerate().map(|(row, p)| Told {
+            time: sample.times.get(row).copied().unwrap_or_default(),
+            p: *p,
+            failed: sample.labels.get(row).copied().unwrap_or(false),
+            group: sample.groups.get(row).copied().unwrap_or(u32::MAX),
+        });
+        online::walk(&[], &told.collect::<Vec<_>>(), evaluation.delay)
+    } else {
+        p.clone()
+    };
+    let (groups, mean_of_groups) = verdict::by_group(sample, &said, &choice.groups, evaluation.seed);
+    Evaluated {
+        model: model.manifest.label(),
+        file: evaluation
+            .table
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        recalibrate: if online { "online" } else { "none" }.to_owned(),
+        test: Figures::with_bounds(verdict::judged(sample, &said), evaluation.seed),
+        test_as_trained: online.then(|| Figures::with_bounds(verdict::judged(sample, &p), evaluation.seed)),
+        groups,
+        mean_of_groups,
+        missing: missing(&sample.table),
+        plots: Plots::of(verdict::judged(sample, &said)),
+        notes,
+    }
+}

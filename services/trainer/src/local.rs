@@ -1,0 +1,289 @@
+//! Groups that are unlike each other: a model of each group alone, and an offset for each, both in the trees of the one model
+//! by a switch on the group's column, which stands last.
+
+use auspex_learn::calibrate::Platt;
+use auspex_learn::gbdt::{self, Growth};
+use auspex_learn::{Forest, Node, Tree, sigmoid};
+
+use crate::backtest::{Stretch, Unseen};
+use crate::candidate::Candidate;
+use crate::choose::{self, Tried};
+use crate::fit::Fitted;
+use crate::sample::Sample;
+
+/// Groups, at most, that each get a model of their own, and rows that each must have.
+const MOST_GROUPS: usize = 12;
+const LEAST_ROWS: usize = 800;
+/// Failures that a group must show before its offset is believed by half.
+const PULL: f64 = 8.0;
+
+/// The number that stands for each group in its column, by group.
+fn numbers(train: &Sample) -> Vec<(u32, f32)> {
+    let last = train.table.width().saturating_sub(1);
+    let number = |(group, rows): (u32, Vec<usize>)| {
+        let value = rows
+            .first()
+            .and_then(|row| train.table.row(*row).get(last).copied())?;
+        (!value.is_nan()).then_some((group, value))
+    };
+    let mut found: Vec<(u32, f32)> = train.by_group().into_iter().filter_map(number).collect();
+    found.sort_by(|a, b| a.1.total_cmp(&b.1));
+    found
+}
+
+/// Boosted trees for each group alone, as one candidate; empty when the groups are not few and large.
+#[must_use]
+pub fn tried(
+    train: &Sample,
+    stretches: &[Stretch],
+    weights: &[f64],
+    (unseen, entrants, seed): (&Unseen, &[Candidate], u64),
+) -> Option<Tried> {
+    let groups = train.by_group();
+    let large = groups.iter().all(|(_, rows)| rows.len() >= LEAST_ROWS);
+    let named = numbers(train).len() == groups.len() && !train.names.is_empty();
+    if !(2..=MOST_GROUPS).contains(&groups.len())
+        || !large
+        || !named
+        || !entrants.contains(&Candidate::Ensemble)
+    {
+        return None;
+    }
+    let started = std::time::Instant::now();
+    let all: Vec<usize> = (0..train.rows()).collect();
+    let fits = stretches
+        .iter()
+        .map(|stretch| &stretch.fit)
+        .chain([&all])
+        .map(|rows| Fitted {
+            forest: Ok(each(train, rows, weights, seed)),
+            seconds: 0.0,
+            parity: None,
+            versions: std::collections::BTreeMap::new(),
+        })
+        .collect();
+    let mut tried = choose::tried(Candidate::Gbdt, fits, train, unseen);
+    tried.by_group = true;
+    tried.seconds = started.elapsed().as_secs_f64();
+    Some(tried)
+}
+
+/// A forest whose trees ask first which group it is.
+fn each(train: &Sample, rows: &[usize], weights: &[f64], seed: u64) -> Forest {
+    let part = train.take(rows);
+    let forests: Vec<(u32, Forest)> = part
+        .by_group()
+        .into_iter()
+        .map(|(group, within)| {
+            let own = part.take(&within);
+            let growth = Growth {
+                trees: 100,
+                leaves: if own.rows() < 6000 { 7 } else { 12 },
+                ..crate::fit::growth(&Candidate::Gbdt.settings(own.rows()), seed)
+            };
+            let at = |place: &usize| {
+                rows.get(*place)
+                    .and_then(|row| weights.get(*row))
+                    .copied()
+                    .unwrap_or(1.0)
+            };
+            let weights: Vec<f64> = within.iter().map(at).collect();
+            (group, gbdt::fit(&own.table, &own.labels, &weights, &growth))
+        })
+        .collect();
+    let most = forests
+        .iter()
+        .map(|(_, forest)| forest.trees.len())
+        .max()
+        .unwrap_or(0);
+    let trees = (0..most).filter_map(|place| {
+        let of: Vec<(u32, Tree)> = forests
+            .iter()
+            .map(|(group, forest)| {
+                let none = || Tree(vec![Node::leaf(0.0, 1.0)]);
+                (*group, forest.trees.get(place).cloned().unwrap_or_else(none))
+            })
+            .collect();
+        switch_trees(train, &of)
+    });
+    Forest {
+        trees: trees.collect(),
+    }
+}
+
+/// How far each group's failures are off what a calibrated model says of it, in log-odds before calibration.
+#[must_use]
+pub fn offsets(train: &Sample, unseen: &Unseen, raws: &[f64], platt: Platt) -> Vec<(u32, f64)> {
+    let group = |row: &usize| train.groups.get(*row).copied().unwrap_or(u32::MAX);
+    let groups = numbers(train);
+    groups
+        .into_iter()
+        .map(|(name, _)| {
+            let mut offset = 0.0_f64;
+            for _ in 0..20 {
+                let (mut gradient, mut hessian) = (PULL * 0.25 * offset, PULL * 0.25);
+                for ((row, raw), (label, weight)) in unseen
+                    .rows
+                    .iter()
+                    .zip(raws)
+                    .zip(unseen.labels.iter().zip(&unseen.weights))
+                {
+                    if group(row) != name {
+                        continue;
+                    }
+                    let p = sigmoid(platt.a * raw + platt.b + offset);
+                    gradient += weight * (p - f64::from(u8::from(*label)));
+                    hessian += weight * p * (1.0 - p);
+                }
+                offset -= (gradient / hessian).clamp(-1.0, 1.0);
+            }
+            (name, offset / platt.a)
+        })
+        .collect()
+}
+
+/// The offsets as a tree.
+#[must_use]
+pub fn switch(train: &Sample, offsets: &[(u32, f64)]) -> Option<Tree> {
+    let leaf = |(group, offset): &(u32, f64)| (*group, Tree(vec![Node::leaf(*offset as f32, 1.0)]));
+    switch_trees(train, &offsets.iter().map(leaf).collect::<Vec<_>>())
+}
+
+/// One tree that leads each group to a tree of its own; a group that is not known to none.
+fn switch_trees(train: &Sample, trees: &[(u32, Tree)]) -> Option<Tree> {
+    let counts: std::collections::BTreeMap<u32, usize> = train
+        .by_group()
+        .into_iter()
+        .map(|(g, rows)| (g, rows.len()))
+        .collect();
+    let mut parts = Vec::new();
+    for (group, number) in numbers(train) {
+        let tree = trees.iter().find(|(of, _)| *of == group).map(|(_, tree)| tree)?;
+        parts.push((number, counts.get(&group).copied().unwrap_or(1) as f32, tree));
+    }
+    let column = train.table.width().checked_sub(1)? as u32;
+    let cover: f32 = parts.iter().map(|part| part.1).sum();
+    let mut whole = Tree(vec![
+        Node {
+            feature: column,
+            threshold: f32::MIN,
+            yes: 1,
+            no: 2,
+            missing_yes: true,
+            value: 0.0,
+            cover: cover + 1.0,
+        },
+        Node::leaf(0.0, 1.0),
+        Node::leaf(0.0, cover),
+    ]);
+    graft(&mut whole, 2, column, &parts);
+    Some(whole)
+}
+
+/// Turns a leaf into a choice among these parts.
+fn graft(whole: &mut Tree, at: usize, column: u32, parts: &[(f32, f32, &Tree)]) {
+    if let [(_, cover, tree)] = parts {
+        let own: f32 = tree.0.first().map_or(1.0, |root| root.cover);
+        let shift = whole.0.len() as u32;
+        // The root takes the place of the leaf, the rest follows.
+        for (place, node) in tree.0.iter().enumerate() {
+            let mut node = *node;
+            node.cover = node.cover / own * cover;
+            if !node.is_leaf() {
+                node.yes = shift + node.yes - 1;
+                node.no = shift + node.no - 1;
+            }
+            match (place, whole.0.get_mut(at)) {
+                (0, Some(slot)) => *slot = node,
+                _ => whole.0.push(node),
+            }
+        }
+        return;
+    }
+    let (left, right) = parts.split_at(parts.len() / 2);
+    let (Some(last), Some(first)) = (left.last(), right.first()) else {
+        return;
+    };
+    let place = whole.0.len();
+    let cover = |of: &[(f32, f32, &Tree)]| of.iter().map(|part| part.1).sum::<f32>();
+    if let Some(node) = whole.0.get_mut(at) {
+        *node = Node {
+            feature: column,
+            threshold: f32::midpoint(last.0, first.0),
+            yes: place as u32,
+            no: place as u32 + 1,
+            missing_yes: false,
+            value: 0.0,
+            cover: cover(parts),
+        };
+    }
+    whole.0.push(Node::leaf(0.0, cover(left)));
+    whole.0.push(Node::leaf(0.0, cover(right)));
+    graft(whole, place, column, left);
+    graft(whole, place + 1, column, right);
+}
+
+#[cfg(test)]
+mod tests {
+    use auspex_learn::Matrix;
+
+    use super::*;
+
+    fn sample() -> Sample {
+        let rows = 300;
+        Sample {
+            names: vec!["x".to_owned(), "project".to_owned()],
+            table: Matrix::new(
+                (0..rows).flat_map(|row| [row as f32, (row % 3) as f32]).collect(),
+                2,
+            ),
+            labels: (0..rows).map(|row| row % 3 == 1).collect(),
+            times: (0..rows).map(|row| row as f64).collect(),
+            groups: (0..rows).map(|row| (row % 3) as u32).collect(),
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn each_group_is_led_to_its_own_tree() {
+        let tree = |v: f32| {
+            Tree(vec![
+                Node {
+                    feature: 0,
+                    threshold: 10.0,
+                    yes: 1,
+                    no: 2,
+                    missing_yes: true,
+                    value: 0.0,
+                    cover: 9.0,
+                },
+                Node::leaf(v, 4.0),
+                Node::leaf(-v, 5.0),
+            ])
+        };
+        let whole = switch_trees(&sample(), &[(0, tree(1.0)), (1, tree(2.0)), (2, tree(3.0))]).unwrap();
+        let says = |x: f32, group: f32| whole.reach(&[x, group]).unwrap().value;
+        assert_eq!([says(5.0, 0.0), says(5.0, 1.0), says(5.0, 2.0)], [1.0, 2.0, 3.0]);
+        assert_eq!(
+            [says(50.0, 0.0), says(50.0, 1.0), says(50.0, 2.0)],
+            [-1.0, -2.0, -3.0]
+        );
+        assert_eq!(says(5.0, f32::NAN), 0.0);
+    }
+
+    #[test]
+    fn a_group_that_fails_more_often_is_lifted() {
+        let s = sample();
+        let unseen = Unseen {
+            rows: (0..300).collect(),
+            stretch: vec![0; 300],
+            labels: s.labels.clone(),
+            weights: vec![1.0; 300],
+        };
+        let found = offsets(&s, &unseen, &vec![-0.7; 300], Platt::IDENTITY);
+        assert!(
+            found[1].1 > 2.0 && found[0].1 < -1.0 && found[2].1 < -1.0,
+            "{found:?}"
+        );
+    }
+}

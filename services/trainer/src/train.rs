@@ -1,0 +1,284 @@
+//! A training run, from a table to a version in a folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use auspex_learn::calibrate::Platt;
+use auspex_learn::{Forest, conformal, metrics};
+use serde_json::{Value, json};
+
+use crate::artifact::{self, Served, Version};
+use crate::backtest::{self, Stretch, Unseen};
+use crate::candidate::Candidate;
+use crate::choose::{self, Tried, Weighing};
+use crate::fault::{Fault, failed, invalid};
+use crate::graph::Naming;
+use crate::plugin::Plugin;
+use crate::prepare::{Prepared, prepare};
+use crate::report::Report;
+use crate::request::{Bench, Request};
+use crate::sample::Sample;
+use crate::verdict;
+
+/// What the back-test left of a run.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    pub(crate) prepared: Prepared,
+    pub(crate) weighing: Weighing,
+    pub(crate) unseen: Unseen,
+    pub(crate) tried: Vec<Tried>,
+    pub(crate) champion: usize,
+    /// Notes of the run.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The champion as it will be served.
+#[derive(Debug)]
+pub(crate) struct Winner {
+    pub(crate) forest: Forest,
+    pub(crate) platt: Platt,
+    /// Probabilities for the unseen rows, each calibrated on the other stretches.
+    pub(crate) unseen_p: Vec<f64>,
+    pub(crate) bins: Vec<conformal::Bin>,
+    pub(crate) quantiles: Vec<conformal::Quantile>,
+}
+
+/// Trains, checks, tests, and writes everything into the folder of the request.
+///
+/// # Errors
+/// [`Fault`].
+pub fn train(request: &Request, bench: &Bench, say: &dyn Fn(&str)) -> Result<Report, Fault> {
+    let prepared = prepare(request, say)?;
+    let trained = compete(request, bench, prepared, say)?;
+    let winner = win(&trained)?;
+    let naming = naming(request, &trained.prepared.train.names);
+    let version = Version {
+        forest: &winner.forest,
+        platt: winner.platt,
+        train: &trained.prepared.train,
+        base_rate: metrics::rate(&trained.prepared.train.labels),
+        bins: &winner.bins,
+        quantiles: &winner.quantiles,
+        more: lineage(request, &trained),
+        seed: request.seed,
+        naming: naming.clone(),
+    };
+    let files = artifact::files(&version);
+    let runtime = bench.runtime.as_ref().and_then(|found| found.as_ref().ok());
+    say("the model is checked as whoever serves it will check it, and scores the test rows");
+    let served = Served::open(
+        files.clone(),
+        runtime.map(std::path::PathBuf::as_path),
+        &winner.forest,
+        winner.platt,
+    )?;
+    let report = verdict::report(request, &trained, &winner, (served, &files, naming))?;
+    write(&request.out, files, &report)?;
+    Ok(report)
+}
+
+fn naming(request: &Request, features: &[String]) -> Naming {
+    let service = match request.feature_service.as_str() {
+        "" => format!("{}@{}", request.name, request.version),
+        named => named.to_owned(),
+    };
+    Naming {
+        model: request.name.clone(),
+        version: request.version.clone(),
+        feature_service: service,
+        schema_sha256: auspex_proto::vector::schema_hash(features.iter().map(String::as_str)),
+        features: features.to_vec(),
+    }
+}
+
+/// Who competes: the candidates asked for, or the usual ones, without those that need a plug-in when there is none.
+fn entrants(
+    request: &Request,
+    plugin: &Option<Result<Plugin, String>>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Candidate>, Fault> {
+    let mut wanted: Vec<Candidate> = match request.candidates.as_slice() {
+        [] => Candidate::USUAL.to_vec(),
+        named => named.to_vec(),
+    };
+    wanted.sort_unstable();
+    wanted.dedup();
+    let missing = match plugin {
+        Some(Ok(_)) => None,
+        Some(Err(reason)) => Some(reason.clone()),
+        None => Some("it was not asked for".to_owned()),
+    };
+    if let (Some(reason), true) = (missing, wanted.iter().any(|c| c.needs_plugin())) {
+        if !request.candidates.is_empty() {
+            return Err(failed(format!("the Python plug-in cannot be used: {reason}")));
+        }
+        notes.push(format!("only candidates that need no Python competed: {reason}"));
+        wanted.retain(|candidate| !candidate.needs_plugin());
+    }
+    Ok(wanted)
+}
+
+fn compete(
+    request: &Request,
+    bench: &Bench,
+    prepared: Prepared,
+    say: &dyn Fn(&str),
+) -> Result<Trained, Fault> {
+    let mut notes = Vec::new();
+    let train = &prepared.train;
+    let entrants = entrants(request, &bench.plugin, &mut notes)?;
+    let stretches = backtest::stretches(train, request.delay);
+    if stretches.is_empty() {
+        let reason = "too few failures or successes in the older rows for a back-test in time order";
+        return Err(invalid("--data", reason));
+    }
+    let weighing = choose::weighing(train, &stretches, request.seed);
+    let weights = weighing.weights(train);
+    let recency = train.recency(weighing.half_life.unwrap_or(f64::INFINITY));
+    let unseen = Unseen::of(train, &stretches, &recency);
+    let mut tried = fitted(
+        request,
+        bench,
+        (train, &stretches, &weights, &unseen),
+        (&entrants, say),
+    );
+    let ensemble =
+        (entrants.contains(&Candidate::Ensemble)).then(|| choose::ensemble(&mut tried, train, &unseen));
+    tried.extend(ensemble.flatten());
+    if let Some(fault) = tried
+        .iter()
+        .find_map(|t| t.model.as_ref().err().map(|e| format!("{}: {e}", t.name())))
+    {
+        notes.push(format!("a candidate was not fitted: {fault}"));
+    }
+    let champion = choose::champion(&tried).ok_or_else(|| {
+        let reasons: Vec<String> = tried
+            .iter()
+            .filter_map(|t| Some(format!("{}: {}", t.name(), t.model.as_ref().err()?)))
+            .collect();
+        failed(format!("no candidate could be fitted: {}", reasons.join("; ")))
+    })?;
+    Ok(Trained {
+        weighing,
+        unseen,
+        tried,
+        champion,
+        notes,
+        prepared,
+    })
+}
+
+/// All candidates but the ensemble, fitted and tried.
+fn fitted(
+    request: &Request,
+    bench: &Bench,
+    (train, stretches, weights, unseen): (&Sample, &[Stretch], &[f64], &Unseen),
+    (entrants, say): (&[Candidate], &dyn Fn(&str)),
+) -> Vec<Tried> {
+    let single: Vec<(Candidate, u64)> = entrants
+        .iter()
+        .filter(|candidate| **candidate != Candidate::Ensemble)
+        .map(|candidate| (*candidate, request.seed))
+        .collect();
+    let names: Vec<&str> = single.iter().map(|(candidate, _)| candidate.name()).collect();
+    say(&format!(
+        "fitting {} to {} stretches and to all {} rows",
+        names.join(", "),
+        stretches.len(),
+        train.rows()
+    ));
+    let plugin = bench.plugin.as_ref().and_then(|found| found.as_ref().ok());
+    let fits = choose::try_all(train, stretches, weights, &single, plugin);
+    let mut tried: Vec<Tried> = single
+        .iter()
+        .zip(fits)
+        .map(|((candidate, _), fits)| choose::tried(*candidate, fits, train, unseen))
+        .collect();
+    tried.extend(crate::local::tried(
+        train,
+        stretches,
+        weights,
+        (unseen, entrants, request.seed),
+    ));
+    tried
+}
+
+/// Calibrates the champion, and measures how far off it may be.
+fn win(trained: &Trained) -> Result<Winner, Fault> {
+    let champion = trained.tried.get(trained.champion);
+    let champion = champion.ok_or_else(|| failed("no champion"))?;
+    let mut forest = champion.model.clone().map_err(failed)?;
+    let unseen = &trained.unseen;
+    let platt = unseen.platt(&champion.raws);
+    let train = &trained.prepared.train;
+    if trained.prepared.encoding.group.is_some() {
+        let offsets = crate::local::offsets(train, unseen, &champion.raws, platt);
+        forest.trees.extend(crate::local::switch(train, &offsets));
+    }
+    forest.snap();
+    let unseen_p = unseen.calibrated(&champion.raws);
+    let slices: Vec<usize> = match trained.prepared.encoding.group {
+        Some(_) => unseen
+            .rows
+            .iter()
+            .map(|row| train.groups.get(*row).map_or(0, |g| *g as usize))
+            .collect(),
+        None => unseen.stretch.clone(),
+    };
+    let most = trained.prepared.choice.groups.len();
+    let slices: Vec<usize> = slices.into_iter().map(|slice| slice.min(most.max(2))).collect();
+    Ok(Winner {
+        bins: conformal::intervals(&unseen.labels, &unseen_p, &slices),
+        quantiles: conformal::quantiles(&unseen.labels, &unseen_p, &[0.8, 0.9]),
+        forest,
+        platt,
+        unseen_p,
+    })
+}
+
+/// How the version came to be, for the manifest.
+fn lineage(request: &Request, trained: &Trained) -> Value {
+    let prepared = &trained.prepared;
+    let ends = |times: &[f64]| (times.first().copied(), times.last().copied());
+    let mut versions = BTreeMap::from([("auspex".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+    for tried in &trained.tried {
+        versions.extend(tried.versions.clone());
+    }
+    let champion = trained
+        .tried
+        .get(trained.champion)
+        .map(Tried::name)
+        .unwrap_or_default();
+    json!({
+        "summary": format!("Probability that `{}` is a failure, learned by {champion}.", request.wanted.label),
+        "encodings": prepared.encoding,
+        "lineage": {
+            "code_revision": env!("CARGO_PKG_VERSION"),
+            "snapshot": verdict::snapshot(prepared),
+            "label": request.wanted.label,
+            "time": request.wanted.time,
+            "group": request.wanted.group,
+            "effort": prepared.choice.effort,
+            "rows": prepared.train.rows(),
+            "times": ends(&prepared.train.times),
+            "label_delay": request.delay,
+            "seed": request.seed,
+            "champion": champion,
+            "weighing": trained.weighing,
+            "versions": versions,
+        },
+    })
+}
+
+fn write(folder: &Path, files: auspex_model::Files, report: &Report) -> Result<(), Fault> {
+    let document = serde_json::to_vec_pretty(report).map_err(failed)?;
+    let all = BTreeMap::from([
+        ("manifest.json", files.manifest),
+        ("model.onnx", files.artifact),
+        ("golden.json", files.golden),
+        ("CARD.md", crate::report::card::card(report).into_bytes()),
+        ("report.json", document),
+        ("report.html", crate::report::html::html(report).into_bytes()),
+    ]);
+    artifact::store(folder, &all)
+}

@@ -1,0 +1,385 @@
+//! What a run is worth: figures, gates, the report.
+
+use std::collections::BTreeMap;
+
+use auspex_learn::online::{self, Told};
+use auspex_learn::{conformal, metrics};
+use auspex_model::{Files, Model};
+use sha2::{Digest as _, Sha256};
+
+use crate::artifact::{self, Served};
+use crate::choose::Tried;
+use crate::fault::Fault;
+use crate::figures::{Figures, Judged, Plots};
+use crate::golden;
+use crate::graph::Naming;
+use crate::prepare::Prepared;
+use crate::report::{Artifact, Covered, Gate, LeftOut, Report, Row, Slice, Table};
+use crate::request::{Recalibrate, Request};
+use crate::sample::Sample;
+use crate::train::{Trained, Winner};
+
+/// A file may be so large.
+const MOST_BYTES: f64 = 8_000_000.0;
+/// One row may take so long, in microseconds: a tenth of what a caller over the wire waits anyway.
+const MOST_MICROSECONDS: f64 = 2_000.0;
+
+/// What the rows were, as one name: the same rows and columns have the same.
+#[must_use]
+pub fn snapshot(prepared: &Prepared) -> String {
+    let mut digest = Sha256::new();
+    for name in &prepared.train.names {
+        digest.update(name.as_bytes());
+        digest.update(b"\n");
+    }
+    for sample in [&prepared.train, &prepared.test] {
+        for value in sample.table.values() {
+            digest.update(value.to_bits().to_le_bytes());
+        }
+        for label in &sample.labels {
+            digest.update([u8::from(*label)]);
+        }
+        for time in &sample.times {
+            digest.update(time.to_bits().to_le_bytes());
+        }
+    }
+    hex::encode(digest.finalize())
+}
+
+/// Rows of a sample and what was said about them.
+pub(crate) fn judged<'a>(sample: &'a Sample, p: &'a [f64]) -> Judged<'a> {
+    Judged {
+        labels: &sample.labels,
+        p,
+        effort: &sample.effort,
+    }
+}
+
+/// What the test rows are told when outcomes come in: first those of the back-test's unseen rows, then their own, each when it
+/// is known.
+pub(crate) fn followed(past: (&Sample, &[usize], &[f64]), test: &Sample, p: &[f64], delay: f64) -> Vec<f64> {
+    let told = |sample: &Sample, row: usize, p: f64| Told {
+        time: sample.times.get(row).copied().unwrap_or_default(),
+        p,
+        failed: sample.labels.get(row).copied().unwrap_or(false),
+        group: sample.groups.get(row).copied().unwrap_or(u32::MAX),
+    };
+    let (train, rows, past_p) = past;
+    let before: Vec<Told> = rows
+        .iter()
+        .zip(past_p)
+        .map(|(row, p)| told(train, *row, *p))
+        .collect();
+    let now: Vec<Told> = p.iter().enumerate().map(|(row, p)| told(test, row, *p)).collect();
+    online::walk(&before, &now, delay)
+}
+
+/// Figures by group, and their mean; none for one group.
+pub(crate) fn by_group(
+    sample: &Sample,
+    p: &[f64],
+    names: &[String],
+    seed: u64,
+) -> (BTreeMap<String, Figures>, Option<Figures>) {
+    if names.len() < 2 {
+        return (BTreeMap::new(), None);
+    }
+    let mut groups = BTreeMap::new();
+    for (group, rows) in sample.by_group() {
+        let part = sample.take(&rows);
+        let own: Vec<f64> = rows.iter().filter_map(|row| p.get(*row).copied()).collect();
+        let name = names
+            .get(group as usize)
+            .cloned()
+            .unwrap_or_else(|| "(not learned)".to_owned());
+        groups.insert(name, Figures::with_bounds(judged(&part, &own), seed));
+    }
+    let all: Vec<Figures> = groups.values().cloned().collect();
+    (groups, Some(Figures::mean(&all)))
+}
+
+/// Quarters of the test time.
+fn slices(test: &Sample, p: &[f64]) -> Vec<Slice> {
+    let rows = test.rows();
+    let quarter = |number: usize| -> Vec<usize> { (rows * number / 4..rows * (number + 1) / 4).collect() };
+    (0..4)
+        .map(quarter)
+        .filter(|rows| !rows.is_empty())
+        .map(|rows| {
+            let part = test.take(&rows);
+            let own: Vec<f64> = rows.iter().filter_map(|row| p.get(*row).copied()).collect();
+            let end = |time: Option<&f64>| time.copied().unwrap_or_default();
+            Slice {
+                from: end(part.times.first()),
+                to: end(part.times.last()),
+                figures: Figures::of(judged(&part, &own)),
+            }
+        })
+        .collect()
+}
+
+fn rows(trained: &Trained) -> Vec<Row> {
+    let test = &trained.prepared.test;
+    let one = |tried: &Tried| {
+        let forest = tried.model.as_ref().ok();
+        let platt = trained.unseen.platt(&tried.raws);
+        let p = forest.map(|forest| -> Vec<f64> {
+            forest
+                .raws(&test.table)
+                .into_iter()
+                .map(|raw| platt.apply(raw))
+                .collect()
+        });
+        Row {
+            name: tried.name(),
+            error: tried.model.as_ref().err().cloned(),
+            backtest: forest.map(|_| tried.figures.clone()),
+            test: p.map(|p| Figures::of(judged(test, &p))),
+            weight: tried.weight,
+            seconds: tried.seconds,
+            nodes: forest.map_or(0, auspex_learn::Forest::nodes),
+            parity: tried.parity,
+        }
+    };
+    let mut rows: Vec<Row> = trained.tried.iter().map(one).collect();
+    let loss = |row: &Row| row.backtest.as_ref().map_or(f64::INFINITY, |f| f.log_loss);
+    rows.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
+    rows
+}
+
+fn table(request: &Request, trained: &Trained) -> Table {
+    let prepared = &trained.prepared;
+    let ends = |sample: &Sample| {
+        let end = |time: Option<&f64>| time.copied().unwrap_or_default();
+        (end(sample.times.first()), end(sample.times.last()))
+    };
+    Table {
+        file: request
+            .table
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        snapshot: snapshot(prepared),
+        label: request.wanted.label.clone(),
+        features: prepared.train.names.clone(),
+        effort: prepared.choice.effort.clone(),
+        train_rows: prepared.train.rows(),
+        train_rate: metrics::rate(&prepared.train.labels),
+        test_rows: prepared.test.rows(),
+        train_time: ends(&prepared.train),
+        test_time: ends(&prepared.test),
+        immature: prepared.immature,
+        label_delay: request.delay,
+        unlabelled: prepared.train.unlabelled,
+        stride: prepared.train.stride,
+    }
+}
+
+/// Mean absolute contributions on some test rows, largest first.
+fn importance(files: &Files, test: &Sample) -> Vec<(String, f64)> {
+    let Some(ensemble) = Model::check(files.clone()).ok().and_then(|model| model.ensemble) else {
+        return Vec::new();
+    };
+    let step = (test.rows() / 200).max(1);
+    let mut sums = vec![0.0; test.table.width()];
+    let mut one = vec![0.0; test.table.width()];
+    let mut count = 0;
+    for row in test.table.iter().step_by(step) {
+        ensemble.contributions(row, &mut one);
+        for (sum, moved) in sums.iter_mut().zip(&one) {
+            *sum += moved.abs();
+        }
+        count += 1;
+    }
+    let mean = |sum: f64| sum / f64::from(count.max(1));
+    let mut found: Vec<(String, f64)> = test
+        .names
+        .iter()
+        .cloned()
+        .zip(sums.into_iter().map(mean))
+        .collect();
+    found.sort_by(|a, b| b.1.total_cmp(&a.1));
+    found
+}
+
+fn gates(trained: &Trained, artifact: &Artifact) -> Vec<Gate> {
+    let gate = |name: &str, value: Option<f64>, limit: f64, meaning: &str| Gate {
+        name: name.to_owned(),
+        passed: value.is_none_or(|value| value <= limit),
+        value,
+        limit: Some(limit),
+        meaning: meaning.to_owned(),
+    };
+    let figures = trained
+        .tried
+        .get(trained.champion)
+        .map(|t| t.figures.clone())
+        .unwrap_or_default();
+    let rate = figures.rate.clamp(1e-9, 1.0 - 1e-9);
+    let base = -(rate * rate.ln() + (1.0 - rate) * (1.0 - rate).ln());
+    vec![
+        gate(
+            "parity",
+            Some(artifact.parity),
+            golden::TOLERANCE,
+            "served graph against the trees, in p",
+        ),
+        gate(
+            "size",
+            Some(artifact.size as f64),
+            MOST_BYTES,
+            "bytes of the file",
+        ),
+        gate(
+            "latency",
+            artifact.p50_us,
+            MOST_MICROSECONDS,
+            "median microseconds for one row",
+        ),
+        gate(
+            "beats_base_rate",
+            Some(figures.log_loss),
+            base,
+            "log-loss of the back-test against that of its failure rate",
+        ),
+        gate(
+            "calibration",
+            Some(figures.ece),
+            0.08,
+            "calibration error of the back-test",
+        ),
+    ]
+}
+
+/// Everything that a run found.
+///
+/// # Errors
+/// [`Fault::Failed`] when the model cannot score.
+pub(crate) fn report(
+    request: &Request,
+    trained: &Trained,
+    winner: &Winner,
+    (mut served, files, naming): (Served, &Files, Naming),
+) -> Result<Report, Fault> {
+    let prepared = &trained.prepared;
+    let test = &prepared.test;
+    let p = served.p(&test.table)?;
+    let thresholds = golden::rows(&winner.forest, &prepared.train.table, request.seed ^ 1);
+    let probes: Vec<f32> = thresholds.iter().flat_map(|(_, row)| row.clone()).collect();
+    let probes = auspex_learn::Matrix::new(probes, test.table.width());
+    let parity = served.parity(&probes)?.max(served.parity(&test.table)?);
+    let latency = served.latency(&test.table)?;
+    let artifact = Artifact {
+        sha256: artifact::sha256(&files.artifact),
+        size: files.artifact.len(),
+        parity,
+        parity_rows: probes.rows() + test.rows(),
+        by_runtime: served.by_runtime(),
+        p50_us: latency.map(|l| l.0),
+        p99_us: latency.map(|l| l.1),
+    };
+    let said = match request.recalibrate {
+        Recalibrate::None => p.clone(),
+        Recalibrate::Online => {
+            let past = (
+                &prepared.train,
+                trained.unseen.rows.as_slice(),
+                winner.unseen_p.as_slice(),
+            );
+            followed(past, test, &p, request.delay)
+        }
+    };
+    let (groups, mean_of_groups) = by_group(test, &said, &prepared.choice.groups, request.seed);
+    let gates = gates(trained, &artifact);
+    let mut notes = prepared.choice.notes.clone();
+    notes.extend(trained.notes.clone());
+    notes.extend(warnings(trained, &artifact));
+    let conformal = winner.quantiles.iter().map(|quantile| {
+        let (covered, size) = conformal::coverage(quantile, &test.labels, &said);
+        Covered {
+            quantile: *quantile,
+            covered,
+            size,
+        }
+    });
+    Ok(Report {
+        model: format!("{}@{}", naming.model, naming.version),
+        champion: trained
+            .tried
+            .get(trained.champion)
+            .map(Tried::name)
+            .unwrap_or_default(),
+        candidates: rows(trained),
+        test: Figures::with_bounds(judged(test, &said), request.seed),
+        test_as_trained: (request.recalibrate == Recalibrate::Online)
+            .then(|| Figures::with_bounds(judged(test, &p), request.seed)),
+        recalibrate: if request.recalibrate == Recalibrate::Online {
+            "online"
+        } else {
+            "none"
+        }
+        .to_owned(),
+        groups,
+        mean_of_groups,
+        slices: slices(test, &said),
+        table: table(request, trained),
+        weighing: Some(trained.weighing),
+        settings: trained
+            .tried
+            .iter()
+            .map(|t| (t.name(), t.candidate.settings(prepared.train.rows())))
+            .collect(),
+        publishable: gates.iter().all(|gate| gate.passed),
+        gates,
+        conformal: conformal.collect(),
+        artifact,
+        left_out: prepared
+            .choice
+            .left_out
+            .iter()
+            .map(|l| LeftOut {
+                column: l.column.clone(),
+                reason: l.reason.clone(),
+            })
+            .collect(),
+        notes,
+        plots: Plots::of(judged(test, &said)),
+        importance: importance(files, test),
+        versions: trained.tried.iter().flat_map(|t| t.versions.clone()).collect(),
+        seed: request.seed,
+    })
+}
+
+/// What in the figures should make people look twice.
+fn warnings(trained: &Trained, artifact: &Artifact) -> Vec<String> {
+    let mut notes = Vec::new();
+    let test = &trained.prepared.test;
+    let failures = metrics::failures(&test.labels);
+    if failures == 0 || failures == test.rows() {
+        notes.push("the test rows are of one class: nothing can be ranked on them".to_owned());
+    } else if failures.min(test.rows() - failures) < 30 {
+        notes.push(format!(
+            "only {} rows of the rarer class to test on: the bounds are wide",
+            failures.min(test.rows() - failures)
+        ));
+    }
+    let figures = trained
+        .tried
+        .get(trained.champion)
+        .map(|t| t.figures.clone())
+        .unwrap_or_default();
+    if figures.roc_auc.is_some_and(|auc| auc < 0.55) {
+        notes.push(
+            "the columns tell next to nothing about the outcome: the back-test ranks no better than a coin"
+                .to_owned(),
+        );
+    }
+    if !artifact.by_runtime {
+        notes.push(
+            "not scored by ONNX Runtime, which is not here: the trees and the file were checked without it"
+                .to_owned(),
+        );
+    }
+    notes.extend(crate::suspect::inverted(trained));
+    notes
+}
