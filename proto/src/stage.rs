@@ -28,6 +28,8 @@ pub enum Keeps {
     Nothing,
     /// Nothing of its own: it follows the newest facts, from wherever it starts.
     Follows,
+    /// A record of each thing that one process at a time acts on; it follows the newest facts.
+    Claims,
 }
 
 /// Facts enter.
@@ -139,7 +141,16 @@ pub const HISTORY: Stage = Stage {
     keeps: Keeps::Follows,
 };
 
+/// Decisions become weights of data planes outside.
+pub const ROUTER: Stage = Stage {
+    name: "router",
+    does: "carry the last decision to data planes outside, and verify it there",
+    reads: &[FactKind::Decision],
+    writes: &[FactKind::Observation],
+    keeps: Keeps::Claims,
+};
+
 /// All stages, in the order of the path.
-pub const STAGES: [Stage; 9] = [
-    INGEST, FEATURES, STORE, OFFLINE, SCORING, CANARY, ALERTS, DELIVERY, PROXY,
+pub const STAGES: [Stage; 10] = [
+    INGEST, FEATURES, STORE, OFFLINE, SCORING, CANARY, ALERTS, DELIVERY, PROXY, ROUTER,
 ];

@@ -10,6 +10,7 @@ mod print;
 mod reach;
 mod recover;
 mod rollout;
+mod router;
 mod token;
 mod tools;
 mod topology;
@@ -54,6 +55,9 @@ enum Ask {
     /// Start, watch and steer rollouts
     #[command(subcommand)]
     Rollout(rollout::Ask),
+    /// Data planes outside: what is asked of them, what holds there, whether it is verified
+    #[command(subcommand)]
+    Router(router::Ask),
     /// Start over on the log that is there, after it was replaced
     Recover(recover::Recover),
     /// Find or install nats-server and ONNX Runtime, and say where they are
@@ -120,6 +124,7 @@ impl Cli {
             Ask::Dlq(dlq) => dlq.carry_out(&self.reach).await.map(done),
             Ask::Event(event) => event.carry_out(&self.reach).await.map(done),
             Ask::Rollout(rollout) => rollout.carry_out(&self.reach).await.map(done),
+            Ask::Router(router) => router.carry_out(&self.reach).await.map(done),
             Ask::Tools => tools::install().await.map(done),
             Ask::Health => tools::health(&self.reach).await.map(done),
             Ask::Recover(recover) => recover.carry_out().await.map(done),

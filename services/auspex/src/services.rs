@@ -5,13 +5,14 @@ use auspex_chassis::{Section, ServiceSpec};
 use crate::fault::Fault;
 
 /// All services.
-pub const ALL: [ServiceSpec; 6] = [
+pub const ALL: [ServiceSpec; 7] = [
     auspex_ingest::SERVICE,
     auspex_features::SERVICE,
     auspex_scoring::SERVICE,
     auspex_canary::SERVICE,
     auspex_alerts::SERVICE,
     auspex_proxy::SERVICE,
+    auspex_router::SERVICE,
 ];
 
 /// The services of these names; `all` is every one.

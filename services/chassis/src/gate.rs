@@ -48,7 +48,7 @@ async fn look(bus: &Bus, most: Duration) -> anyhow::Result<Option<String>> {
         let behind = match stage.keeps {
             Keeps::State => furthest_behind(bus, &stream, &cursors, stage).await?,
             Keeps::Nothing => unacknowledged(&stream, stage).await?,
-            Keeps::Door | Keeps::Follows => None,
+            Keeps::Door | Keeps::Follows | Keeps::Claims => None,
         };
         let age = behind.map_or(Duration::ZERO, |behind| clock::now().since(behind));
         if age > most {

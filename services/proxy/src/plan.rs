@@ -272,7 +272,9 @@ impl Course {
         let weight = match decision.phase {
             Phase::Promoted => 100,
             Phase::RolledBack => 0,
-            Phase::Waiting | Phase::Progressing | Phase::Paused => decision.weight.min(100),
+            Phase::Waiting | Phase::Progressing | Phase::Paused | Phase::Baking | Phase::Returning => {
+                decision.weight.min(100)
+            }
         };
         if weight > 0 && self.candidate.is_none() && self.fault.is_none() {
             self.fault =

@@ -6,7 +6,7 @@ use auspex_proto::decision::{Action, Phase};
 use auspex_proto::{Decision, FactId, Project, RolloutName, ServiceName, intent};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Settled;
+use crate::record::Settled;
 use crate::router::Intent;
 
 /// What one route is on.
@@ -119,6 +119,9 @@ impl Course {
             decision: order.id.clone(),
             seq: order.seq,
             epoch,
+            times: settled
+                .filter(|settled| settled.intent.decision == order.id)
+                .map_or(0, |settled| settled.intent.times + 1),
             rollout: order.rollout.clone(),
             stable_revision: order.stable_revision.clone(),
             candidate_revision: order.candidate_revision.clone(),

@@ -5,57 +5,15 @@
 
 use std::time::Duration;
 
-use auspex_proto::Timestamp;
-use auspex_proto::decision::Phase;
 use auspex_proto::report::Drift;
-use serde::{Deserialize, Serialize};
 
-use crate::course::Order;
+use crate::record::{Record, Settled};
 use crate::router::{Intent, Mark, Observed, Shares, Verified};
 
 /// The pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: a data plane that is back is brought up to date within this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// What is kept of a route over its holders. Below 4 kB, less its cohorts.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Record {
-    /// How many holders there have been.
-    pub epoch: u64,
-    /// Who held the claim last.
-    pub holder: String,
-    /// The last intent that was carried out in full.
-    pub settled: Option<Settled>,
-    /// Somebody else's change that has been found and left.
-    pub drift: Option<Drift>,
-    /// What the last decision asked that this router cannot do.
-    pub refused: Vec<String>,
-    /// Why the last intent could not be carried out; empty: it could.
-    pub fault: String,
-    /// What is to hold: of the last intent, percent.
-    pub asked: u8,
-    /// What was read at the data plane last, percent; `None`: it does not tell, or was never read.
-    pub observed: Option<u8>,
-    /// When this was written.
-    pub at: Timestamp,
-    /// How many intents have been carried out, over all holders.
-    pub flips: u64,
-}
-
-/// An intent that was carried out in full.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Settled {
-    /// It; its decision is the last of those that asked the same.
-    pub intent: Intent,
-    /// Where the rollout stood.
-    pub phase: Phase,
-    /// Whether it was read back at the data plane.
-    pub verified: Verified,
-    /// When.
-    pub at: Timestamp,
-}
 
 /// Who may act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +36,8 @@ pub struct Situation<'a> {
     pub tenure: Tenure,
     /// What is to hold.
     pub intent: Option<&'a Intent>,
+    /// Whether this router can say that a weight holds at the data plane itself.
+    pub verifies: bool,
     /// What was read since the last change of ours; `None`: not read since, or too long ago.
     pub observed: Option<&'a Observed>,
     /// What is kept.
@@ -106,7 +66,7 @@ pub enum Next {
 pub enum Why {
     /// It is not what was settled.
     Asked,
-    /// It could not be verified.
+    /// It was not read back as it was written.
     Again,
     /// The data plane has forgotten: it was reloaded or restarted.
     Forgotten,
@@ -139,11 +99,35 @@ pub fn next(situation: &Situation<'_>) -> Next {
     let Some(observed) = observed else {
         return Next::Read;
     };
+    if observed.mark == Mark::Missing {
+        return Next::Apply(Why::Forgotten);
+    }
     match observed.holds(intent) {
-        Some(true) if settled.verified.is_verified() && record.drift.is_none() => settled.rest(intent),
-        Some(true) => Next::Note(Verified::Verified),
-        None => settled.rest(intent),
+        Some(true) => holds(settled, intent, situation),
+        None => rest(settled, intent),
         Some(false) => differs(settled, observed, record, young),
+    }
+}
+
+fn rest(settled: &Settled, intent: &Intent) -> Next {
+    if settled.intent.decision == intent.decision {
+        Next::Rest
+    } else {
+        // The same is asked anew: it is answered for under the new decision's name.
+        Next::Note(settled.verified.clone())
+    }
+}
+
+fn holds(settled: &Settled, intent: &Intent, situation: &Situation<'_>) -> Next {
+    let verified = if situation.verifies {
+        Verified::Verified
+    } else {
+        settled.verified.clone()
+    };
+    if settled.held && settled.verified == verified && situation.record.drift.is_none() {
+        rest(settled, intent)
+    } else {
+        Next::Note(verified)
     }
 }
 
@@ -168,12 +152,11 @@ fn rise(settled: &Settled, intent: &Intent, observed: Option<&Observed>, record:
 
 fn differs(settled: &Settled, observed: &Observed, record: &Record, young: bool) -> Next {
     match observed.mark {
-        Mark::Missing => return Next::Apply(Why::Forgotten),
         Mark::Epoch(epoch) if epoch != settled.intent.epoch => return Next::Apply(Why::LateWrite),
         Mark::Unkept if young && record.drift.is_none() => return Next::Apply(Why::CutShort),
-        Mark::Unkept | Mark::Epoch(_) => {}
+        Mark::Unkept | Mark::Missing | Mark::Epoch(_) => {}
     }
-    if !settled.verified.is_verified() && record.drift.is_none() {
+    if !settled.held && record.drift.is_none() {
         return Next::Apply(Why::Again);
     }
     left(settled, observed, record)
@@ -223,53 +206,6 @@ pub enum Write {
 pub fn pause(failures: u32) -> Duration {
     let factor = 2_u32.saturating_pow(failures.saturating_sub(1).min(10));
     FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
-}
-
-impl Settled {
-    /// An intent that has just been carried out.
-    #[must_use]
-    pub fn new(intent: &Intent, order: &Order, verified: Verified, at: Timestamp) -> Self {
-        Self {
-            intent: intent.clone(),
-            phase: order.phase,
-            verified,
-            at,
-        }
-    }
-
-    /// Whether the intent asks for what was settled, by whatever decision.
-    #[must_use]
-    pub fn is(&self, intent: &Intent) -> bool {
-        let mine = &self.intent;
-        mine.rollout == intent.rollout
-            && mine.weight == intent.weight
-            && mine.cohorts == intent.cohorts
-            && mine.mirror == intent.mirror
-            && mine.stable == intent.stable
-            && mine.candidate == intent.candidate
-            && mine.swapped == intent.swapped
-            && mine.suspended == intent.suspended
-    }
-
-    /// Whether the intent gives the candidate more, in the ordinary course of the same rollout.
-    fn rises_to(&self, intent: &Intent) -> bool {
-        let mine = &self.intent;
-        mine.rollout == intent.rollout
-            && mine.swapped == intent.swapped
-            && !mine.suspended
-            && !intent.insists
-            && intent.weight > mine.weight
-            && self.verified.is_verified()
-    }
-
-    fn rest(&self, intent: &Intent) -> Next {
-        if self.intent.decision == intent.decision {
-            Next::Rest
-        } else {
-            // The same is asked anew: it is answered for under the new decision's name.
-            Next::Note(self.verified.clone())
-        }
-    }
 }
 
 impl Observed {

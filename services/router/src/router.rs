@@ -21,6 +21,12 @@ pub trait Router: Send + Sync + fmt::Debug + 'static {
     /// What it can do, as it is configured.
     fn capabilities(&self) -> Capabilities;
 
+    /// Why it cannot tell this cohort, as the places are now, though it tells others of its kind; `None`: it can.
+    fn cannot(&self, cohort: &Cohort, swapped: bool) -> Option<String> {
+        let _ = (cohort, swapped);
+        None
+    }
+
     /// Carries the intent out, and reads back whether it holds. `fence.pass()` is awaited right before each change outside;
     /// its refusal ends the work at once, whatever is half done: whoever holds the claim goes on from what he reads.
     ///
@@ -60,6 +66,9 @@ pub struct Intent {
     /// Of the claim under which it is carried out: it grows with every new holder. A data plane that can keep a mark keeps
     /// this one, so that a late write of an earlier holder is told from somebody else's change.
     pub epoch: u64,
+    /// How often the same was carried out before, by the same decision: a data plane has forgotten it, or a watchdog has
+    /// come in between.
+    pub times: u32,
     /// Of which rollout.
     pub rollout: RolloutName,
     /// The version that is stable; empty when unknown.
@@ -137,6 +146,8 @@ pub struct Observed {
     pub stable: Option<Capacity>,
     /// What those of the candidate can take; `None`: it does not tell.
     pub candidate: Option<Capacity>,
+    /// What both tracks got since the last look; `None`: it does not tell.
+    pub seen: Option<Seen>,
     /// Who changed it last, where the data plane knows; empty: it does not.
     pub by: String,
     /// What a person should know beside this; empty: nothing.
@@ -153,6 +164,15 @@ pub enum Mark {
     Missing,
     /// This one.
     Epoch(u64),
+}
+
+/// Requests since the last look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Of stable.
+    pub stable: u64,
+    /// Of the candidate.
+    pub candidate: u64,
 }
 
 /// Weights as a data plane has them: only their ratio counts.
@@ -215,7 +235,50 @@ impl Shares {
     }
 }
 
+/// One answer for several data planes that must agree. What is not as intended decides: no report may hide it.
+#[must_use]
+pub fn agree(all: &[Observed], intent: &Intent) -> Observed {
+    let off = |o: &&Observed| o.holds(intent) != Some(true);
+    let Some(worst) = all.iter().find(off).or(all.first()) else {
+        return Observed::default();
+    };
+    let mut one = worst.clone();
+    if all.iter().any(|o| o.shares != one.shares) {
+        let weight = |o: &Observed| o.shares.and_then(Shares::weight);
+        let each = all
+            .iter()
+            .map(|o| weight(o).map_or("?".to_owned(), |w| w.to_string()));
+        one.note = format!("they are at {} %", each.collect::<Vec<_>>().join(", "));
+    }
+    let least = |a: Mark, b: Mark| match (a, b) {
+        (Mark::Missing, _) | (_, Mark::Missing) => Mark::Missing,
+        (Mark::Epoch(a), Mark::Epoch(b)) => Mark::Epoch(a.min(b)),
+        (Mark::Unkept, other) | (other, Mark::Unkept) => other,
+    };
+    one.mark = all.iter().map(|o| o.mark).reduce(least).unwrap_or_default();
+    one.stable = all.iter().filter_map(|o| o.stable).min_by_key(|c| c.percent);
+    one.candidate = all.iter().filter_map(|o| o.candidate).min_by_key(|c| c.percent);
+    one.seen = all.iter().filter_map(|o| o.seen).reduce(|a, b| Seen {
+        stable: a.stable + b.stable,
+        candidate: a.candidate + b.candidate,
+    });
+    one
+}
+
 impl Verified {
+    /// By what was read back.
+    #[must_use]
+    pub fn by(observed: &Observed, intent: &Intent) -> Self {
+        match (observed.holds(intent), observed.shares.and_then(Shares::weight)) {
+            (Some(true), _) => Self::Verified,
+            (Some(false), Some(weight)) if weight != intent.weight => {
+                Self::Unverified(format!("read back {weight} %, not {} %", intent.weight))
+            }
+            (Some(false), _) => Self::Unverified("read back something else than was set".to_owned()),
+            (None, _) => Self::Unverified("nothing can be read back".to_owned()),
+        }
+    }
+
     /// Whether it holds.
     #[must_use]
     pub fn is_verified(&self) -> bool {
@@ -232,43 +295,76 @@ impl Verified {
     }
 }
 
-impl Capabilities {
-    /// The intent without what is beyond these, and that by name.
+impl Intent {
+    /// Under which a receiver drops repeats: the decision's id, as long as nothing came in between.
     #[must_use]
-    pub fn refuse(&self, intent: &Intent, kind: &str) -> (Intent, Vec<String>) {
-        let mut kept = intent.clone();
-        let mut refused = Vec::new();
-        let able = |cohort: &Cohort| match &cohort.by {
-            By::Header(_) => (self.header, "header"),
-            By::Cookie(_) => (self.cookie, "cookie"),
-            By::User(_) => (self.user, "hash of user"),
-        };
-        if self.weights {
-            kept.cohorts.retain(|cohort| {
-                let (can, what) = able(cohort);
-                if !can {
-                    let name = &cohort.name;
-                    refused.push(format!(
-                        "{kind} cannot route cohort {name:?} by {what} as it is configured"
-                    ));
+    pub fn key(&self) -> String {
+        let suspended = if self.suspended { ":suspended" } else { "" };
+        match self.times {
+            0 => format!("{}{suspended}", self.decision),
+            times => format!("{}{suspended}:{times}", self.decision),
+        }
+    }
+}
+
+impl Capabilities {
+    /// Every ability beside weights, by name.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let all = [
+            (self.header, "header"),
+            (self.cookie, "cookie"),
+            (self.user, "user"),
+            (self.mirror, "mirror"),
+            (self.scale, "scale"),
+        ];
+        let able = all.into_iter().filter(|(can, _)| *can);
+        able.map(|(_, name)| name.to_owned()).collect()
+    }
+}
+
+/// The intent without what a router cannot do, and that by name.
+#[must_use]
+pub fn refuse(router: &dyn Router, intent: &Intent) -> (Intent, Vec<String>) {
+    let (can, kind) = (router.capabilities(), router.kind());
+    let mut kept = intent.clone();
+    let mut refused = Vec::new();
+    if can.weights {
+        kept.cohorts
+            .retain(|cohort| match unable(router, (&can, intent.swapped), cohort) {
+                Some(why) => {
+                    refused.push(format!("{kind} cannot route cohort {:?}: {why}", cohort.name));
+                    false
                 }
-                can
+                None => true,
             });
-            if kept.mirror > 0 && !self.mirror {
-                refused.push(format!(
-                    "{kind} cannot mirror ({} %) as it is configured",
-                    kept.mirror
-                ));
-                kept.mirror = 0;
-            }
-        } else {
-            (kept.cohorts, kept.mirror) = (Vec::new(), 0);
+        if kept.mirror > 0 && !can.mirror {
+            refused.push(format!(
+                "{kind} cannot mirror ({} %) as it is configured",
+                kept.mirror
+            ));
+            kept.mirror = 0;
         }
-        if !self.scale {
-            // Sizes are left alone without a word: they are another's business.
-            (kept.stable, kept.candidate) = (None, None);
-        }
-        (kept, refused)
+    } else {
+        (kept.cohorts, kept.mirror) = (Vec::new(), 0);
+    }
+    if !can.scale {
+        // Sizes are left alone without a word: they are another's business.
+        (kept.stable, kept.candidate) = (None, None);
+    }
+    (kept, refused)
+}
+
+fn unable(router: &dyn Router, (can, swapped): (&Capabilities, bool), cohort: &Cohort) -> Option<String> {
+    let (able, by) = match &cohort.by {
+        By::Header(_) => (can.header, "header"),
+        By::Cookie(_) => (can.cookie, "cookie"),
+        By::User(_) => (can.user, "hash of user"),
+    };
+    if able {
+        router.cannot(cohort, swapped)
+    } else {
+        Some(format!("not by {by}, as it is configured"))
     }
 }
 

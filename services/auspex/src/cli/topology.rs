@@ -50,8 +50,8 @@ fn buckets() -> Vec<(String, String)> {
             "how far each partition is absorbed".to_owned(),
         ),
     ];
-    let stateful = STAGES.iter().filter(|stage| stage.keeps == Keeps::State);
-    all.extend(stateful.map(|stage| {
+    let stateful = |stage: &&Stage| matches!(stage.keeps, Keeps::State | Keeps::Claims);
+    all.extend(STAGES.iter().filter(stateful).map(|stage| {
         (
             subject::state_bucket(stage.name),
             format!("state of {}, one value per key", stage.name),
@@ -86,6 +86,10 @@ fn reads_by(stage: &Stage) -> String {
         ),
         Keeps::Nothing => format!("durable {}", subject::durable(stage.name)),
         Keeps::Follows => "follows the newest per subject".to_owned(),
+        Keeps::Claims => format!(
+            "follows the newest per subject; a record of each thing in {}",
+            subject::state_bucket(stage.name)
+        ),
     }
 }
 
@@ -145,7 +149,7 @@ fn json() -> Value {
         .iter()
         .map(|stage| {
             let durable = (stage.keeps == Keeps::Nothing).then(|| subject::durable(stage.name));
-            let bucket = (stage.keeps == Keeps::State).then(|| subject::state_bucket(stage.name));
+            let bucket = matches!(stage.keeps, Keeps::State | Keeps::Claims).then(|| subject::state_bucket(stage.name));
             json!({
                 "stage": stage.name, "does": stage.does, "reads": tokens(stage.reads),
                 "writes": tokens(stage.writes), "durable": durable, "bucket": bucket,

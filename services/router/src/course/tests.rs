@@ -5,7 +5,7 @@ use auspex_proto::intent::RegionWeight;
 use auspex_proto::{Meta, Timestamp};
 
 use super::*;
-use crate::plan::Settled;
+use crate::record::Settled;
 use crate::router::Verified;
 
 fn decision(cause: u64, phase: Phase, weight: u8) -> Decision {
@@ -73,7 +73,7 @@ fn settle(course: &Course, settled: Option<&Settled>) -> Settled {
     Settled::new(
         &intent,
         course.order.as_ref().unwrap(),
-        Verified::Verified,
+        (Verified::Verified, true),
         Timestamp(1),
     )
 }

@@ -1,9 +1,11 @@
 //! Every case of a step, and properties of whole courses.
 
+use auspex_proto::Timestamp;
 use auspex_proto::decision::{Action, Phase};
 use proptest::prelude::*;
 
 use super::*;
+use crate::course::Order;
 use crate::testing;
 
 fn intent(seq: u64, weight: u8) -> Intent {
@@ -20,10 +22,10 @@ fn seen(weight: u8, mark: Mark) -> Observed {
 
 fn settled(intent: &Intent) -> Record {
     Record {
-        epoch: intent.epoch,
         settled: Some(Settled {
             intent: intent.clone(),
             phase: Phase::Progressing,
+            held: true,
             verified: Verified::Verified,
             at: Timestamp(1),
         }),
@@ -44,6 +46,7 @@ fn step(tenure: Tenure, intent: &Intent, observed: Option<&Observed>, record: &R
     next(&Situation {
         tenure,
         intent: Some(intent),
+        verifies: true,
         observed,
         record,
     })
@@ -77,6 +80,7 @@ fn without_a_decision_nothing_is_done() {
     let situation = Situation {
         tenure: HELD,
         intent: None,
+        verifies: true,
         observed: None,
         record: &record,
     };
@@ -230,7 +234,7 @@ fn what_was_not_verified_is_tried_again() {
     let asked = intent(1, 20);
     let mut record = settled(&asked);
     if let Some(settled) = &mut record.settled {
-        settled.verified = Verified::Unverified("read 0 %".to_owned());
+        (settled.verified, settled.held) = (Verified::Unverified("read 0 %".to_owned()), false);
     }
     assert_eq!(
         step(HELD, &asked, Some(&seen(0, Mark::Unkept)), &record),
@@ -245,6 +249,27 @@ fn what_was_not_verified_is_tried_again() {
         step(HELD, &asked, Some(&seen(20, Mark::Unkept)), &record),
         Next::Note(Verified::Verified)
     );
+}
+
+#[test]
+fn what_can_never_be_verified_is_not_called_so_and_drift_is_told_all_the_same() {
+    let asked = intent(1, 20);
+    let mut record = settled(&asked);
+    if let Some(settled) = &mut record.settled {
+        settled.verified = Verified::Unverified("it does not say".to_owned());
+    }
+    let look = |weight| {
+        let observed = seen(weight, Mark::Unkept);
+        next(&Situation {
+            tenure: HELD,
+            intent: Some(&asked),
+            verifies: false,
+            observed: Some(&observed),
+            record: &record,
+        })
+    };
+    assert_eq!(look(20), Next::Rest);
+    assert!(matches!(look(30), Next::Report(_)));
 }
 
 #[test]
@@ -307,19 +332,19 @@ proptest! {
                 steps += 1;
                 prop_assert!(steps < 8, "it does not come to rest");
                 let tenure = Tenure::Held { epoch: asked.epoch, young: false };
-                let situation = Situation { tenure, intent: Some(&asked), observed: looked.as_ref(), record: &record };
+                let situation = Situation { tenure, intent: Some(&asked), verifies: true, observed: looked.as_ref(), record: &record };
                 match next(&situation) {
                     Next::Read => looked = Some(Observed { shares: Some(now), mark, ..Observed::default() }),
                     Next::Apply(_) => {
                         (now, mark) = (Shares::of(asked.weight), Mark::Epoch(asked.epoch));
                         let order = order_of(&asked);
-                        record.settled = Some(Settled::new(&asked, &order, Verified::Verified, Timestamp(1)));
+                        record.settled = Some(Settled::new(&asked, &order, (Verified::Verified, true), Timestamp(1)));
                         (record.drift, looked) = (None, None);
                     }
                     Next::Note(verified) => {
                         let epoch = record.settled.as_ref().map_or(0, |s| s.intent.epoch);
                         let order = order_of(&asked);
-                        let mut noted = Settled::new(&asked, &order, verified, Timestamp(1));
+                        let mut noted = Settled::new(&asked, &order, (verified, true), Timestamp(1));
                         noted.intent.epoch = epoch;
                         record.settled = Some(noted);
                         record.drift = None;

@@ -15,18 +15,42 @@ fn nothing_and_everything_are_exact() {
     assert_eq!((of(7, 0), of(0, 7), of(1, 1)), (Some(0), Some(100), Some(50)));
 }
 
+#[derive(Debug)]
+struct Headers;
+
+impl Router for Headers {
+    fn kind(&self) -> &'static str {
+        "haproxy"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            weights: true,
+            header: true,
+            cookie: false,
+            user: false,
+            mirror: false,
+            scale: false,
+            atomic: true,
+            verified_by: None,
+        }
+    }
+
+    fn cannot(&self, cohort: &Cohort, _: bool) -> Option<String> {
+        (cohort.name == "unlisted").then(|| "no map of it is configured".to_owned())
+    }
+
+    fn apply<'a>(&'a self, _: &'a Intent, _: &'a dyn Fence) -> BoxFuture<'a, Result<Applied, Fault>> {
+        Box::pin(std::future::ready(Err(Fault::Away("a test".to_owned()))))
+    }
+
+    fn read<'a>(&'a self, _: &'a Intent) -> BoxFuture<'a, Result<Observed, Fault>> {
+        Box::pin(std::future::ready(Ok(Observed::default())))
+    }
+}
+
 #[test]
 fn what_a_router_cannot_is_refused_by_name() {
-    let can = Capabilities {
-        weights: true,
-        header: true,
-        cookie: false,
-        user: false,
-        mirror: false,
-        scale: false,
-        atomic: true,
-        verified_by: None,
-    };
     let cohort = |name: &str, by| Cohort {
         name: name.to_owned(),
         by,
@@ -39,20 +63,42 @@ fn what_a_router_cannot_is_refused_by_name() {
     let asked = Intent {
         cohorts: vec![
             cohort("insiders", By::Header(beta())),
+            cohort("unlisted", By::Header(beta())),
             cohort("beta", By::Cookie(beta())),
         ],
         mirror: 10,
         ..intent(1, 5).unwrap()
     };
-    let (kept, refused) = can.refuse(&asked, "haproxy");
+    let (kept, refused) = refuse(&Headers, &asked);
     assert_eq!((kept.cohorts.len(), kept.mirror, kept.weight), (1, 0, 5));
     assert_eq!(
         refused,
         [
-            "haproxy cannot route cohort \"beta\" by cookie as it is configured",
+            "haproxy cannot route cohort \"unlisted\": no map of it is configured",
+            "haproxy cannot route cohort \"beta\": not by cookie, as it is configured",
             "haproxy cannot mirror (10 %) as it is configured"
         ]
     );
+}
+
+#[test]
+fn of_several_the_one_that_is_off_decides() {
+    let seen = |weight, mark| Observed {
+        shares: Some(Shares::of(weight)),
+        mark,
+        ..Observed::default()
+    };
+    let asked = intent(1, 20).unwrap();
+    let one = agree(&[seen(20, Mark::Epoch(3)), seen(0, Mark::Missing)], &asked);
+    assert_eq!(one.shares, Some(Shares::of(0)));
+    assert_eq!(
+        (one.mark, one.note.as_str()),
+        (Mark::Missing, "they are at 20, 0 %")
+    );
+    assert_eq!(Verified::by(&one, &asked).reason(), "read back 0 %, not 20 %");
+    let both = agree(&[seen(20, Mark::Epoch(3)), seen(20, Mark::Epoch(2))], &asked);
+    assert_eq!((both.holds(&asked), both.mark), (Some(true), Mark::Epoch(2)));
+    assert!(Verified::by(&both, &asked).is_verified());
 }
 
 proptest! {
