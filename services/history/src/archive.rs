@@ -14,6 +14,7 @@ pub mod store;
 pub mod summary;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -121,25 +122,65 @@ impl Archive {
     }
 
     /// Everything that the index lists, in order. What cannot be read of it is left out: the segments tell.
-    ///
-    /// # Errors
-    /// When the store is away.
-    pub async fn index(&self) -> anyhow::Result<Vec<Link>> {
-        let mut names = self.names("index").await?;
-        names.sort();
-        let mut links: Vec<Link> = Vec::new();
-        for name in names {
+    pub(super) async fn listed(&self) -> anyhow::Result<BTreeMap<u64, Link>> {
+        let mut links = BTreeMap::new();
+        for name in self.names("index").await? {
             if let Some(bytes) = self.object(&name).await? {
                 match serde_json::from_slice::<Chunk>(&bytes) {
-                    Ok(chunk) => links.extend(chunk.segments),
+                    Ok(chunk) => {
+                        links.extend(chunk.segments.into_iter().map(|link| (link.head.number, link)))
+                    }
                     Err(fault) => tracing::warn!(name, %fault, "an object of the index cannot be read"),
                 }
             }
         }
         let base = self.base().await?;
-        links.retain(|link| link.head.number >= base.number);
-        links.sort_by_key(|link| link.head.number);
+        links.retain(|number, _| *number >= base.number);
         Ok(links)
+    }
+
+    /// All segments, in order. The index is behind for a moment after each of them, and when two have written it at once: what
+    /// it does not list is read from the segments themselves.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn index(&self) -> anyhow::Result<Vec<Link>> {
+        let mut links = self.listed().await?;
+        let base = self.base().await?;
+        let last = links
+            .keys()
+            .next_back()
+            .copied()
+            .unwrap_or(base.number.saturating_sub(1));
+        let missing: Vec<u64> = (base.number..=last)
+            .filter(|number| !links.contains_key(number))
+            .collect();
+        for number in missing {
+            if let Some(link) = self.link_of(number).await? {
+                links.insert(number, link);
+            }
+        }
+        let mut next = last + 1;
+        while let Some(link) = self.link_of(next).await? {
+            links.insert(next, link);
+            next += 1;
+        }
+        Ok(links.into_values().collect())
+    }
+
+    /// What the index should say of a segment; `None` when it is not there, or not whole.
+    async fn link_of(&self, number: u64) -> anyhow::Result<Option<Link>> {
+        let Some(bytes) = self.segment(number).await? else {
+            return Ok(None);
+        };
+        let whole = segment::open(&bytes)
+            .ok()
+            .filter(|(head, _)| head.number == number);
+        Ok(whole.map(|(head, _)| Link {
+            sha256: segment::hash(&bytes),
+            bytes: bytes.len() as u64,
+            head,
+        }))
     }
 
     /// The numbers of the segments that are there, in order.

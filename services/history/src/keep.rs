@@ -90,6 +90,8 @@ struct Open {
     place: Place,
     /// The last fact of this log that is in the archive or on its way there.
     last: Option<u64>,
+    /// The last message that was read.
+    read: u64,
     bytes: u64,
     since: Option<Instant>,
     /// A fact behind a gap: a segment has none within it, so it begins the next one.
@@ -105,8 +107,9 @@ impl Keeper {
         loop {
             let position = tokio::select! {
                 () = stop.requested() => return Ok(()),
-                position = self.patiently("finding the end of the archive", || Position::find(&self.bus, &self.archive)) => position?,
+                position = self.patiently("finding the end of the archive", &stop, || Position::find(&self.bus, &self.archive)) => position?,
             };
+            let Some(position) = position else { return Ok(()) };
             if self.work(position, &stop).await? {
                 return Ok(());
             }
@@ -121,6 +124,7 @@ impl Keeper {
         let skip = position.skip_restored;
         let mut open = Open {
             last: position.last,
+            read: position.from.saturating_sub(1),
             place: position.place,
             bytes: 0,
             since: None,
@@ -132,12 +136,9 @@ impl Keeper {
             let full = open.bytes >= self.config.segment_bytes || open.behind_gap.is_some();
             tokio::select! {
                 biased;
-                () = stop.requested() => {
-                    self.last(&mut open, &mut reader, skip).await;
-                    return Ok(true);
-                }
+                () = stop.requested() => break,
                 () = at(due), if !full => {
-                    if !self.close(&mut open, stop).await? { return Ok(stop.is_requested()) }
+                    if !self.close(&mut open, stop).await? { break }
                 }
                 next = reader.next(), if !full => {
                     let (entry, behind) = next?;
@@ -145,13 +146,18 @@ impl Keeper {
                     self.take(&mut open, entry, skip).await;
                 }
                 () = std::future::ready(()), if full => {
-                    if !self.close(&mut open, stop).await? { return Ok(stop.is_requested()) }
+                    if !self.close(&mut open, stop).await? { break }
                 }
             }
         }
+        if stop.is_requested() {
+            self.last(&mut open, &mut reader, skip).await;
+        }
+        Ok(stop.is_requested())
     }
 
     async fn take(&self, open: &mut Open, entry: Entry, skip_restored: bool) {
+        open.read = open.read.max(entry.seq);
         let restored = !entry.header(subject::ORIGIN_HEADER).is_empty();
         if entry.subject == subject::EMPTY_PLACE || (skip_restored && restored) {
             return;
@@ -183,19 +189,28 @@ impl Keeper {
 
     /// Stores what was collected; false when another writer was there first, or it is time to stop.
     async fn close(&self, open: &mut Open, stop: &Stop) -> anyhow::Result<bool> {
-        let sealed = {
-            let tail = self.tail.read().await;
-            segment::seal(open.place.clone(), &tail.facts)?
-        };
-        let stored = tokio::select! {
-            () = stop.requested() => return Ok(false),
-            stored = self.patiently("storing a segment", || self.archive.append(&sealed)) => stored?,
-        };
-        if stored == Appended::Taken {
-            return Ok(false);
+        let sealed = self.seal(open).await?;
+        let stored = self
+            .patiently("storing a segment", stop, || self.archive.append(&sealed))
+            .await?;
+        if stored == Some(Appended::Stored) {
+            self.closed(open, &sealed).await;
         }
-        self.closed(open, &sealed).await;
-        Ok(true)
+        Ok(stored == Some(Appended::Stored))
+    }
+
+    /// The same with one attempt.
+    async fn put(&self, open: &mut Open) -> anyhow::Result<bool> {
+        let sealed = self.seal(open).await?;
+        let stored = self.archive.append(&sealed).await?;
+        if stored == Appended::Stored {
+            self.closed(open, &sealed).await;
+        }
+        Ok(stored == Appended::Stored)
+    }
+
+    async fn seal(&self, open: &Open) -> anyhow::Result<Sealed> {
+        segment::seal(open.place.clone(), &self.tail.read().await.facts)
     }
 
     async fn closed(&self, open: &mut Open, sealed: &Sealed) {
@@ -226,17 +241,16 @@ impl Keeper {
     async fn last(&self, open: &mut Open, reader: &mut LogReader, skip_restored: bool) {
         let work = async {
             // The services before this one have just written their last.
-            while let Ok(Ok((entry, _))) =
-                tokio::time::timeout(Duration::from_millis(300), reader.next()).await
-            {
+            let end = self.bus.log_ends().await?.last;
+            while open.read < end {
+                let (entry, _) = reader.next().await?;
                 self.take(open, entry, skip_restored).await;
+                if open.behind_gap.is_some() && !self.put(open).await? {
+                    return Ok(());
+                }
             }
-            if self.tail.read().await.facts.is_empty() {
-                return Ok(());
-            }
-            let sealed = segment::seal(open.place.clone(), &self.tail.read().await.facts)?;
-            if self.archive.append(&sealed).await? == Appended::Stored {
-                self.closed(open, &sealed).await;
+            if !self.tail.read().await.facts.is_empty() {
+                self.put(open).await?;
             }
             anyhow::Ok(())
         };
@@ -250,8 +264,9 @@ impl Keeper {
         }
     }
 
-    /// Again and again, until it is done.
-    async fn patiently<T, F, W>(&self, what: &str, mut attempt: F) -> anyhow::Result<T>
+    /// Again and again, until it is done, or it is time to stop. An attempt under way is not dropped: what it stores would lie
+    /// there all the same, and be taken for another writer's.
+    async fn patiently<T, F, W>(&self, what: &str, stop: &Stop, mut attempt: F) -> anyhow::Result<Option<T>>
     where
         F: FnMut() -> W,
         W: Future<Output = anyhow::Result<T>>,
@@ -259,15 +274,17 @@ impl Keeper {
         let mut pause = Duration::from_millis(200);
         loop {
             match attempt().await.with_context(|| what.to_owned()) {
-                Ok(done) => return Ok(done),
+                Ok(done) => return Ok(Some(done)),
                 Err(fault) if fault.is::<place::Impossible>() => return Err(fault),
                 Err(fault) => {
                     tracing::warn!(fault = format!("{fault:#}"), "trying again");
                     self.figures.retries.inc();
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST);
+            tokio::select! {
+                () = stop.requested() => return Ok(None),
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST),
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use auspex_chassis::{Entry, Refill, Refilled};
 use auspex_proto::Timestamp;
 use auspex_proto::subject;
 
-use crate::archive::chain::Link;
+use crate::archive::chain::{Link, SegmentFault, Wrong};
 use crate::archive::{Archive, segment};
 
 /// The shortest life of a fact that is put back: longer than any stage may lag.
@@ -60,7 +60,8 @@ pub async fn outlook(archive: &Archive, settings: &BusSettings) -> anyhow::Resul
 /// the next attempt goes on from there.
 pub async fn restore(archive: &Archive, settings: &BusSettings, from: Timestamp) -> anyhow::Result<Refilled> {
     let report = archive.verify(None).await?;
-    if let Some(fault) = report.faults.first() {
+    let of_facts = |fault: &&SegmentFault| fault.fault != Wrong::Index;
+    if let Some(fault) = report.faults.iter().find(of_facts) {
         anyhow::bail!(
             "the archive is not whole: {} is {} ({}); see `auspex history verify`",
             fault.name,

@@ -96,6 +96,8 @@ pub struct Report {
     pub head: String,
     /// Everything that is wrong.
     pub faults: Vec<SegmentFault>,
+    /// Whole segments that the index does not list (yet).
+    pub unlisted: u64,
     /// Facts that had expired before they could be archived, in words.
     pub gaps: Vec<String>,
 }
@@ -138,28 +140,40 @@ impl Walk {
 
     /// Takes the next segment in: its bytes, when it is there, and what the index says of it.
     pub fn step(&mut self, number: u64, bytes: Option<&[u8]>, link: Option<&Link>) {
-        let before = self.report.faults.len();
-        let Some(bytes) = bytes else {
-            self.fault(number, Wrong::Missing, "it is not there".to_owned());
-            self.previous = link.map(|link| link.sha256.clone());
-            self.last = link.map(|link| (link.head.log_created_ms, link.head.last_sequence));
-            return;
-        };
-        let sha256 = segment::hash(bytes);
-        let head = self.read(number, bytes, &sha256, link);
-        if let Some(head) = head {
-            if self.report.faults.len() == before {
-                self.follow(&head);
-                self.take(&head);
+        let before = self.damages();
+        let found = bytes.map(|bytes| (bytes, segment::hash(bytes)));
+        let head = match &found {
+            Some((bytes, sha256)) => self.read(number, bytes, sha256, link),
+            None => {
+                self.fault(number, Wrong::Missing, "it is not there".to_owned());
+                None
             }
-            self.last = Some((head.log_created_ms, head.last_sequence));
+        };
+        if let Some(head) = head.as_ref().filter(|_| self.damages() == before) {
+            self.follow(head);
+            self.take(head);
         }
-        if self.wanted.as_ref() == Some(&sha256) {
+        let (sha256, whole) = (found.map(|(_, sha256)| sha256), head.is_some());
+        if self.wanted.is_some() && self.wanted == sha256 {
             self.wanted = None;
         }
-        // What was written is what the next one names; without an index it can only be what is there.
-        self.previous = Some(link.map_or(sha256.clone(), |link| link.sha256.clone()));
-        self.report.head = sha256;
+        if let Some(sha256) = &sha256 {
+            self.report.head.clone_from(sha256);
+        }
+        // What was written is what the next one has to go on from. Without an index it can only be what is there, if that can
+        // be read.
+        self.previous = link.map(|link| link.sha256.clone()).or(sha256.filter(|_| whole));
+        let known = link.map(|link| &link.head).or(head.as_ref());
+        self.last = known.map(|head| (head.log_created_ms, head.last_sequence));
+    }
+
+    /// Faults of segments, without those of the index alone.
+    fn damages(&self) -> usize {
+        self.report
+            .faults
+            .iter()
+            .filter(|f| f.fault != Wrong::Index)
+            .count()
     }
 
     /// What was found.
@@ -205,7 +219,8 @@ impl Walk {
                 };
                 self.fault(number, wrong, detail);
             }
-            None => self.fault(number, Wrong::Index, "the index does not list it".to_owned()),
+            // The index is behind for a moment after each segment: the chain tells whether one belongs here.
+            None => self.report.unlisted += 1,
             Some(_) => {}
         }
         Some(head)

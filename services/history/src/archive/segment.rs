@@ -252,7 +252,7 @@ pub fn open(bytes: &[u8]) -> Result<(Head, Vec<ArchivedFact>), Flaw> {
 }
 
 #[cfg(test)]
-pub(super) fn some(number: u64, previous: &str, from: u64, count: u64) -> Sealed {
+pub(crate) fn some(number: u64, previous: &str, from: u64, count: u64) -> Sealed {
     let record = |n: u64| ArchivedFact {
         sequence: from + n,
         time_ms: 1_000 * i64::try_from(from + n).unwrap(),

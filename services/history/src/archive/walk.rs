@@ -1,6 +1,6 @@
 //! Going through an archive as a whole: finding its end and mending it, checking it, giving up its beginning.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use object_store::path::Path;
@@ -17,32 +17,26 @@ impl Archive {
     /// # Errors
     /// When the store is away, or the last segment is listed and not whole.
     pub async fn tip(&self) -> anyhow::Result<Option<Link>> {
-        let listed: BTreeMap<u64, Link> = self
-            .index()
-            .await?
-            .into_iter()
-            .map(|link| (link.head.number, link))
-            .collect();
-        let numbers = self.numbers().await?;
-        let mut last = None;
-        for number in numbers.iter().rev() {
-            if let Some(link) = listed.get(number) {
-                last = Some(link.clone());
-                break;
-            }
-        }
-        let after = last.as_ref().map_or(0, |link| link.head.number);
-        for number in numbers.into_iter().filter(|number| *number > after) {
-            match self.adopt(number).await? {
-                Some(link) => last = Some(link),
-                None => break,
-            }
-        }
+        let mut listed = self.listed().await?;
         let most = listed.keys().next_back().copied().unwrap_or_default();
+        let numbers = self.numbers().await?;
+        let base = self.base().await?;
+        let unlisted = |number: &&u64| **number >= base.number && !listed.contains_key(*number);
+        for number in numbers.iter().filter(unlisted).copied().collect::<Vec<_>>() {
+            match self.adopt(number, number > most).await? {
+                Some(link) => listed.insert(number, link),
+                None => break,
+            };
+        }
+        let last = numbers
+            .iter()
+            .rev()
+            .find_map(|number| listed.get(number))
+            .cloned();
         let at = last.as_ref().map_or(0, |link| link.head.number);
         anyhow::ensure!(
             at >= most,
-            "{}: the index lists segment {most}, the last one there is {at}: restore the segments, or see \
+            "{}: the index lists segment {most}, the last one there is {at}: put the segments back, or see \
              `auspex history verify`",
             self.location
         );
@@ -50,7 +44,7 @@ impl Archive {
     }
 
     /// Lists a segment that is there and not listed.
-    async fn adopt(&self, number: u64) -> anyhow::Result<Option<Link>> {
+    async fn adopt(&self, number: u64, is_last: bool) -> anyhow::Result<Option<Link>> {
         let name = chain::name(number);
         let bytes = self.segment(number).await?.unwrap_or_default();
         match segment::open(&bytes) {
@@ -64,7 +58,7 @@ impl Archive {
                 tracing::info!(name, "was stored and not listed: listed now");
                 Ok(Some(link))
             }
-            Err(Flaw::Truncated { has, wants }) => {
+            Err(Flaw::Truncated { has, wants }) if is_last => {
                 // Nothing of it is lost: it was never listed, so its facts are still on the log.
                 let aside = format!("aside/{number:020}-{has}.half");
                 let payload = PutPayload::from(bytes);
@@ -85,12 +79,7 @@ impl Archive {
     /// When the store is away.
     pub async fn verify(&self, wanted: Option<String>) -> anyhow::Result<Report> {
         let base = self.base().await?;
-        let listed: BTreeMap<u64, Link> = self
-            .index()
-            .await?
-            .into_iter()
-            .map(|link| (link.head.number, link))
-            .collect();
+        let listed = self.listed().await?;
         let there: BTreeSet<u64> = self.numbers().await?.into_iter().collect();
         let last = there.last().max(listed.keys().next_back()).copied();
         let last = last.unwrap_or_default();

@@ -1,0 +1,183 @@
+//! A log that was lost comes back from the archive: the same facts at the same places.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may"
+)]
+
+mod parts;
+
+use std::time::Duration;
+
+use auspex_chassis::Entry;
+use auspex_chassis::testing::TestHouse;
+use auspex_history::restore;
+use auspex_proto::Timestamp;
+use auspex_proto::subject::ORIGIN_HEADER;
+use parts::{archive, config, event, kept_at_least, log, publish, stop};
+
+/// What stands at which place, without the header that says where it came from.
+fn places(entries: &[Entry]) -> Vec<(u64, i64, String, Vec<u8>)> {
+    let place = |e: &Entry| (e.seq, e.time.0, e.subject.clone(), e.payload.to_vec());
+    entries.iter().map(place).collect()
+}
+
+/// A house that has kept so many events.
+async fn kept_house(folder: &std::path::Path, count: usize) -> (TestHouse, Vec<Entry>) {
+    let test = TestHouse::start().await.unwrap();
+    auspex_history::start(&test.house, &config(folder)).await.unwrap();
+    publish(test.house.bus(), (0..count).map(event)).await;
+    let facts = log(test.house.bus()).await;
+    stop(&test).await;
+    (test, facts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_log_comes_back_fact_by_fact_and_history_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lost, before) = kept_house(folder.path(), 150).await;
+    drop(lost);
+    let archive = archive(folder.path());
+    let test = TestHouse::start().await.unwrap();
+    let outlook = restore::outlook(&archive, &test.settings).await.unwrap();
+    assert_eq!((outlook.facts, outlook.on_log), (150, 0));
+    let done = restore::restore(&archive, &test.settings, Timestamp(0))
+        .await
+        .unwrap();
+    assert_eq!((done.facts, done.moved, done.empty, done.there), (150, 0, 0, 0));
+    let after = log(test.house.bus()).await;
+    assert_eq!(
+        places(&after),
+        places(&before),
+        "the same facts, places and times"
+    );
+    assert!(
+        after
+            .iter()
+            .zip(&before)
+            .all(|(a, b)| a.message_id() == b.message_id())
+    );
+    assert!(after.iter().all(|e| !e.header(ORIGIN_HEADER).is_empty()));
+
+    // Once more changes nothing, and an id is still known to the server.
+    let again = restore::restore(&archive, &test.settings, Timestamp(0))
+        .await
+        .unwrap();
+    assert_eq!((again.facts, again.there), (0, 150));
+    auspex_history::start(&test.house, &config(folder.path()))
+        .await
+        .unwrap();
+    publish(test.house.bus(), (150..200).map(event)).await;
+    let kept = kept_at_least(&archive, 200).await;
+    assert_eq!(kept.len(), 200, "what was put back is not kept twice");
+    assert_eq!(places(&kept), places(&log(test.house.bus()).await));
+    let report = archive.verify(None).await.unwrap();
+    assert!(report.sound && report.gaps.is_empty(), "{report:?}");
+    stop(&test).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_restore_goes_on_and_a_foreign_log_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lost, before) = kept_house(folder.path(), 120).await;
+    drop(lost);
+    let archive = archive(folder.path());
+    let test = TestHouse::start().await.unwrap();
+    // The first half, as an attempt that was killed leaves it.
+    let (mut refill, _) = auspex_chassis::Refill::open(&test.settings).await.unwrap();
+    for entry in &before[..47] {
+        refill
+            .put(entry, Timestamp(1), Duration::from_secs(1_000))
+            .await
+            .unwrap();
+    }
+    refill.finish().await.unwrap();
+    let done = restore::restore(&archive, &test.settings, Timestamp(0))
+        .await
+        .unwrap();
+    assert_eq!((done.there, done.facts), (47, 73));
+    assert_eq!(places(&log(test.house.bus()).await), places(&before));
+
+    let other = TestHouse::start().await.unwrap();
+    publish(other.house.bus(), [event(7_777)]).await;
+    let refused = restore::restore(&archive, &other.settings, Timestamp(0))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("is not the archive's"),
+        "{refused:#}"
+    );
+    assert_eq!(log(other.house.bus()).await.len(), 1, "nothing was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_archive_is_not_put_back_and_the_segment_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (test, _) = kept_house(folder.path(), 120).await;
+    let archive = archive(folder.path());
+    let second = folder.path().join("archive/segments/00000000000000000002.seg");
+    let mut bytes = std::fs::read(&second).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&second, bytes).unwrap();
+    let fault = restore::restore(&archive, &test.settings, Timestamp(0))
+        .await
+        .unwrap_err();
+    assert!(
+        fault
+            .to_string()
+            .contains("segments/00000000000000000002.seg is altered"),
+        "{fault:#}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_beginning_is_given_up_begins_where_the_archive_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lost, before) = kept_house(folder.path(), 150).await;
+    drop(lost);
+    let archive = archive(folder.path());
+    let index = archive.index().await.unwrap();
+    let third = index[2].head.clone();
+    let given_up = archive
+        .forget(third.first_time_ms.max(index[1].head.last_time_ms + 1))
+        .await
+        .unwrap();
+    assert!(given_up >= 2, "{given_up}");
+    let report = archive.verify(None).await.unwrap();
+    assert!(report.sound && report.first_sequence > 1, "{report:?}");
+    let test = TestHouse::start().await.unwrap();
+    restore::restore(&archive, &test.settings, Timestamp(0))
+        .await
+        .unwrap();
+    let after = log(test.house.bus()).await;
+    let rest: Vec<Entry> = before
+        .into_iter()
+        .filter(|e| e.seq >= report.first_sequence)
+        .collect();
+    assert_eq!(places(&after), places(&rest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_repeated_beyond_the_servers_window_keeps_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let test = TestHouse::start().await.unwrap();
+    auspex_history::start(&test.house, &config(folder.path()))
+        .await
+        .unwrap();
+    let bus = test.house.bus();
+    publish(bus, (0..10).map(event)).await;
+    // Beyond the window of a second that test servers have.
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
+    publish(bus, (0..10).map(event)).await;
+    let before = log(bus).await;
+    assert_eq!(before.len(), 20, "the server took them twice");
+    stop(&test).await;
+    let other = TestHouse::start().await.unwrap();
+    let archive = archive(folder.path());
+    restore::restore(&archive, &other.settings, Timestamp(0))
+        .await
+        .unwrap();
+    assert_eq!(places(&log(other.house.bus()).await), places(&before));
+}
