@@ -1,6 +1,6 @@
 //! Who reads and writes which facts: the declarations that the loop runs by and that `auspex topology` prints.
 
-use crate::subject::FactKind;
+use crate::subject::{self, FactKind, Partition};
 
 /// A stage of the mesh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,23 @@ pub struct Stage {
     /// How it reads.
     pub keeps: Keeps,
 }
+
+impl Stage {
+    /// The subjects of what it absorbs in a partition. A fact of no concern to it is not even sent to it.
+    #[must_use]
+    pub fn subjects(&self, partition: Partition) -> Vec<String> {
+        let of = |kind: &FactKind| match (self.name, kind) {
+            (name, FactKind::Event) if name == CANARY.name => {
+                subject::facts_of_leaf(partition, *kind, DEPLOYMENT)
+            }
+            _ => subject::facts_of(partition, *kind),
+        };
+        self.reads.iter().map(of).collect()
+    }
+}
+
+/// The kind of the events that begin a rollout.
+const DEPLOYMENT: &str = "deployment";
 
 /// What a stage remembers, and so how it reads the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +167,17 @@ pub const ROUTER: Stage = Stage {
     keeps: Keeps::Claims,
 };
 
+/// Objects of a cluster become commands.
+pub const OPERATOR: Stage = Stage {
+    name: "operator",
+    does: "begin the rollouts that objects of a cluster ask for, and write back what became of them",
+    reads: &[],
+    writes: &[FactKind::Command],
+    keeps: Keeps::Door,
+};
+
 /// All stages, in the order of the path.
-pub const STAGES: [Stage; 10] = [
-    INGEST, FEATURES, STORE, OFFLINE, SCORING, CANARY, ALERTS, DELIVERY, PROXY, ROUTER,
+pub const STAGES: [Stage; 14] = [
+    INGEST, FEATURES, STORE, OFFLINE, SCORING, REGISTRY, FEEDBACK, CANARY, ALERTS, DELIVERY, PROXY, ROUTER,
+    HISTORY, OPERATOR,
 ];

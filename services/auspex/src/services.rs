@@ -5,14 +5,17 @@ use auspex_chassis::{Section, ServiceSpec};
 use crate::fault::Fault;
 
 /// All services.
-pub const ALL: [ServiceSpec; 7] = [
+pub const ALL: [ServiceSpec; 10] = [
     auspex_ingest::SERVICE,
     auspex_features::SERVICE,
     auspex_scoring::SERVICE,
+    auspex_registry::SERVICE,
     auspex_canary::SERVICE,
     auspex_alerts::SERVICE,
     auspex_proxy::SERVICE,
     auspex_router::SERVICE,
+    auspex_history::SERVICE,
+    auspex_operator::SERVICE,
 ];
 
 /// The services of these names; `all` is every one.

@@ -1,0 +1,173 @@
+//! An Argo `Rollout` shown as Auspex's: an object beside it, owned by it, so that Argo's own stays as it is. Pure.
+
+use auspex_argo::convert::{Remark, convert};
+use auspex_argo::document::Kind;
+use auspex_argo::expr::Mode;
+use auspex_argo::template::Templates;
+use auspex_cluster::Patch;
+use serde_json::{Map, Value, json};
+
+use crate::kinds::{self, annotation, meta};
+
+/// What becomes of the object that shows an Argo rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Show {
+    /// It is as it should be, or there is nothing to show.
+    Rest,
+    /// There is none yet.
+    Create(Value),
+    /// It differs.
+    Change(Patch),
+    /// One of that name is there, and was not made from this rollout: it is left alone.
+    Foreign,
+}
+
+/// Templates that a rollout of this namespace may name.
+#[must_use]
+pub fn templates<'a>(all: impl IntoIterator<Item = &'a Value>, namespace: &str) -> Templates {
+    let mut found = Templates::default();
+    for object in all {
+        let own = meta(object, "namespace");
+        if (own.is_empty() || own == namespace)
+            && let Ok(kind) = Kind::of(object)
+        {
+            found.add_all([&kind]);
+        }
+    }
+    found
+}
+
+/// The object that shows a rollout; `None` while it has nothing under way: what Argo calls stable is what it runs.
+///
+/// `alive`: why its controller counts as alive; `None`: it does not. What was left in the status by a controller that is
+/// gone is not taken for a sign of life.
+#[must_use]
+pub fn shown(argo: &Value, templates: &Templates, alive: Option<&str>) -> Option<Value> {
+    let hash = |field: &str| {
+        argo.pointer(&format!("/status/{field}"))
+            .and_then(Value::as_str)
+            .filter(|hash| !hash.is_empty())
+    };
+    let (stable, current) = (hash("stableRS"), hash("currentPodHash"));
+    if current.is_some() && stable == current {
+        return None;
+    }
+    let mut told = argo.clone();
+    if let Some(fields) = told.as_object_mut() {
+        match alive {
+            None => {
+                fields.remove("status");
+            }
+            // The converter refuses `act` for a document with the status of a controller: one that has not written yet too.
+            Some(_) if fields.get("status").is_none_or(|status| !status.is_object()) => {
+                fields.insert("status".to_owned(), json!({ "phase": "Unknown" }));
+            }
+            Some(_) => {}
+        }
+    }
+    let (spec, refused, notes) = match Kind::of(&told) {
+        Err((field, reason)) => (None, vec![format!("{field}: {reason}")], Vec::new()),
+        Ok(kind) => {
+            let converted = convert(&[kind], templates, Mode::Safe);
+            let mut refused = said(&converted.refused);
+            refused.extend(
+                converted
+                    .missing
+                    .iter()
+                    .map(|name| format!("template {name} is not there")),
+            );
+            let rollout = converted
+                .documents
+                .iter()
+                .find(|document| document.get("kind").is_some_and(|kind| kind == "Rollout"));
+            (
+                rollout.and_then(|rollout| rollout.get("spec")).cloned(),
+                refused,
+                said(&converted.notes),
+            )
+        }
+    };
+    let mut refused = refused;
+    if let Some(why) = alive
+        && annotation(argo, "auspex.dev/mode") == Some("act")
+    {
+        refused.push(format!("Argo's controller is alive: {why}"));
+    }
+    let mut spec = spec.unwrap_or_else(|| json!({ "service": meta(argo, "name"), "mode": "observe" }));
+    if let (Some(stable), Some(tracks)) = (stable, spec.get_mut("tracks").and_then(Value::as_object_mut)) {
+        tracks
+            .entry("stable")
+            .or_insert_with(|| json!({ "revision": stable }));
+    }
+    Some(object(argo, spec, &refused, &notes))
+}
+
+/// What becomes of the object that is there.
+#[must_use]
+pub fn settle(there: Option<&Value>, wanted: &Value) -> Show {
+    let Some(there) = there else {
+        return Show::Create(wanted.clone());
+    };
+    if annotation(there, kinds::FROM) != annotation(wanted, kinds::FROM) {
+        return Show::Foreign;
+    }
+    let mut patch = Patch::default();
+    patch.test("/metadata/resourceVersion", meta(there, "resourceVersion"));
+    if there.get("spec") != wanted.get("spec") {
+        patch.replace("/spec", wanted.get("spec").cloned().unwrap_or_default());
+    }
+    for name in [kinds::REFUSED, kinds::NOTES, kinds::PROJECT, kinds::ASK] {
+        let path = format!("/metadata/annotations/{}", name.replace('/', "~1"));
+        match (annotation(there, name), annotation(wanted, name)) {
+            (last, new) if last == new => {}
+            // What a person asks of the shown object itself stays.
+            (Some(_), None) if name == kinds::ASK => {}
+            (Some(_), None) => patch.remove(path),
+            (_, Some(new)) => patch.add(path, new),
+            (None, None) => {}
+        }
+    }
+    if patch.is_empty() {
+        Show::Rest
+    } else {
+        Show::Change(patch)
+    }
+}
+
+fn object(argo: &Value, spec: Value, refused: &[String], notes: &[String]) -> Value {
+    let mut annotations = Map::new();
+    annotations.insert(kinds::FROM.to_owned(), json!(meta(argo, "uid")));
+    for name in [kinds::PROJECT, kinds::ASK] {
+        if let Some(value) = annotation(argo, name) {
+            annotations.insert(name.to_owned(), json!(value));
+        }
+    }
+    for (name, texts) in [(kinds::REFUSED, refused), (kinds::NOTES, notes)] {
+        if !texts.is_empty() {
+            annotations.insert(name.to_owned(), json!(texts.join("; ")));
+        }
+    }
+    json!({
+        "apiVersion": kinds::ROLLOUTS.api_version(),
+        "kind": kinds::ROLLOUTS.name,
+        "metadata": {
+            "name": meta(argo, "name"),
+            "namespace": meta(argo, "namespace"),
+            "annotations": annotations,
+            "ownerReferences": [{
+                "apiVersion": kinds::ARGO_ROLLOUTS.api_version(),
+                "kind": kinds::ARGO_ROLLOUTS.name,
+                "name": meta(argo, "name"),
+                "uid": meta(argo, "uid"),
+            }],
+        },
+        "spec": spec,
+    })
+}
+
+fn said(remarks: &[Remark]) -> Vec<String> {
+    remarks
+        .iter()
+        .map(|remark| format!("{}: {}", remark.field, remark.reason))
+        .collect()
+}

@@ -1,0 +1,319 @@
+//! The status of an object: what `kubectl get`, Argo CD's health check and people read. Pure.
+
+use auspex_proto::wire;
+use serde_json::{Value, json};
+
+use super::intake::Wanted;
+
+/// The phase of an object that cannot be begun.
+pub const REFUSED: &str = "Refused";
+/// Longest text that is written.
+const LONGEST: usize = 1_024;
+/// What moves without a word changing.
+const NUMBERS: [&str; 5] = ["message", "probability", "sla", "conditions", "traffic"];
+
+/// The status of an object whose rollout control knows.
+#[must_use]
+pub fn of(object: &Value, wanted: &Wanted, view: Option<&wire::RolloutView>, stamp: &str) -> Value {
+    let Some(view) = view else {
+        return object.get("status").cloned().unwrap_or_default();
+    };
+    let phase = phase(view);
+    let last = view.last.clone().unwrap_or_default();
+    let drift = view.routers.iter().find(|router| !router.drift.is_empty());
+    let waits: Vec<&str> = view
+        .gates
+        .iter()
+        .filter(|gate| gate.state == "waiting")
+        .map(|gate| gate.name.as_str())
+        .collect();
+    let mut status = json!({
+        "observedGeneration": wanted.generation,
+        "rollout": wanted.rollout,
+        "project": wanted.project,
+        "phase": phase,
+        "mode": mode(view),
+        "weight": view.weight,
+        "verified": view.verified,
+        "reason": reason(&last),
+        "message": cut(&last.reason_text),
+        "probability": (view.posterior * 1_000.0).round() / 1_000.0,
+        "sla": sla(view),
+    });
+    set(
+        &mut status,
+        "drift",
+        drift.map(|router| json!(cut(&format!("{}: {}", router.router, router.drift)))),
+    );
+    let faults: Vec<String> = view
+        .routers
+        .iter()
+        .filter(|r| !r.fault.is_empty())
+        .map(|r| format!("{}: {}", r.router, r.fault))
+        .collect();
+    set(
+        &mut status,
+        "fault",
+        (!faults.is_empty()).then(|| json!(cut(&faults.join("; ")))),
+    );
+    set(
+        &mut status,
+        "waitingFor",
+        (!waits.is_empty()).then(|| json!(waits)),
+    );
+    set(
+        &mut status,
+        "warnings",
+        (!view.warnings.is_empty()).then(|| json!(view.warnings.iter().map(|w| cut(w)).collect::<Vec<_>>())),
+    );
+    set(&mut status, "startedAt", time(view.started_ms));
+    set(&mut status, "endedAt", time(view.ended_ms));
+    for kept in ["asked", "askRefused"] {
+        set(
+            &mut status,
+            kept,
+            object.pointer(&format!("/status/{kept}")).cloned(),
+        );
+    }
+    let told = Told {
+        phase,
+        reason: reason(&last),
+        message: &last.reason_text,
+        drift: drift.map(|router| router.drift.as_str()),
+    };
+    set(&mut status, "conditions", Some(conditions(object, &told, stamp)));
+    status
+}
+
+/// The status of an object that cannot be begun.
+#[must_use]
+pub fn refused(object: &Value, problem: &str, stamp: &str) -> Value {
+    let told = Told {
+        phase: REFUSED,
+        reason: REFUSED,
+        message: problem,
+        drift: None,
+    };
+    let generation = object
+        .pointer("/metadata/generation")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
+    json!({
+        "observedGeneration": generation,
+        "phase": REFUSED,
+        "reason": REFUSED,
+        "message": cut(problem),
+        "conditions": conditions(object, &told, stamp),
+    })
+}
+
+/// Notes what an annotation asked for, and why it was refused; empty when it was not.
+pub fn note_ask(status: &mut Value, ask: &str, refused: &str) {
+    set(status, "asked", Some(json!(ask)));
+    set(
+        status,
+        "askRefused",
+        (!refused.is_empty()).then(|| json!(cut(refused))),
+    );
+}
+
+/// The words of a status: what is written at once when it changes.
+#[must_use]
+pub fn words(status: &Value) -> Value {
+    let mut words = status.clone();
+    if let Some(fields) = words.as_object_mut() {
+        let sla = fields.get("sla").and_then(|sla| sla.get("state")).cloned();
+        for number in NUMBERS {
+            fields.remove(number);
+        }
+        fields.insert("sla".to_owned(), sla.unwrap_or_default());
+    }
+    words
+}
+
+struct Told<'a> {
+    phase: &'a str,
+    reason: &'a str,
+    message: &'a str,
+    drift: Option<&'a str>,
+}
+
+/// Conditions that tools know (kstatus): `Ready`, `Reconciling`, `Stalled`; and `Drifted`.
+fn conditions(object: &Value, told: &Told<'_>, stamp: &str) -> Value {
+    let (ready, moving, stalled) = match told.phase {
+        "Promoted" => ("True", "False", "False"),
+        "RolledBack" | REFUSED => ("False", "False", "True"),
+        "Paused" => ("False", "False", "False"),
+        _ => ("False", "True", "False"),
+    };
+    let drifted = told.drift.map_or(("False", "AsDecided", ""), |text| {
+        ("True", "ChangedByOthers", text)
+    });
+    let of = |kind: &str, status: &str, reason: &str, message: &str| {
+        let last = object
+            .pointer("/status/conditions")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let same = last
+            .filter(|last| {
+                last.get("type").is_some_and(|k| k == kind) && last.get("status").is_some_and(|s| s == status)
+            })
+            .find_map(|last| last.get("lastTransitionTime").cloned());
+        json!({
+            "type": kind, "status": status, "reason": reason, "message": cut(message),
+            "lastTransitionTime": same.unwrap_or_else(|| json!(stamp)),
+        })
+    };
+    json!([
+        of("Ready", ready, told.reason, told.message),
+        of("Reconciling", moving, told.reason, ""),
+        of("Stalled", stalled, told.reason, ""),
+        of("Drifted", drifted.0, drifted.1, drifted.2),
+    ])
+}
+
+fn phase(view: &wire::RolloutView) -> &'static str {
+    match view.phase() {
+        wire::Phase::Unspecified => "Unknown",
+        wire::Phase::Waiting => "Waiting",
+        wire::Phase::Progressing => "Progressing",
+        wire::Phase::Paused => "Paused",
+        wire::Phase::Promoted => "Promoted",
+        wire::Phase::RolledBack => "RolledBack",
+        wire::Phase::Baking => "Baking",
+        wire::Phase::Returning => "Returning",
+    }
+}
+
+fn mode(view: &wire::RolloutView) -> &'static str {
+    match view.mode() {
+        wire::Mode::Unspecified => "unknown",
+        wire::Mode::Observe => "observe",
+        wire::Mode::Gate => "gate",
+        wire::Mode::Act => "act",
+    }
+}
+
+/// The reason as one word, in the form that conditions want: `EVIDENCE_WORSE` is `EvidenceWorse`.
+fn reason(last: &wire::Decision) -> &'static str {
+    // A name of the contract is a constant: what is made of it is kept in a table that tests compare with all names.
+    REASONS
+        .iter()
+        .find(|(code, _)| *code == last.reason())
+        .map_or("Unknown", |(_, word)| word)
+}
+
+macro_rules! reasons {
+    ($($name:ident),* $(,)?) => {
+        /// Every reason there is, as a word.
+        const REASONS: &[(wire::ReasonCode, &str)] = &[$((wire::ReasonCode::$name, stringify!($name))),*];
+    };
+}
+reasons!(
+    Started,
+    ScoreArrived,
+    ScoreMissing,
+    EvidenceWorse,
+    EvidenceSafe,
+    StepDone,
+    StepWait,
+    BudgetAdmits,
+    BudgetSpent,
+    LowConfidence,
+    LimitCrossed,
+    NoEvidence,
+    SilentCandidate,
+    NoCapacity,
+    Commanded,
+    Superseded,
+    RiskRaised,
+    Confident,
+    Uncertain,
+    Deadline,
+    ApprovalWanted,
+    Approved,
+    Frozen,
+    TicketWanted,
+    DependencyWaits,
+    MigrationWaits,
+    MigrationFailed,
+    CheckWaits,
+    CheckFailed,
+    ChecksPassed,
+    RegionBakes,
+    Bakes,
+    BakeFailed,
+    BakeDone,
+    CapacityWaits,
+    Drift,
+    NotVerified,
+    SplitRuns,
+    SplitOver,
+    CohortsFirst,
+    BatchDone,
+    Switched,
+    Dwells,
+    Returned,
+);
+
+fn sla(view: &wire::RolloutView) -> Value {
+    let Some(sla) = &view.sla else {
+        return json!({ "state": "NotSet" });
+    };
+    let mut out = json!({
+        "state": if sla.kept { "Kept" } else { "Broken" },
+        "harmed": sla.harmed,
+        "impactSeconds": sla.impact_seconds.round(),
+        "budgetSpent": (sla.budget_spent * 10_000.0).round() / 10_000.0,
+    });
+    set(
+        &mut out,
+        "broken",
+        (!sla.broken.is_empty()).then(|| json!(sla.broken)),
+    );
+    out
+}
+
+fn set(object: &mut Value, field: &str, value: Option<Value>) {
+    if let (Some(fields), Some(value)) = (object.as_object_mut(), value) {
+        fields.insert(field.to_owned(), value);
+    }
+}
+
+fn time(ms: i64) -> Option<Value> {
+    let time = jiff::Timestamp::from_second(ms / 1_000).ok().filter(|_| ms > 0)?;
+    Some(json!(time.to_string()))
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST - 1).chain(['\u{2026}']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_of_the_contract_has_a_word() {
+        let known = |code: i32| wire::ReasonCode::try_from(code).ok();
+        for code in (1..500).filter_map(known) {
+            assert!(REASONS.iter().any(|(known, _)| *known == code), "{code:?}");
+            let last = wire::Decision {
+                reason: code.into(),
+                ..wire::Decision::default()
+            };
+            assert_eq!(reason(&last), format!("{code:?}"));
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_letter() {
+        let text = cut(&"\u{e9}".repeat(5_000));
+        assert_eq!(text.chars().count(), LONGEST);
+        assert_eq!(cut("short"), "short");
+    }
+}

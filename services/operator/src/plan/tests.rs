@@ -1,0 +1,358 @@
+use std::time::Duration;
+
+use auspex_proto::wire;
+use serde_json::json;
+
+use super::*;
+
+const TERMS: Terms<'_> = Terms {
+    project: "",
+    quiet: Duration::from_secs(10),
+    stamp: "2026-01-01T00:00:00Z",
+};
+
+fn rollout(generation: i64) -> Value {
+    json!({
+        "apiVersion": "auspex.dev/v1", "kind": "Rollout",
+        "metadata": { "name": "web", "namespace": "shop", "uid": "u-1", "generation": generation, "resourceVersion": "5" },
+        "spec": { "service": "web", "policy": { "steps": [{ "setWeight": 10 }] } }
+    })
+}
+
+fn view(phase: wire::Phase, weight: u32) -> wire::RolloutView {
+    wire::RolloutView {
+        project: "shop".to_owned(),
+        name: "web-1".to_owned(),
+        phase: phase.into(),
+        mode: wire::Mode::Act.into(),
+        weight,
+        verified: true,
+        posterior: 0.123_456,
+        last: Some(wire::Decision {
+            reason: wire::ReasonCode::StepWait.into(),
+            reason_text: "the step waits 5 s".to_owned(),
+            ..wire::Decision::default()
+        }),
+        started_ms: 1_767_225_600_000,
+        ..wire::RolloutView::default()
+    }
+}
+
+fn step(object: &Value, view: Option<&wire::RolloutView>) -> Next {
+    let written = None;
+    next(
+        &Known {
+            object,
+            view,
+            written,
+        },
+        &TERMS,
+    )
+}
+
+fn written(next: Next) -> Value {
+    match next {
+        Next::Write(status) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_object_is_begun_once_per_generation() {
+    let object = rollout(1);
+    let Next::Start(command) = step(&object, None) else {
+        panic!("it is not begun")
+    };
+    assert_eq!(command.rollout, "web-1");
+    assert_eq!(command.actor, "kubernetes: shop/web");
+    let Next::Start(again) = step(&object, None) else {
+        panic!("it is not begun")
+    };
+    assert_eq!(again, command, "asked twice, it is the same command");
+    let Some(wire::command::Ask::Start(start)) = command.ask else {
+        panic!("no start")
+    };
+    let document: Value = serde_json::from_str(&start.document).unwrap();
+    assert_eq!(
+        document["metadata"],
+        json!({ "name": "web-1", "project": "shop" })
+    );
+    assert_eq!(document["spec"], object["spec"]);
+    let Next::Start(next) = step(&rollout(2), None) else {
+        panic!("it is not begun")
+    };
+    assert_ne!(next.meta.unwrap().id, command.meta.unwrap().id);
+    // Begun, but the status was never written: the view says so.
+    assert!(matches!(
+        step(&object, Some(&view(wire::Phase::Waiting, 0))),
+        Next::Write(_)
+    ));
+}
+
+#[test]
+fn a_status_is_written_when_a_word_changes_and_seldom_when_a_number_does() {
+    let mut object = rollout(1);
+    let mut seen = view(wire::Phase::Progressing, 10);
+    object["status"] = written(step(&object, Some(&seen)));
+    assert_eq!(object["status"]["probability"], 0.123);
+    assert_eq!(object["status"]["startedAt"], "2026-01-01T00:00:00Z");
+    assert_eq!(step(&object, Some(&seen)), Next::Rest);
+    seen.posterior = 0.2;
+    fn known<'a>(object: &'a Value, view: &'a wire::RolloutView, ago: u64) -> Known<'a> {
+        Known {
+            object,
+            view: Some(view),
+            written: Some(Duration::from_secs(ago)),
+        }
+    }
+    assert_eq!(next(&known(&object, &seen, 9), &TERMS), Next::Rest);
+    assert!(matches!(next(&known(&object, &seen, 10), &TERMS), Next::Write(_)));
+    seen.weight = 25;
+    let status = written(next(&known(&object, &seen, 0), &TERMS));
+    assert_eq!(
+        (&status["weight"], &status["phase"]),
+        (&json!(25), &json!("Progressing"))
+    );
+}
+
+#[test]
+fn conditions_say_what_tools_understand() {
+    let of = |phase| {
+        let status = written(step(&rollout(1), Some(&view(phase, 0))));
+        let conditions = status["conditions"].as_array().unwrap();
+        conditions
+            .iter()
+            .take(3)
+            .map(|c| c["status"] == "True")
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of(wire::Phase::Promoted), [true, false, false]);
+    assert_eq!(of(wire::Phase::RolledBack), [false, false, true]);
+    assert_eq!(of(wire::Phase::Progressing), [false, true, false]);
+    assert_eq!(of(wire::Phase::Paused), [false, false, false]);
+    // The time of a condition is that of its last change.
+    let mut object = rollout(1);
+    object["status"] = written(step(&object, Some(&view(wire::Phase::Progressing, 0))));
+    let later = Terms {
+        stamp: "2026-01-02T00:00:00Z",
+        ..TERMS
+    };
+    let seen = view(wire::Phase::Promoted, 100);
+    let known = Known {
+        object: &object,
+        view: Some(&seen),
+        written: None,
+    };
+    let status = written(next(&known, &later));
+    let times: Vec<&str> = status["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["lastTransitionTime"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        times,
+        [
+            "2026-01-02T00:00:00Z",
+            "2026-01-02T00:00:00Z",
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00Z"
+        ]
+    );
+}
+
+#[test]
+fn what_others_do_and_what_is_waited_for_is_told() {
+    let mut seen = view(wire::Phase::Progressing, 25);
+    seen.routers.push(wire::RouterView {
+        router: "istio".to_owned(),
+        drift: "found 0 %, not 25 %, by argocd-controller".to_owned(),
+        fault: "not allowed: patch".to_owned(),
+        ..wire::RouterView::default()
+    });
+    seen.gates.push(wire::GateView {
+        name: "release".to_owned(),
+        state: "waiting".to_owned(),
+        ..wire::GateView::default()
+    });
+    seen.sla = Some(wire::Sla {
+        kept: false,
+        harmed: 3,
+        broken: vec!["impact".to_owned()],
+        ..wire::Sla::default()
+    });
+    let status = written(step(&rollout(1), Some(&seen)));
+    assert_eq!(
+        status["drift"],
+        "istio: found 0 %, not 25 %, by argocd-controller"
+    );
+    assert_eq!(status["fault"], "istio: not allowed: patch");
+    assert_eq!(status["waitingFor"], json!(["release"]));
+    assert_eq!(status["sla"]["state"], "Broken");
+    assert_eq!(status["conditions"][3]["status"], "True");
+}
+
+#[test]
+fn an_annotation_asks_once_per_text() {
+    let mut object = rollout(1);
+    let seen = view(wire::Phase::Paused, 10);
+    object["metadata"]["annotations"] = json!({ "auspex.dev/ask": "promote looks good" });
+    let Next::Ask(command) = step(&object, Some(&seen)) else {
+        panic!("it is not asked")
+    };
+    assert_eq!(
+        command.ask,
+        Some(wire::command::Ask::Promote(wire::Promote { full: false }))
+    );
+    assert_eq!(command.note, "looks good");
+    let mut status = status::of(
+        &object,
+        &intake::read(&object, "").unwrap(),
+        Some(&seen),
+        TERMS.stamp,
+    );
+    status::note_ask(&mut status, "promote looks good", "");
+    object["status"] = status;
+    assert_eq!(step(&object, Some(&seen)), Next::Rest);
+    object["metadata"]["annotations"] = json!({ "auspex.dev/ask": "destroy" });
+    let status = written(step(&object, Some(&seen)));
+    assert!(
+        status["askRefused"]
+            .as_str()
+            .unwrap()
+            .contains("is none of pause, resume")
+    );
+    object["status"] = status;
+    assert_eq!(
+        step(&object, Some(&seen)),
+        Next::Rest,
+        "a word that is none is told once"
+    );
+}
+
+#[test]
+fn what_cannot_be_begun_is_said_in_the_status() {
+    let mut object = rollout(1);
+    object["metadata"]["annotations"] = json!({ "auspex.dev/refused": "spec.strategy: is missing" });
+    let status = written(step(&object, None));
+    assert_eq!(
+        (&status["phase"], &status["message"]),
+        (&json!("Refused"), &json!("spec.strategy: is missing"))
+    );
+    assert_eq!(status["conditions"][2]["status"], "True");
+    object["status"] = status;
+    assert_eq!(step(&object, None), Next::Rest);
+}
+
+mod adopting {
+    use super::*;
+    use crate::plan::adopt::{Show, settle, shown, templates};
+
+    fn argo(status: Value, annotations: Value) -> Value {
+        json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": { "name": "web", "namespace": "shop", "uid": "a-1", "generation": 2, "annotations": annotations },
+            "spec": {
+                "replicas": 2, "selector": { "matchLabels": { "app": "web" } },
+                "template": { "metadata": { "labels": { "app": "web" } }, "spec": { "containers": [{ "name": "web", "image": "web:2" }] } },
+                "strategy": { "canary": { "canaryService": "web-canary", "stableService": "web-stable",
+                    "trafficRouting": { "istio": { "virtualService": { "name": "web", "routes": ["primary"] } } },
+                    "steps": [{ "setWeight": 10 }, { "pause": { "duration": "30s" } }, { "setWeight": 50 }] } }
+            },
+            "status": status
+        })
+    }
+
+    fn show(argo: &Value, alive: Option<&str>) -> Value {
+        shown(argo, &templates([], "shop"), alive).unwrap()
+    }
+
+    #[test]
+    fn a_rollout_is_shown_in_observe_and_owned_by_argos() {
+        let argo = argo(
+            json!({ "stableRS": "abc", "currentPodHash": "def", "phase": "Progressing" }),
+            json!({}),
+        );
+        let object = show(&argo, Some("its lease is held by x"));
+        assert_eq!(object["spec"]["mode"], "observe");
+        assert_eq!(object["spec"]["service"], "web");
+        assert_eq!(object["spec"]["tracks"]["stable"]["revision"], "abc");
+        assert_eq!(object["metadata"]["ownerReferences"][0]["uid"], "a-1");
+        assert!(
+            object["metadata"]["annotations"]
+                .get("auspex.dev/refused")
+                .is_none(),
+            "{object}"
+        );
+        assert!(
+            object["spec"]["policy"]["steps"]
+                .as_array()
+                .is_some_and(|steps| steps.len() == 3),
+            "{object}"
+        );
+        assert!(matches!(step(&object, None), Next::Start(_)));
+    }
+
+    #[test]
+    fn what_runs_stable_has_nothing_under_way() {
+        let argo = argo(json!({ "stableRS": "abc", "currentPodHash": "abc" }), json!({}));
+        assert_eq!(shown(&argo, &templates([], "shop"), None), None);
+    }
+
+    #[test]
+    fn act_is_refused_while_argos_controller_lives_and_only_then() {
+        let status = json!({ "stableRS": "abc", "currentPodHash": "def", "phase": "Progressing", "observedGeneration": "2" });
+        let argo = argo(status, json!({ "auspex.dev/mode": "act" }));
+        let object = show(&argo, Some("its lease is held by x"));
+        let refused = object["metadata"]["annotations"]["auspex.dev/refused"]
+            .as_str()
+            .unwrap();
+        assert!(refused.contains("its lease is held by x"), "{refused}");
+        assert!(matches!(step(&object, None), Next::Write(_)), "it is not begun");
+        let object = show(&argo, None);
+        assert_eq!(object["spec"]["mode"], "act", "{object}");
+        assert!(matches!(step(&object, None), Next::Start(_)));
+        // A controller that is alive and has not looked at it yet.
+        let mut fresh = argo.clone();
+        fresh.as_object_mut().unwrap().remove("status");
+        assert!(
+            show(&fresh, Some("its lease is held by x"))["metadata"]["annotations"]["auspex.dev/refused"]
+                .is_string()
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_taken_over_is_refused_by_name() {
+        let mut argo = argo(json!({}), json!({}));
+        argo["spec"]["strategy"]["canary"]["steps"][0] = json!({ "plugin": { "name": "x" } });
+        let object = show(&argo, None);
+        let refused = object["metadata"]["annotations"]["auspex.dev/refused"]
+            .as_str()
+            .unwrap();
+        assert!(refused.contains("plugin"), "{refused}");
+    }
+
+    #[test]
+    fn the_object_that_is_there_is_changed_only_where_it_differs() {
+        let argo = argo(json!({}), json!({}));
+        let wanted = show(&argo, None);
+        assert_eq!(settle(None, &wanted), Show::Create(wanted.clone()));
+        let mut there = wanted.clone();
+        there["metadata"]["resourceVersion"] = json!("7");
+        assert_eq!(settle(Some(&there), &wanted), Show::Rest);
+        there["metadata"]["annotations"]["auspex.dev/ask"] = json!("pause");
+        assert_eq!(
+            settle(Some(&there), &wanted),
+            Show::Rest,
+            "what a person asks stays"
+        );
+        there["spec"]["mode"] = json!("gate");
+        there["metadata"]["annotations"]["auspex.dev/refused"] = json!("old");
+        let Show::Change(patch) = settle(Some(&there), &wanted) else {
+            panic!("it is not changed")
+        };
+        assert_eq!(patch.0.len(), 3, "{patch:?}");
+        there["metadata"]["annotations"]["auspex.dev/from"] = json!("another");
+        assert_eq!(settle(Some(&there), &wanted), Show::Foreign);
+    }
+}
