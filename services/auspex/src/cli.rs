@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod dlq;
 mod event;
+mod history;
 pub(crate) mod id;
 mod judge;
 mod print;
@@ -58,6 +59,9 @@ enum Ask {
     /// Data planes outside: what is asked of them, what holds there, whether it is verified
     #[command(subcommand)]
     Router(router::Ask),
+    /// What passed: metrics over time, every fact, who asked and what decided; the archive and putting it back
+    #[command(subcommand)]
+    History(history::Ask),
     /// Start over on the log that is there, after it was replaced
     Recover(recover::Recover),
     /// Find or install nats-server and ONNX Runtime, and say where they are
@@ -125,6 +129,7 @@ impl Cli {
             Ask::Event(event) => event.carry_out(&self.reach).await.map(done),
             Ask::Rollout(rollout) => rollout.carry_out(&self.reach).await.map(done),
             Ask::Router(router) => router.carry_out(&self.reach).await.map(done),
+            Ask::History(history) => Box::pin(history.carry_out(&self.reach)).await.map(done),
             Ask::Tools => tools::install().await.map(done),
             Ask::Health => tools::health(&self.reach).await.map(done),
             Ask::Recover(recover) => recover.carry_out().await.map(done),

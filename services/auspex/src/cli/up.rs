@@ -32,10 +32,15 @@ pub(crate) struct Run {
 
 impl Up {
     pub(crate) async fn carry_out(&self) -> Result<ExitCode, Fault> {
-        let options = Options {
+        let mut options = Options {
             broker: Some(self.data.join("nats")),
             ..self.layers.options()
         };
+        let history: auspex_history::config::Config = options.load(&services::ALL)?.get("history")?;
+        if !history.keeps() {
+            let folder = self.data.join("history");
+            options.set.push(format!("history.folder={}", folder.display()));
+        }
         Ok(Box::pin(auspex_chassis::run(&services::ALL, &options)).await?)
     }
 }
