@@ -176,8 +176,17 @@ pub const OPERATOR: Stage = Stage {
     keeps: Keeps::Door,
 };
 
+/// What templates say is measured beside a rollout.
+pub const ANALYSIS: Stage = Stage {
+    name: "analysis",
+    does: "measure what templates say beside a rollout, and ask for what follows",
+    reads: &[FactKind::Decision, FactKind::Score],
+    writes: &[FactKind::Command],
+    keeps: Keeps::Claims,
+};
+
 /// All stages, in the order of the path.
-pub const STAGES: [Stage; 14] = [
-    INGEST, FEATURES, STORE, OFFLINE, SCORING, REGISTRY, FEEDBACK, CANARY, ALERTS, DELIVERY, PROXY, ROUTER,
+pub const STAGES: [Stage; 15] = [
+    INGEST, FEATURES, STORE, OFFLINE, SCORING, REGISTRY, FEEDBACK, CANARY, ANALYSIS, ALERTS, DELIVERY, PROXY, ROUTER,
     HISTORY, OPERATOR,
 ];

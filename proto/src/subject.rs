@@ -37,11 +37,11 @@ pub const CURSORS: &str = "AUSPEX_CURSORS";
 pub const MODELS: &str = "AUSPEX_MODELS";
 /// The bucket of what the registry remembers.
 pub const REGISTRY: &str = "AUSPEX_REGISTRY";
+/// The bucket of plans of analyses.
+pub const PLANS: &str = "AUSPEX_PLANS";
 /// The bucket of the feature store's definitions.
 pub const DEFINITIONS: &str = "AUSPEX_DEFINITIONS";
-/// Header that names the fact's kind on the wire.
-pub const FACT_HEADER: &str = "Auspex-Fact";
-/// Header that carries the W3C trace context.
+/// Header that carries the W3C trace context of a fact that follows from another; a fact from outside begins a trace of its own.
 pub const TRACE_HEADER: &str = "traceparent";
 /// Header of a fact that was put back from the archive: where it stood (`<creation of its log>:<sequence>:<time>`, unix
 /// milliseconds). Its time is that of the fact wherever the log is read.
@@ -215,6 +215,12 @@ pub fn facts_of_project(partition: Partition, kind: FactKind, project: &Project)
         kind.token(),
         token(project.as_str())
     )
+}
+
+/// All facts of a kind in a partition whose own kind is this.
+#[must_use]
+pub fn facts_of_leaf(partition: Partition, kind: FactKind, leaf: &str) -> String {
+    format!("auspex.v1.{partition}.{}.*.{}", kind.token(), token(leaf))
 }
 
 /// All facts of a kind, wherever.

@@ -8,6 +8,7 @@ mod replay;
 mod slots;
 mod ticks;
 mod under_way;
+mod value;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};

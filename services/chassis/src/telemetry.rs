@@ -60,6 +60,12 @@ impl Trace {
         }
     }
 
+    /// The trace of a message: the one its header names, else the one that begins with it.
+    #[must_use]
+    pub fn of(header: &str, message_id: &str) -> Self {
+        Self::parse(header).unwrap_or_else(|| Self::begin(message_id))
+    }
+
     /// A trace that begins with this fact. Derived from its id: the same fact published twice is one trace.
     #[must_use]
     pub fn begin(message_id: &str) -> Self {

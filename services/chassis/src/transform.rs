@@ -124,12 +124,12 @@ async fn turn<T: Transform>(
     for ((message, seq), result) in heads.into_iter().zip(transform.apply(facts).await) {
         match result {
             Ok(facts) => {
-                let trace = Trace::parse(header(message, subject::TRACE_HEADER));
-                outgoing.extend(
-                    facts
-                        .iter()
-                        .map(|f| Outgoing::fact(f, bus.partitions(), trace.as_ref())),
+                let trace = Trace::of(
+                    header(message, subject::TRACE_HEADER),
+                    header(message, "Nats-Msg-Id"),
                 );
+                let out = |fact| Outgoing::fact(fact, bus.partitions(), Some(&trace));
+                outgoing.extend(facts.iter().map(out));
             }
             Err(reject) => outgoing.push(letter(stage, message, seq, reject.0)),
         }

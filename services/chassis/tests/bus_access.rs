@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use auspex_chassis::bus::{Bus, BusSettings};
+use auspex_chassis::telemetry::Trace;
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{Secret, tools};
 use parts::{COUNTER, Counter, event, insist, log_with_alerts};
@@ -165,12 +166,21 @@ async fn what_follows_from_a_fact_belongs_to_its_trace() {
     let mut traces = Vec::new();
     for logged in &log {
         let message = stream.get_raw_message(logged.seq).await.unwrap();
-        let header = message
-            .headers
-            .get(auspex_proto::subject::TRACE_HEADER)
-            .unwrap()
-            .to_string();
-        traces.push(header.split('-').map(str::to_owned).collect::<Vec<_>>());
+        let header = |name| {
+            message
+                .headers
+                .get(name)
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        };
+        let named = header(auspex_proto::subject::TRACE_HEADER);
+        assert_eq!(
+            named.is_empty(),
+            traces.is_empty(),
+            "a first fact's trace is known by its id"
+        );
+        let trace = Trace::of(&named, &header("Nats-Msg-Id"));
+        traces.push(trace.as_str().split('-').map(str::to_owned).collect::<Vec<_>>());
     }
     assert_eq!(traces.len(), 2);
     assert_eq!(traces[0][1], traces[1][1], "one trace");

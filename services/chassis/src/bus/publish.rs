@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::header::{HeaderMap, NATS_MESSAGE_ID};
 use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use auspex_proto::subject::{FACT_HEADER, TRACE_HEADER};
+use auspex_proto::subject::TRACE_HEADER;
 use auspex_proto::{Fact, Partition, Partitions, subject, wire};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,8 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// A fact, on its way to its place in the log.
+    /// A fact, on its way to its place in the log. One without a parent begins a trace, which need not be written down:
+    /// [`Trace::begin`] finds it again by the fact's id.
     #[must_use]
     pub fn fact(fact: &Fact, partitions: Partitions, parent: Option<&Trace>) -> Self {
         Self::encoded(fact, fact.encode(), partitions, parent)
@@ -73,10 +74,10 @@ impl Outgoing {
     #[must_use]
     pub fn encoded(fact: &Fact, payload: Vec<u8>, partitions: Partitions, parent: Option<&Trace>) -> Self {
         let message_id = fact.message_id();
-        let trace = parent.map_or_else(|| Trace::begin(&message_id), |parent| parent.child(&message_id));
+        let trace = parent.map(|parent| parent.child(&message_id).as_str().to_owned());
         Self {
             subject: fact.subject(partitions),
-            trace: trace.as_str().to_owned(),
+            trace: trace.unwrap_or_default(),
             kind: fact.kind().token().to_owned(),
             ttl_seconds: fact.kind().lifetime().as_secs(),
             payload,
@@ -132,12 +133,11 @@ impl Outgoing {
         ttl: Duration,
         payload: Vec<u8>,
     ) -> Self {
-        let trace = Trace::begin(&message_id).as_str().to_owned();
         Self {
             subject,
             message_id,
             kind: kind.to_owned(),
-            trace,
+            trace: String::new(),
             ttl_seconds: ttl.as_secs(),
             payload,
         }
@@ -178,7 +178,6 @@ impl Outgoing {
     fn message(&self) -> PublishMessage {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_ID, self.message_id.as_str());
-        headers.insert(FACT_HEADER, self.kind.as_str());
         if !self.trace.is_empty() {
             headers.insert(TRACE_HEADER, self.trace.as_str());
         }

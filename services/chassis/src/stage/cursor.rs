@@ -15,8 +15,7 @@ pub(crate) async fn lag(
     partition: auspex_proto::Partition,
 ) -> anyhow::Result<Option<Timestamp>> {
     let saved: Saved = rmp_serde::from_slice(cursor)?;
-    let filters = stage.reads.iter().map(|kind| subject::facts_of(partition, *kind));
-    crate::gate::oldest(stream, saved.seq, filters).await
+    crate::gate::oldest(stream, saved.seq, stage.subjects(partition).into_iter()).await
 }
 
 /// A position in the log.

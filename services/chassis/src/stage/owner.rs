@@ -2,7 +2,8 @@
 //!
 //! 1. read the cursor, load the keys, publish again what a key saved beyond the cursor;
 //! 2. absorb what has arrived, in order;
-//! 3. save each changed key as *state + last absorbed sequence + outbox*, by compare-and-set;
+//! 3. save each changed key as *state + last absorbed sequence + outbox*, by compare-and-set: at once when something is to be
+//!    published or a command was absorbed, else before the cursor moves;
 //! 4. publish the outboxes, pipelined; 5. move the cursor, lazily.
 //!
 //! While the outboxes are under way the next messages are absorbed and saved; they are published when those have arrived.
@@ -22,13 +23,12 @@ use futures::stream::FuturesUnordered;
 
 use super::cursor::Cursor;
 use super::errands::{Done, Errands, Running, Trip};
-use super::slots::{Arrived, Slots};
+use super::slots::{Arrived, Slots, Which};
 use super::ticks::Ticker;
 use super::under_way::{self, Arrived as Landed, UnderWay};
 use super::{Fault, Post};
 use crate::bus::{Bus, DeadLetter, Outgoing, Raw, Reader, Start, snapshot};
 use crate::shutdown::Stop;
-use crate::telemetry::Trace;
 use crate::verb::Verb;
 
 /// The most that is absorbed before it is saved.
@@ -90,17 +90,8 @@ impl<V: Verb> Owner<V> {
             .flat_map(|(_, slot)| slot.outbox.iter().cloned())
             .collect();
         under_way::publish(bus, unsure).await?;
-        let mut filters: Vec<String> = stage
-            .reads
-            .iter()
-            .map(|kind| subject::facts_of(post.partition, *kind))
-            .collect();
-        filters.extend(
-            stage
-                .reads
-                .iter()
-                .map(|kind| subject::facts_of(Partition::All, *kind)),
-        );
+        let mut filters = stage.subjects(post.partition);
+        filters.extend(stage.subjects(Partition::All));
         let reader =
             Reader::new(bus, subject::FACTS, filters, Start::At(cursor.seq + 1)).knows(cursor.created);
         let ticker = match stage.writes.contains(&FactKind::Tick) {
@@ -149,20 +140,25 @@ impl<V: Verb> Owner<V> {
                     // A lost heartbeat is what it is for: routers judge by silence.
                     self.bus.client().publish(subject::pulse(self.post.partition), "".into()).await.ok();
                 }
-                _ = lazily.tick() => self.cursor.move_to(self.settled.0, self.settled.1).await?,
+                _ = lazily.tick() => {
+                    self.commit(Which::All).await?;
+                    self.cursor.move_to(self.settled.0, self.settled.1).await?;
+                }
                 _ = sweep.tick() => self.sweep().await?,
                 () = sleep(tick_in), if tick_in.is_some() => {
                     if let Some(ticker) = &mut self.ticker { ticker.write(&self.bus, self.slots.earliest_due()).await?; }
                 }
                 landed = self.under_way.arrive(), if self.under_way.is_open() => self.land(landed?),
                 done = self.running.next(), if !self.running.is_empty() => {
-                    if let Some(done) = done { self.settle(done); self.commit().await?; }
+                    if let Some(done) = done { self.settle(done); self.commit(Which::All).await?; }
                 }
                 () = sleep(errand_in), if errand_in.is_some() => self.start_errands(),
                 raw = self.reader.next(), if has_room => {
                     let first = raw.map_err(|fault| Fault::Fatal(fault.into()))?;
                     self.absorb_arrived(&first);
-                    self.commit().await?;
+                    // An errand is run by what is saved; and what waits to be saved has its bound.
+                    let all = self.errands.is_some() || self.slots.touched() >= KEYS;
+                    self.commit(if all { Which::All } else { Which::Urgent }).await?;
                 }
             }
         }
@@ -192,7 +188,7 @@ impl<V: Verb> Owner<V> {
                 if let (Some(ticker), Fact::Tick(tick)) = (&mut self.ticker, &fact) {
                     ticker.seen(raw.seq, tick.boundary);
                 }
-                let trace = Trace::parse(raw.header(subject::TRACE_HEADER));
+                let trace = raw.header(subject::TRACE_HEADER);
                 let (subject, payload) = (raw.subject.as_str(), raw.payload.as_ref());
                 let message = Arrived {
                     seq: raw.seq,
@@ -228,11 +224,11 @@ impl<V: Verb> Owner<V> {
     }
 
     /// Steps 3 and 4.
-    async fn commit(&mut self) -> Result<(), Fault> {
+    async fn commit(&mut self, which: Which) -> Result<(), Fault> {
         if self.slots.poisoned {
             return Err(Fault::Poisoned(std::mem::take(&mut self.slots.poison)));
         }
-        let values = self.slots.take_unsaved()?;
+        let values = self.slots.take_unsaved(which)?;
         let limit = self.bus.client().server_info().max_payload.saturating_sub(1_024);
         if let Some((key, _, value)) = values.iter().find(|(_, _, value)| value.len() > limit) {
             // Nobody could ever save it: going on would repeat this for ever.
@@ -241,9 +237,10 @@ impl<V: Verb> Owner<V> {
                 "{stage}: key {key} has grown to {size} bytes, the bus takes {limit}"
             )));
         }
-        let here = (self.position, self.slots.now);
+        // What is left for later holds the cursor back.
+        let settled = (!self.slots.has_unsaved()).then_some((self.position, self.slots.now));
         if values.is_empty() && self.cursor.owes.is_empty() {
-            self.under_way.goes_on_to(here);
+            self.under_way.goes_on_to(settled);
             self.start_errands();
             return Ok(());
         }
@@ -267,7 +264,6 @@ impl<V: Verb> Owner<V> {
             outgoing.extend(self.slots.saved(&key, revision));
             keys.push(key);
         }
-        let settled = Some(here);
         self.under_way = UnderWay::send(&self.bus, outgoing, Landed { keys, settled }).await;
         self.start_errands();
         Ok(())
@@ -303,8 +299,9 @@ impl<V: Verb> Owner<V> {
         let end = tokio::time::Instant::now() + LAST_ERRANDS;
         while let Ok(Some(done)) = tokio::time::timeout_at(end, self.running.next()).await {
             self.settle(done);
-            self.commit().await?;
+            self.commit(Which::All).await?;
         }
+        self.commit(Which::All).await?;
         let landed = self.under_way.arrive().await?;
         self.land(landed);
         self.cursor.move_to(self.settled.0, self.settled.1).await

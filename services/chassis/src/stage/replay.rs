@@ -6,7 +6,7 @@ use auspex_proto::stage::Stage;
 use auspex_proto::subject::FactKind;
 use auspex_proto::{Fact, Partition, Partitions, Timestamp, subject};
 
-use super::slots::{Arrived, Slots};
+use super::slots::{Arrived, Slots, Which};
 use crate::bus::{Bus, Reader, Start};
 use crate::verb::Verb;
 
@@ -121,7 +121,7 @@ impl<V: Verb> Replay<V> {
                     subject,
                     message_id,
                     payload,
-                    trace: None,
+                    trace: "",
                 };
                 slots.absorb(logged.time, &message);
                 anyhow::ensure!(
@@ -130,7 +130,7 @@ impl<V: Verb> Replay<V> {
                     self.stage.name,
                     logged.seq
                 );
-                for (key, _, _) in slots.take_unsaved()? {
+                for (key, _, _) in slots.take_unsaved(Which::All)? {
                     let sent = slots.get(&key).into_iter().flat_map(|slot| slot.unsent());
                     outputs.extend(
                         sent.filter(|o| o.is_fact())

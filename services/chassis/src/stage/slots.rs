@@ -6,13 +6,13 @@ use std::panic::AssertUnwindSafe;
 use auspex_proto::stage::Stage;
 use auspex_proto::subject::FactKind;
 use auspex_proto::{Fact, Partition, Partitions, Timestamp};
-use serde::de::DeserializeOwned;
 
+use super::value::{self, Value};
 use crate::bus::{DeadLetter, Outgoing};
 use crate::telemetry::Trace;
 use crate::verb::{Input, Route, Verb};
 
-/// What a key's value in the bucket holds: the last absorbed sequence in 8 bytes, then state and outbox as MessagePack.
+/// A key as its owner knows it; [`Value`] is what the bucket holds of it.
 pub(crate) struct Slot<S> {
     pub(crate) state: S,
     /// The last message absorbed.
@@ -34,14 +34,6 @@ pub(crate) struct Slot<S> {
     due: Option<Timestamp>,
 }
 
-#[derive(serde::Deserialize)]
-struct Body<S> {
-    state: S,
-    outbox: Vec<Outgoing>,
-    #[serde(default)]
-    owes: bool,
-}
-
 /// One message of the log, decoded.
 pub(crate) struct Arrived<'a> {
     pub(crate) seq: u64,
@@ -49,7 +41,17 @@ pub(crate) struct Arrived<'a> {
     pub(crate) subject: &'a str,
     pub(crate) message_id: &'a str,
     pub(crate) payload: &'a [u8],
-    pub(crate) trace: Option<Trace>,
+    /// Its trace header; empty when it begins a trace of its own.
+    pub(crate) trace: &'a str,
+}
+
+/// Which changes are to be saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that somebody waits for.
+    Urgent,
+    /// All.
+    All,
 }
 
 /// All keys of a partition, as one stage knows them.
@@ -60,6 +62,8 @@ pub(crate) struct Slots<V: Verb> {
     verb: std::sync::Arc<V>,
     keys: BTreeMap<String, Slot<V::State>>,
     touched: BTreeSet<String>,
+    /// Those of them that somebody waits for: they have something to publish, or have absorbed a command.
+    urgent: BTreeSet<String>,
     due: BTreeSet<(Timestamp, String)>,
     /// The time of the log: the greatest stream time so far.
     pub(crate) now: Timestamp,
@@ -85,6 +89,7 @@ impl<V: Verb> Slots<V> {
             verb,
             keys: BTreeMap::new(),
             touched: BTreeSet::new(),
+            urgent: BTreeSet::new(),
             due: BTreeSet::new(),
             now,
             outbox_bytes: 0,
@@ -95,8 +100,12 @@ impl<V: Verb> Slots<V> {
 
     /// Puts a saved value in its place.
     pub(crate) fn load(&mut self, key: String, revision: u64, value: &[u8]) -> anyhow::Result<()> {
-        let (seq, body) = split(value)?;
-        let Body { state, outbox, owes }: Body<V::State> = rmp_serde::from_slice(body)?;
+        let Value {
+            seq,
+            state,
+            outbox,
+            owes,
+        } = Value::<V::State>::read(value)?;
         let slot = Slot {
             saved: rmp_serde::to_vec_named(&state)?,
             state,
@@ -158,7 +167,7 @@ impl<V: Verb> Slots<V> {
         }
         if self.poison.contains(&message.seq) {
             let letter = self.dead_letter(message, format!("{} panicked on it", self.stage.name));
-            self.put_out(&key, message.seq, vec![letter]);
+            self.put_out(&key, message, vec![letter]);
             return;
         }
         let input = Input {
@@ -171,10 +180,12 @@ impl<V: Verb> Slots<V> {
         let state = &mut slot.state;
         let absorbed = std::panic::catch_unwind(AssertUnwindSafe(|| verb.absorb(state, &input)));
         let outgoing: Vec<Outgoing> = match absorbed {
-            Ok(Ok(facts)) => facts
-                .iter()
-                .map(|f| Outgoing::fact(f, self.partitions, message.trace.as_ref()))
-                .collect(),
+            Ok(Ok(facts)) if facts.is_empty() => Vec::new(),
+            Ok(Ok(facts)) => {
+                let trace = Trace::of(message.trace, message.message_id);
+                let out = |fact| Outgoing::fact(fact, self.partitions, Some(&trace));
+                facts.iter().map(out).collect()
+            }
             Ok(Err(reject)) => vec![self.dead_letter(message, reject.0)],
             Err(_) => {
                 // A half-absorbed state is not trusted: the owner begins again at the saved one, and steps over this message.
@@ -183,15 +194,18 @@ impl<V: Verb> Slots<V> {
                 return;
             }
         };
-        self.put_out(&key, message.seq, outgoing);
+        self.put_out(&key, message, outgoing);
     }
 
-    fn put_out(&mut self, key: &str, seq: u64, outgoing: Vec<Outgoing>) {
+    fn put_out(&mut self, key: &str, message: &Arrived<'_>, outgoing: Vec<Outgoing>) {
         let Some(slot) = self.keys.get_mut(key) else {
             return;
         };
         slot.touch();
-        slot.seq = seq;
+        slot.seq = message.seq;
+        if !outgoing.is_empty() || message.fact.kind() == FactKind::Command {
+            self.urgent.insert(key.to_owned());
+        }
         self.outbox_bytes += outgoing.iter().map(Outgoing::size).sum::<usize>();
         slot.outbox.extend(outgoing);
         self.schedule(key);
@@ -256,10 +270,17 @@ impl<V: Verb> Slots<V> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// The values to save now: keys whose state changed or that have something new to publish.
-    pub(crate) fn take_unsaved(&mut self) -> anyhow::Result<Vec<(String, u64, Vec<u8>)>> {
+    /// The values to save now: keys whose state changed or that have something new to publish. A change that nobody waits
+    /// for may be saved later, as long as the cursor does not pass it: the log still holds what made it.
+    pub(crate) fn take_unsaved(&mut self, which: Which) -> anyhow::Result<Vec<(String, u64, Vec<u8>)>> {
         let mut values = Vec::new();
-        for key in std::mem::take(&mut self.touched) {
+        let urgent = std::mem::take(&mut self.urgent);
+        let keys = match which {
+            Which::Urgent => urgent,
+            Which::All => std::mem::take(&mut self.touched),
+        };
+        for key in keys {
+            self.touched.remove(&key);
             let Some(slot) = self.keys.get_mut(&key) else {
                 continue;
             };
@@ -267,12 +288,21 @@ impl<V: Verb> Slots<V> {
             let mut state = Vec::with_capacity(slot.saved.len() + 256);
             rmp_serde::encode::write_named(&mut state, &slot.state)?;
             if state != slot.saved || !slot.unsent().is_empty() {
-                values.push((key, slot.revision, value(slot, &state)?));
+                values.push((
+                    key,
+                    slot.revision,
+                    value::write(slot.seq, &state, &slot.outbox, slot.owes)?,
+                ));
                 slot.saved = state;
             }
         }
         self.outbox_bytes = 0;
         Ok(values)
+    }
+
+    /// Whether some change is not even on its way to be saved.
+    pub(crate) fn has_unsaved(&self) -> bool {
+        !self.touched.is_empty()
     }
 
     /// Notes the revision a save got; what is new in the key's outbox is now to be sent, and under way until
@@ -366,39 +396,5 @@ impl<S: Default> Slot<S> {
     }
 }
 
-/// What is saved: the last absorbed sequence, then [`Body`] around a state that is encoded already.
-fn value<S>(slot: &Slot<S>, state: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let (outbox, owes) = (
-        rmp_serde::to_vec_named(&slot.outbox)?,
-        rmp_serde::to_vec_named(&slot.owes)?,
-    );
-    Ok([
-        &slot.seq.to_be_bytes(),
-        b"\x83\xa5state".as_slice(),
-        state,
-        b"\xa6outbox",
-        &outbox,
-        b"\xa4owes",
-        &owes,
-    ]
-    .concat())
-}
-
-/// The last absorbed sequence and the body of a saved value.
-pub(crate) fn split(value: &[u8]) -> anyhow::Result<(u64, &[u8])> {
-    let (seq, body) = value
-        .split_first_chunk::<8>()
-        .ok_or_else(|| anyhow::anyhow!("a saved value is cut short"))?;
-    Ok((u64::from_be_bytes(*seq), body))
-}
-
-/// The last absorbed sequence and the state of a saved value.
-pub(crate) fn decode<S: DeserializeOwned>(value: &[u8]) -> anyhow::Result<(u64, S)> {
-    #[derive(serde::Deserialize)]
-    struct StateOnly<S> {
-        state: S,
-    }
-    let (seq, body) = split(value)?;
-    let body: StateOnly<S> = rmp_serde::from_slice(body)?;
-    Ok((seq, body.state))
-}
+#[cfg(test)]
+mod tests;

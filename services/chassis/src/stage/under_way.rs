@@ -47,9 +47,9 @@ impl UnderWay {
         }
     }
 
-    /// Messages up to here changed nothing: they are settled with it.
-    pub(super) fn goes_on_to(&mut self, here: (u64, Timestamp)) {
-        self.arrived.settled = Some(here);
+    /// Messages up to here left nothing to save: they are settled with it.
+    pub(super) fn goes_on_to(&mut self, here: Option<(u64, Timestamp)>) {
+        self.arrived.settled = here.or(self.arrived.settled);
     }
 
     /// Whether there is anything to wait for or to note.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use auspex_proto::{Project, subject};
 use serde::de::DeserializeOwned;
 
-use super::slots::decode;
+use super::value::decode;
 use crate::bus::{Bus, Raw, Reader, Start, snapshot};
 
 /// The saved states of a stage. What it answers has been saved, and may be a moment old.
