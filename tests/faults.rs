@@ -141,7 +141,11 @@ async fn the_laws_hold_on_the_log_that_faults_leave() {
     let log = quiet_log(&bus).await;
     check_acknowledged(&log, &publisher.acknowledged);
     check_the_path(&log);
-    check_replay(&log, stage::FEATURES, auspex_features::Extract { hours: hours() });
+    let extract = auspex_features::Extract {
+        hours: hours(),
+        around: auspex_features::streams::Surroundings::default(),
+    };
+    check_replay(&log, stage::FEATURES, extract);
     check_replay(
         &log,
         stage::CANARY,

@@ -85,6 +85,16 @@ impl Drop for TestHouse {
 }
 
 impl Bus {
+    /// Loses all states of a stage, as when a disk is lost: its cursors stay.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn lose_states(&self, stage: &str) -> anyhow::Result<()> {
+        let bucket = auspex_proto::subject::state_bucket(stage);
+        self.js().delete_key_value(bucket.as_str()).await?;
+        self.lay_out_state(stage).await
+    }
+
     /// Puts any bytes where a fact should be: for tests of what happens then.
     ///
     /// # Errors

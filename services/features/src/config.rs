@@ -1,13 +1,17 @@
 //! Section `[features]`.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
 use auspex_chassis::Settings;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::context::WorkingHours;
+use crate::streams::{Span, Surroundings};
 
-/// When people are there to notice; it tells people how a change came, no model reads it.
+/// When people are there, what projects live in, and where rows are kept for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -17,6 +21,20 @@ pub struct Config {
     pub working_hours_from: u8,
     /// First hour after work, above `working_hours_from`, at most 24.
     pub working_hours_to: u8,
+    /// Where rows are kept for good: a folder, or `s3://`, `gs://`, `az://BUCKET/PREFIX` (feature `clouds`). Empty: nowhere.
+    pub offline: String,
+    /// How long they are kept there, days.
+    pub offline_days: i64,
+    /// How often small files are put together, seconds.
+    pub compact_seconds: u64,
+    /// The team of an author.
+    pub teams: BTreeMap<String, String>,
+    /// What each service needs, directly: for how many services a change bears upon.
+    pub dependencies: BTreeMap<String, Vec<String>>,
+    /// Days on which nobody works, beside weekends, as in `2026-12-25`.
+    pub holidays: Vec<String>,
+    /// When nothing should be deployed: first and last day, as in `2026-12-20/2027-01-02`.
+    pub freezes: Vec<String>,
 }
 
 impl Default for Config {
@@ -25,6 +43,13 @@ impl Default for Config {
             time_zone: "UTC".to_owned(),
             working_hours_from: 8,
             working_hours_to: 18,
+            offline: ".auspex/features".to_owned(),
+            offline_days: 400,
+            compact_seconds: 900,
+            teams: BTreeMap::new(),
+            dependencies: BTreeMap::new(),
+            holidays: Vec::new(),
+            freezes: Vec::new(),
         }
     }
 }
@@ -41,11 +66,61 @@ impl Settings for Config {
         if self.working_hours_to <= self.working_hours_from || self.working_hours_to > 24 {
             problems.push("working_hours_to: is not above working_hours_from and at most 24".to_owned());
         }
+        for day in &self.holidays {
+            if let Err(fault) = day.parse::<Date>() {
+                problems.push(format!("holidays: {day}: {fault}"));
+            }
+        }
+        for freeze in &self.freezes {
+            if let Err(fault) = span(freeze) {
+                problems.push(format!("freezes: {freeze}: {fault}"));
+            }
+        }
+        if self.offline_days < 1 {
+            problems.push("offline_days: is below 1".to_owned());
+        }
+        if self.compact_seconds < 1 {
+            problems.push("compact_seconds: is below 1".to_owned());
+        }
         problems
     }
 }
 
+/// A span of days as in `2026-12-20/2027-01-02`.
+fn span(text: &str) -> Result<Span, String> {
+    let (from, to) = text
+        .split_once('/')
+        .ok_or("is no span as in 2026-12-20/2027-01-02")?;
+    let day = |text: &str| text.parse::<Date>().map_err(|fault| fault.to_string());
+    let span = Span {
+        from: day(from)?,
+        to: day(to)?,
+    };
+    if span.to < span.from {
+        return Err("ends before it begins".to_owned());
+    }
+    Ok(span)
+}
+
 impl Config {
+    /// What projects live in.
+    ///
+    /// # Errors
+    /// When a day is none.
+    pub fn around(&self) -> anyhow::Result<Surroundings> {
+        let freezes = self
+            .freezes
+            .iter()
+            .map(|text| span(text).map_err(anyhow::Error::msg));
+        let holidays = self.holidays.iter().map(|day| day.parse::<Date>());
+        Ok(Surroundings {
+            teams: self.teams.clone(),
+            dependencies: self.dependencies.clone(),
+            holidays: holidays.collect::<Result<_, _>>().context("features.holidays")?,
+            freezes: freezes.collect::<Result<_, _>>().context("features.freezes")?,
+        })
+    }
+
     /// The working hours, with their time zone looked up.
     ///
     /// # Errors
@@ -70,7 +145,11 @@ mod tests {
             time_zone: "Mars/Olympus".to_owned(),
             working_hours_from: 24,
             working_hours_to: 9,
+            offline_days: 0,
+            holidays: vec!["soon".to_owned()],
+            freezes: vec!["2027-01-01/2026-01-01".to_owned()],
+            ..Config::default()
         };
-        assert_eq!(wrong.problems().len(), 3);
+        assert_eq!(wrong.problems().len(), 6, "{:?}", wrong.problems());
     }
 }

@@ -7,12 +7,13 @@
 use auspex_chassis::{Input, Reject, Route, Verb};
 use auspex_proto::event::{Body, Change, Deployment, RunPhase};
 use auspex_proto::vector::{Feature, Status};
-use auspex_proto::{Entity, EntityKind, Event, Fact, FeatureVector, Meta, ObservationBatch};
+use auspex_proto::{Entity, EntityKind, Event, Fact, FeatureVector, Meta, ObservationBatch, Timestamp};
 
 use crate::context::{Question, WorkingHours, context};
 use crate::schema;
 use crate::state::deployments::Deployments;
 use crate::state::{State, key};
+use crate::streams::{self, Made, Surroundings, Told};
 
 /// The stage's name, in ids and as the source of its facts.
 pub const STAGE: &str = "features";
@@ -22,6 +23,8 @@ pub const STAGE: &str = "features";
 pub struct Extract {
     /// For `off_hours`.
     pub hours: WorkingHours,
+    /// What projects live in.
+    pub around: Surroundings,
 }
 
 impl Verb for Extract {
@@ -37,15 +40,18 @@ impl Verb for Extract {
     }
 
     fn absorb(&self, state: &mut State, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
-        let vector = match input.fact {
+        let (vector, made) = match input.fact {
             Fact::Event(event) => self.event(state, input, event),
-            Fact::Observations(batch) => {
-                observations(state, input, batch);
-                None
-            }
-            _ => None,
+            Fact::Observations(batch) => (None, self.observations(state, input, batch)),
+            _ => (None, Vec::new()),
         };
-        Ok(vector.map(Fact::Vector).into_iter().collect())
+        let mut facts: Vec<Fact> = vector.map(Fact::Vector).into_iter().collect();
+        // The vector is the first of a fact's outputs, rows follow: their ids stay whatever else is made.
+        for rows in made {
+            let index = facts.len().max(1);
+            facts.extend(rows.facts(input, STAGE, input.fact.project(), index));
+        }
+        Ok(facts)
     }
 }
 
@@ -59,39 +65,82 @@ fn bears(body: &Body) -> bool {
     }
 }
 
-fn observations(state: &mut State, input: &Input<'_>, batch: &ObservationBatch) {
-    if batch.observations.is_empty() || !state.batches.admit(&batch.meta.id) {
-        return;
-    }
-    state.as_of = state.as_of.max(input.now);
-    for observation in &batch.observations {
-        state.health.absorb(observation, input.now);
-    }
-}
-
 impl Extract {
-    fn event(&self, state: &mut State, input: &Input<'_>, event: &Event) -> Option<FeatureVector> {
+    fn observations(&self, state: &mut State, input: &Input<'_>, batch: &ObservationBatch) -> Vec<Made> {
+        if batch.observations.is_empty() || !state.batches.admit(&batch.meta.id) {
+            return Vec::new();
+        }
+        state.as_of = state.as_of.max(input.now);
+        for observation in &batch.observations {
+            state.health.absorb(observation, input.now);
+        }
+        let told = self.told(input, batch.meta.time.min(input.now), &batch.meta);
+        streams::batches(&told, batch)
+    }
+
+    fn told<'a>(&'a self, input: &Input<'_>, at: Timestamp, meta: &'a Meta) -> Told<'a> {
+        Told {
+            at,
+            now: input.now,
+            id: meta.id.as_str(),
+            project: &meta.project,
+            around: &self.around,
+            hours: &self.hours,
+        }
+    }
+
+    fn event(
+        &self,
+        state: &mut State,
+        input: &Input<'_>,
+        event: &Event,
+    ) -> (Option<FeatureVector>, Vec<Made>) {
         if !bears(&event.body) || !state.seen.admit(&event.meta.id) {
-            return None;
+            return (None, Vec::new());
         }
         state.as_of = state.as_of.max(input.now);
         // A source's clock may run ahead; nothing has happened after the log's own time.
         let at = event.meta.time.min(input.now);
-        match &event.body {
-            Body::Change(change) => return self.change(state, input, event, change),
-            Body::Deployment(deployment) => return self.deployment(state, input, event, deployment),
-            Body::Review(review) => state.changes.review(review, at, input.now),
-            Body::DeploymentStatus(status) => state.deployments.status(status, at),
-            Body::Incident(incident) => state.deployments.incident(incident, at),
-            Body::Run(run) => {
-                if let RunPhase::Finished(outcome) = run.phase {
+        let told = self.told(input, at, &event.meta);
+        let made = match &event.body {
+            Body::Change(change) => {
+                let vector = self.change(state, input, event, change);
+                // What tells no more than was known tells no row either.
+                let remembered = state.changes.get(&change.revision).filter(|_| vector.is_some());
+                let made = remembered.map(|remembered| streams::change(&told, change, remembered));
+                return (vector, made.into_iter().collect());
+            }
+            Body::Deployment(deployment) => {
+                return (self.deployment(state, input, event, deployment), Vec::new());
+            }
+            Body::Review(review) => {
+                state.changes.review(review, at, input.now);
+                Some(streams::review(&told, review))
+            }
+            Body::DeploymentStatus(status) => state.deployments.status(status, at).map(|ending| {
+                let revision = status.revision.as_ref();
+                let remembered = revision.and_then(|revision| state.changes.get(revision));
+                streams::conclusion(&told, status, ending, remembered)
+            }),
+            Body::Incident(incident) => {
+                state.deployments.incident(incident, at);
+                Some(streams::incident(&told, incident))
+            }
+            Body::Run(run) => match run.phase {
+                RunPhase::Finished(outcome) => {
                     let before = state.builds.count(key(&run.name), at, outcome, run.duration);
                     state.changes.run(run, at, input.now, before);
+                    let remembered = run
+                        .revision
+                        .as_ref()
+                        .and_then(|revision| state.changes.get(revision));
+                    Some(streams::finished_run(&told, run, outcome, remembered))
                 }
-            }
-            Body::Other { .. } => {}
-        }
-        None
+                _ => None,
+            },
+            Body::Other { .. } => None,
+        };
+        (None, made.into_iter().collect())
     }
 
     fn change(

@@ -1,26 +1,35 @@
 //! Features: facts become one vector of numbers, as known at one time.
 //!
-//! - *Reads*: `Event`, `Observation`.
-//! - *Writes*: `FeatureVector`: one for each change when more becomes known of it, one for each deployment.
-//! - *Answers*: `FeatureStore.GetOnlineFeatures`, from what is saved, by the same [`extract`].
+//! - *Reads*: `Event`, `Observation`, and as the store `FeatureRows`.
+//! - *Writes*: `FeatureVector`: one for each change when more becomes known of it, one for each deployment; `FeatureRows`: what
+//!   each fact tells of the entities it bears upon, and what is pushed. Rows lie for good in the [`offline`] store.
+//! - *Answers*: `FeatureStore`: vectors as known now ([`online`]) and then, pushes, definitions, drift, consistency.
 //! - *Remembers*: per project recent changes with their runs, deployments, incidents, authors, how runs of each name and
-//!   each service's system usually are; bounded ([`state`]).
+//!   each service's system usually are; bounded ([`state`]). Per entity and source its latest row and its tiles ([`store`]).
 //! - *Invariants*: what came late or twice changes no vector made before, and no vector knows what happened after its own
-//!   event; what is not known is NOT_FOUND and never zero; the model's features are those of [`schema`], in its order.
+//!   event; what is not known is NOT_FOUND and never zero; the model's features are those of [`schema`], in its order;
+//!   online, offline and in training the one algebra decides ([`auspex_algebra`]).
 
 pub mod config;
 pub mod context;
 pub mod decay;
+pub mod definitions;
 pub mod extract;
 pub mod histogram;
+pub mod offline;
+pub mod online;
 pub mod paths;
 pub mod query;
+pub mod rows;
 pub mod schema;
+pub mod serve;
+pub mod shelf;
 pub mod state;
+pub mod store;
+pub mod streams;
 
 use auspex_chassis::{House, Part, Section, ServiceSpec};
 use auspex_proto::stage;
-use auspex_proto::wire::feature_store_server::FeatureStoreServer;
 
 pub use config::Config;
 pub use extract::Extract;
@@ -34,18 +43,6 @@ pub const SERVICE: ServiceSpec = ServiceSpec {
 
 async fn build(house: House) -> anyhow::Result<Part> {
     let config: Config = house.settings(stage::FEATURES.name)?;
-    open(&house, &config).await
-}
-
-/// The stage and its door, for these settings.
-///
-/// # Errors
-/// When the settings are wrong, which [`Config`]'s own check has told before, or the bus is away.
-pub async fn open(house: &House, config: &Config) -> anyhow::Result<Part> {
-    let extract = Extract {
-        hours: config.hours()?,
-    };
-    let view = house.run_verb(stage::FEATURES, extract.clone()).await?;
-    let answers = query::Answers::new(house.clone(), view, extract);
-    Ok(Part::empty().grpc(FeatureStoreServer::new(answers)))
+    let answers = serve::open(&house, &config).await?;
+    Ok(Part::empty().grpc(serve::door(answers)))
 }

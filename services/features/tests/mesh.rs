@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{From, View};
+use auspex_features::Config;
 use auspex_features::query::Answers;
-use auspex_features::{Config, Extract};
 use auspex_proto::event::Body;
 use auspex_proto::wire::GetOnlineFeaturesRequest;
 use auspex_proto::wire::feature_store_server::FeatureStore;
@@ -20,7 +20,11 @@ use tonic::Request;
 async fn what_is_asked_for_is_what_was_written() {
     let test = TestHouse::start().await.unwrap();
     let house = &test.house;
-    auspex_features::open(house, &Config::default()).await.unwrap();
+    let config = Config {
+        offline: String::new(),
+        ..Config::default()
+    };
+    let answers = auspex_features::serve::open(house, &config).await.unwrap();
     let mut follow = house.follow(&[FactKind::Vector], From::All).await.unwrap();
     let now = house.now().0;
     for (id, body) in [
@@ -42,11 +46,11 @@ async fn what_is_asked_for_is_what_was_written() {
     }
     assert!(written[1].wants_reasons && written[1].features == written[0].features);
 
-    answers_hold(&test, &written).await;
+    answers_hold(&test, &answers, &written).await;
 }
 
 /// The door tells the same as the log, and nothing of what nobody told.
-async fn answers_hold(test: &TestHouse, written: &[FeatureVector]) {
+async fn answers_hold(test: &TestHouse, answers: &Answers, written: &[FeatureVector]) {
     let house = &test.house;
     let project = Project::new("acme/shop").unwrap();
     let view: View<auspex_features::state::State> = house.view(stage::FEATURES).await.unwrap();
@@ -55,14 +59,11 @@ async fn answers_hold(test: &TestHouse, written: &[FeatureVector]) {
         .await
         .unwrap()
         .unwrap();
-    let extract = Extract {
-        hours: Config::default().hours().unwrap(),
-    };
-    let answers = Answers::new(house.clone(), view, extract);
     let ask = |project: &str, revisions: &[&str]| {
         let asked = GetOnlineFeaturesRequest {
             project: project.to_owned(),
             revisions: revisions.iter().map(|r| (*r).to_owned()).collect(),
+            ..GetOnlineFeaturesRequest::default()
         };
         answers.get_online_features(Request::new(asked))
     };

@@ -71,14 +71,18 @@ fn needed(method: &Method, path: &str) -> Option<Role> {
         "/events" => return Some(Role::Publisher),
         path if path.starts_with("/auspex.v1.EventService/") => return Some(Role::Publisher),
         "/auspex.v1.DeadLetters/Retry" => return Some(Role::Admin),
-        "/auspex.v1.RolloutService/Start" | "/auspex.v1.RolloutService/Command" => {
-            return Some(Role::Operator);
-        }
+        "/auspex.v1.RolloutService/Start"
+        | "/auspex.v1.RolloutService/Command"
+        | "/auspex.v1.AnalysisService/Put" => return Some(Role::Operator),
         "/auspex.v1.ModelRegistry/Register"
         | "/auspex.v1.ModelRegistry/SetAlias"
         | "/auspex.v1.ModelRegistry/Rollback"
         | "/auspex.v1.Experiments/Start"
         | "/auspex.v1.Experiments/Stop" => return Some(Role::Operator),
+        "/auspex.v1.FeatureStore/Push" => return Some(Role::Publisher),
+        "/auspex.v1.FeatureStore/Apply"
+        | "/auspex.v1.FeatureStore/Materialize"
+        | "/auspex.v1.FeatureStore/Compact" => return Some(Role::Operator),
         // Asking a model changes nothing.
         path if path.starts_with("/inference.") || path.starts_with("/v2/") => return Some(Role::Reader),
         path if path.starts_with("/auspex.v1.") => return Some(Role::Reader),

@@ -53,6 +53,12 @@ pub struct Known {
     /// Changes of the author seen before, and days since the newest of them.
     #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
     pub experience: Option<(u32, Option<f32>)>,
+    /// The author's name, at most 64 bytes.
+    #[serde(rename = "w", skip_serializing_if = "String::is_empty")]
+    pub who: String,
+    /// First folders touched: at most 3 of at most 40 bytes.
+    #[serde(rename = "f", skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
     /// Paths by kind.
     #[serde(rename = "p", skip_serializing_if = "PathKinds::is_empty")]
     pub kinds: PathKinds,
@@ -110,6 +116,11 @@ impl Known {
             told,
             author: Some(change.author.trim()).filter(|a| !a.is_empty()).map(key),
             experience: None,
+            who: Some(change.author.trim())
+                .filter(|a| a.len() <= 64)
+                .unwrap_or_default()
+                .to_owned(),
+            parts: parts(change),
             kinds: PathKinds::of(paths()),
         }
     }
@@ -117,6 +128,21 @@ impl Known {
     /// What a checkout tells is worth more than what paths tell; then the more is known the better.
     fn richness(&self) -> (usize, usize) {
         (self.told, self.values.known())
+    }
+}
+
+fn parts(change: &Change) -> Vec<String> {
+    let mut parts = crate::streams::subsystems(&change.paths, usize::MAX);
+    parts.retain(|part| part.len() <= 40);
+    parts.truncate(3);
+    parts
+}
+
+impl Finished {
+    /// Whether it is a run of this name.
+    #[must_use]
+    pub fn is_of(&self, name: &str) -> bool {
+        self.name == key(name)
     }
 }
 
@@ -156,6 +182,12 @@ impl Changes {
                 return None;
             }
             known.author = known.author.or(old.author);
+            if known.who.is_empty() {
+                known.who.clone_from(&old.who);
+            }
+            if known.parts.is_empty() {
+                known.parts.clone_from(&old.parts);
+            }
             known.experience = old.experience;
             if known.kinds.is_empty() {
                 known.kinds = old.kinds;

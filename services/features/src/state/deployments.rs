@@ -8,6 +8,7 @@ use auspex_proto::event::{Deployment, DeploymentState, DeploymentStatus, Inciden
 use serde::{Deserialize, Serialize};
 
 use super::{key, make_room};
+use crate::streams::Ending;
 
 /// How many services are remembered.
 const SERVICES: usize = 32;
@@ -106,9 +107,13 @@ impl Deployments {
         new
     }
 
-    /// Notes how a deployment goes.
-    pub fn status(&mut self, status: &DeploymentStatus, at: Timestamp) {
-        let Some(end) = end(status.state) else { return };
+    /// Notes how a deployment goes; answers how it ended when that is news.
+    pub fn status(&mut self, status: &DeploymentStatus, at: Timestamp) -> Option<Ending> {
+        let end = end(status.state)?;
+        let since_failure = status
+            .service
+            .as_ref()
+            .and_then(|service| self.since_failure(service.as_str(), &status.deployment_id, at));
         let deployed = match &status.service {
             Some(service) => Some(self.entry(service.as_str(), &status.deployment_id, at)),
             None => {
@@ -116,15 +121,38 @@ impl Deployments {
                 self.services.values_mut().find_map(|all| all.get_mut(&id))
             }
         };
-        let Some(deployed) = deployed else { return };
+        let deployed = deployed?;
         let worse = match deployed.ended {
             None => true,
             // The first time it was said counts.
             Some((old, when)) => end > old || (end == old && at < when),
         };
+        // Said earlier than it was known is no news of how it ended.
+        let news = deployed.ended.is_none_or(|(old, _)| end > old);
         if worse {
             deployed.ended = Some((end, at));
         }
+        news.then(|| Ending {
+            failed: end != End::Success,
+            rolled_back: end == End::RolledBack,
+            minutes: deployed
+                .announced
+                .then(|| at.since(deployed.at).as_secs_f64() / 60.0),
+            since_failure,
+        })
+    }
+
+    /// Minutes since the last conclusion of another deployment of the service, when that was a failure.
+    fn since_failure(&self, service: &str, except: &str, at: Timestamp) -> Option<f64> {
+        let except = key(except);
+        let all = self.services.get(&key(service))?.iter();
+        let ended = all
+            .filter(|(id, _)| **id != except)
+            .filter_map(|(_, deployed)| deployed.ended);
+        let (end, when) = ended
+            .filter(|(_, when)| *when <= at)
+            .max_by_key(|(_, when)| *when)?;
+        (end != End::Success).then(|| at.since(when).as_secs_f64() / 60.0)
     }
 
     fn entry(&mut self, service: &str, id: &str, at: Timestamp) -> &mut Deployed {

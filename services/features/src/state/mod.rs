@@ -1,4 +1,4 @@
-//! What `features` remembers of a project, bounded by construction: 10 kB for a small project, 70 kB for a busy
+//! What `features` remembers of a project, bounded by construction: 10 kB for a small project, 75 kB for a busy
 //! one (256 revisions with two runs each), at most 500 kB.
 
 pub mod authors;

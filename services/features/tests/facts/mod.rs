@@ -14,8 +14,8 @@ use auspex_proto::event::{
 use auspex_proto::observation::Value;
 use auspex_proto::vector::{Feature, Status};
 use auspex_proto::{
-    Event, Fact, FactId, FeatureVector, Meta, Observation, ObservationBatch, Project, Revision, ServiceName,
-    Timestamp, Track,
+    Event, Fact, FactId, FactKind, FeatureRows, FeatureVector, Meta, Observation, ObservationBatch, Project,
+    Revision, ServiceName, Timestamp, Track,
 };
 use jiff::tz::TimeZone;
 
@@ -32,6 +32,7 @@ pub fn verb() -> Extract {
             from: 8,
             to: 18,
         },
+        around: auspex_features::streams::Surroundings::default(),
     }
 }
 
@@ -185,6 +186,8 @@ pub struct Log {
     pub state: State,
     pub seq: u64,
     pub now: i64,
+    /// Rows made, by stream.
+    pub rows: Vec<FeatureRows>,
 }
 
 impl Log {
@@ -201,12 +204,24 @@ impl Log {
             seq: self.seq,
             now: Timestamp(self.now),
         };
-        let mut made = verb().absorb(&mut self.state, &input).unwrap();
-        assert!(made.len() <= 1);
-        made.pop().map(|fact| match fact {
-            Fact::Vector(vector) => vector,
-            other => panic!("{other:?} is not a vector"),
-        })
+        let (mut vectors, before) = (Vec::new(), self.rows.len());
+        for made in verb().absorb(&mut self.state, &input).unwrap() {
+            match made {
+                Fact::Vector(vector) => vectors.push(vector),
+                // As others read it: what cannot be said on the wire dies here.
+                Fact::Rows(rows) => match Fact::decode(FactKind::Rows, &Fact::Rows(rows).encode()).unwrap() {
+                    Fact::Rows(rows) => self.rows.push(rows),
+                    other => panic!("{other:?} is no rows"),
+                },
+                other => panic!("{other:?} is neither a vector nor rows"),
+            }
+        }
+        assert!(vectors.len() <= 1);
+        // A test of bounds absorbs much: it needs the last ones alone.
+        if before > 64 {
+            self.rows.drain(..before);
+        }
+        vectors.pop()
     }
 
     /// Absorbs an event that reaches the log when it happens.

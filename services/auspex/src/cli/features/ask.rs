@@ -1,0 +1,458 @@
+//! Reading and writing features.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use auspex_proto::wire::{
+    FeatureEntity, GetHistoricalFeaturesRequest, GetOnlineFeaturesRequest, PushRequest, PushRow, TableChunk,
+    TableFormat,
+};
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{client, entity, moment, show};
+use crate::cli::reach::Reach;
+use crate::cli::{Output, print, read};
+use crate::fault::Fault;
+
+/// The features of entities.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// Entities, as in service=shop or service=shop,region=eu; a change by change=REVISION
+    #[arg(required = true, value_name = "KEY=VALUE[,...]")]
+    entities: Vec<String>,
+    /// Of which project
+    #[arg(long)]
+    project: String,
+    /// A service
+    #[arg(long, default_value = "")]
+    service: String,
+    /// Or features, as in orders or orders:amount; when neither is told, every view of these keys
+    #[arg(long, value_delimiter = ',')]
+    features: Vec<String>,
+    /// As known at this time: RFC 3339, a day, or a duration ago as in 2h
+    #[arg(long)]
+    as_of: Option<String>,
+    /// With --as-of: what is known now about then, corrections included
+    #[arg(long, requires = "as_of")]
+    corrected: bool,
+    /// What comes with the request, as in amount=3
+    #[arg(long, value_name = "NAME=NUMBER")]
+    request: Vec<String>,
+    /// As scaled by the views' fitted normalisation
+    #[arg(long)]
+    scaled: bool,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Rows for a view.
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    /// Which view
+    view: String,
+    /// Of which project
+    #[arg(long)]
+    project: String,
+    /// One JSON object a line: join keys and columns by name, and if wanted event_timestamp, created, id; - is standard input
+    #[arg(long, default_value = "-")]
+    file: PathBuf,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// A point-in-time join.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Of which project
+    #[arg(long)]
+    project: String,
+    /// A service
+    #[arg(long, default_value = "")]
+    service: String,
+    /// Or features, as in orders or orders:amount
+    #[arg(long, value_delimiter = ',')]
+    features: Vec<String>,
+    /// CSV with a head, or JSON lines: join keys and event_timestamp; - is standard input
+    #[arg(long)]
+    entities: PathBuf,
+    /// Where the table goes
+    #[arg(long)]
+    out: PathBuf,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// What is known now about then, corrections included; else what was known then
+    #[arg(long)]
+    corrected: bool,
+    /// Answer from this snapshot
+    #[arg(long, default_value = "")]
+    snapshot: String,
+    /// Keep what is answered from as a snapshot
+    #[arg(long)]
+    keep: bool,
+    /// As scaled by the views' fitted normalisation
+    #[arg(long)]
+    scaled: bool,
+    /// How to show what was done
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// How a table is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Parquet
+    #[default]
+    Parquet,
+    /// Arrow's file format
+    Arrow,
+}
+
+impl Get {
+    pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
+        let mut entities = self
+            .entities
+            .iter()
+            .map(|e| entity(e))
+            .collect::<Result<Vec<_>, _>>()?;
+        if entities
+            .iter()
+            .all(|e| e.keys.len() == 1 && e.keys.contains_key("change"))
+            && self.as_of.is_none()
+        {
+            return self.changes(reach, entities).await;
+        }
+        for pair in &self.request {
+            let number = pair
+                .split_once('=')
+                .and_then(|(name, n)| Some((name, n.parse::<f64>().ok()?)));
+            let (name, number) =
+                number.ok_or_else(|| Fault::invalid(format!("{pair} is not NAME=NUMBER")))?;
+            entities.iter_mut().for_each(|entity| {
+                entity.request.insert(name.to_owned(), number);
+            });
+        }
+        let features = self.wanted(reach, &entities).await?;
+        if let Some(as_of) = &self.as_of {
+            let at = moment(as_of)?;
+            entities.iter_mut().for_each(|entity| entity.time_ms = at);
+            let request = GetHistoricalFeaturesRequest {
+                project: self.project,
+                feature_service: self.service,
+                features,
+                corrected: self.corrected,
+                scaled: self.scaled,
+                entities: entities.clone(),
+                ..GetHistoricalFeaturesRequest::default()
+            };
+            let (head, bytes) = table(reach, request).await?;
+            return show::past(&head, bytes, &entities, self.output);
+        }
+        let request = GetOnlineFeaturesRequest {
+            project: self.project,
+            feature_service: self.service,
+            features,
+            entities: entities.clone(),
+            scaled: self.scaled,
+            ..GetOnlineFeaturesRequest::default()
+        };
+        let found = client(reach)
+            .await?
+            .get_online_features(request)
+            .await?
+            .into_inner();
+        show::present(&found, &entities, self.output)
+    }
+
+    /// What is asked for; by default every view that these keys are enough for.
+    async fn wanted(&self, reach: &Reach, entities: &[FeatureEntity]) -> Result<Vec<String>, Fault> {
+        if !self.service.is_empty() || !self.features.is_empty() {
+            return Ok(self.features.clone());
+        }
+        let request = auspex_proto::wire::ListViewsRequest {};
+        let views = client(reach).await?.list_views(request).await?.into_inner().views;
+        let key = |entity: &String| {
+            let of = views.iter().find(|v| v.kind == "Entity" && v.name == *entity);
+            of.and_then(|v| v.entities.first()).unwrap_or(entity).clone()
+        };
+        let enough = |view: &&auspex_proto::wire::ViewAbout| {
+            let keys: Vec<String> = view.entities.iter().map(key).collect();
+            view.kind == "FeatureView"
+                && entities
+                    .iter()
+                    .all(|e| keys.iter().all(|key| e.keys.contains_key(key)))
+        };
+        let found: Vec<String> = views
+            .iter()
+            .filter(enough)
+            .map(|view| view.name.clone())
+            .collect();
+        match found.is_empty() {
+            true => Err(Fault::invalid(
+                "no view has these keys; auspex features list shows them",
+            )),
+            false => Ok(found),
+        }
+    }
+
+    async fn changes(self, reach: &Reach, entities: Vec<FeatureEntity>) -> Result<(), Fault> {
+        let revisions = entities
+            .into_iter()
+            .filter_map(|mut entity| entity.keys.remove("change"));
+        let request = GetOnlineFeaturesRequest {
+            project: self.project,
+            revisions: revisions.collect(),
+            ..GetOnlineFeaturesRequest::default()
+        };
+        let found = client(reach)
+            .await?
+            .get_online_features(request)
+            .await?
+            .into_inner();
+        show::vectors(&found.vectors, self.output)
+    }
+}
+
+/// The first part's head, and the whole file.
+async fn table(reach: &Reach, request: GetHistoricalFeaturesRequest) -> Result<(TableChunk, Vec<u8>), Fault> {
+    let mut parts = client(reach)
+        .await?
+        .get_historical_features(request)
+        .await?
+        .into_inner();
+    let (mut head, mut bytes) = (None, Vec::new());
+    while let Some(mut part) = parts.message().await? {
+        bytes.append(&mut part.bytes);
+        head.get_or_insert(part);
+    }
+    Ok((
+        head.ok_or_else(|| Fault::failed("the server sent no table"))?,
+        bytes,
+    ))
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Moment {
+    Number(i64),
+    Text(String),
+}
+
+fn at(value: &Value) -> Result<i64, Fault> {
+    let fault = |_| Fault::invalid(format!("{value} is no time"));
+    match serde_json::from_value(value.clone()).map_err(fault)? {
+        Moment::Number(ms) => Ok(ms),
+        Moment::Text(text) => moment(&text),
+    }
+}
+
+/// The join keys of a view.
+async fn keys_of(reach: &Reach, view: &str) -> Result<Vec<String>, Fault> {
+    let request = auspex_proto::wire::ListViewsRequest {};
+    let views = client(reach).await?.list_views(request).await?.into_inner().views;
+    let found = views.iter().find(|v| v.kind == "FeatureView" && v.name == view);
+    let found = found.ok_or_else(|| Fault::invalid(format!("there is no view {view}")))?;
+    let key = |entity: &String| {
+        let of = views.iter().find(|v| v.kind == "Entity" && v.name == *entity);
+        of.and_then(|v| v.entities.first()).unwrap_or(entity).clone()
+    };
+    Ok(found.entities.iter().map(key).collect())
+}
+
+fn row(line: &str, keys: &[String]) -> Result<PushRow, Fault> {
+    let fields: BTreeMap<String, Value> = serde_json::from_str(line).map_err(Fault::invalid)?;
+    let mut row = PushRow::default();
+    for (name, value) in fields {
+        match (name.as_str(), value) {
+            ("event_timestamp", value) => row.event_ms = at(&value)?,
+            ("created", value) => row.created_ms = at(&value)?,
+            ("id", Value::String(id)) => row.id = id,
+            ("id", value) => row.id = value.to_string(),
+            (key, Value::String(value)) if keys.iter().any(|k| k == key) => {
+                row.keys.insert(name, value);
+            }
+            (key, value) if keys.iter().any(|k| k == key) => {
+                row.keys.insert(name, value.to_string());
+            }
+            (_, Value::Null) => {}
+            (_, Value::Bool(value)) => {
+                row.numbers.insert(name, if value { 1.0 } else { 0.0 });
+            }
+            (_, Value::Number(number)) => {
+                row.numbers.insert(name, number.as_f64().unwrap_or(f64::NAN));
+            }
+            (_, Value::String(text)) => {
+                row.texts.insert(name, text);
+            }
+            (_, value) => {
+                return Err(Fault::invalid(format!(
+                    "{name}: {value} is neither number nor text"
+                )));
+            }
+        }
+    }
+    Ok(row)
+}
+
+impl Push {
+    pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
+        let keys = keys_of(reach, &self.view).await?;
+        let text = read(&self.file)?;
+        let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+        let named = |(line, number): (&str, u32)| {
+            row(line, &keys).map_err(|fault| Fault::invalid(format!("line {number}: {fault}")))
+        };
+        let rows: Vec<PushRow> = lines.map(named).collect::<Result<_, _>>()?;
+        let mut client = client(reach).await?;
+        let (mut accepted, mut sequence, mut visible) = (0, 0, false);
+        for chunk in rows.chunks(5_000) {
+            let request = PushRequest {
+                project: self.project.clone(),
+                view: self.view.clone(),
+                rows: chunk.to_vec(),
+                wait: true,
+            };
+            let done = client.push(request).await?.into_inner();
+            accepted += done.accepted;
+            (sequence, visible) = (done.sequence, done.visible);
+        }
+        match self.output {
+            Output::Json => {
+                print::json(&json!({"accepted": accepted, "sequence": sequence, "visible": visible}))
+            }
+            Output::Text if visible => print::line(&format!("{accepted} rows are in, and can be read")),
+            Output::Text => print::line(&format!("{accepted} rows are on the log, and can soon be read")),
+        }
+    }
+}
+
+/// Entities and times, from CSV with a head or from JSON lines.
+fn labels(text: &str) -> Result<Vec<FeatureEntity>, Fault> {
+    let mut labels = Vec::new();
+    if text.trim_start().starts_with('{') {
+        for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
+            let wrong = |fault: &dyn std::fmt::Display| Fault::invalid(format!("line {number}: {fault}"));
+            let fields: BTreeMap<String, Value> =
+                serde_json::from_str(line).map_err(|fault| wrong(&fault))?;
+            labels.push(label(fields).map_err(|fault| wrong(&fault))?);
+        }
+        return Ok(labels);
+    }
+    let mut lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let (head, _) = lines
+        .next()
+        .ok_or_else(|| Fault::invalid("--entities: is empty"))?;
+    let names: Vec<&str> = head.split(',').map(str::trim).collect();
+    for (line, number) in lines {
+        let cells: Vec<&str> = line
+            .split(',')
+            .map(|cell| cell.trim().trim_matches('"'))
+            .collect();
+        if cells.len() != names.len() {
+            return Err(Fault::invalid(format!(
+                "line {number}: has {} cells, the head has {}",
+                cells.len(),
+                names.len()
+            )));
+        }
+        let fields = names
+            .iter()
+            .zip(cells)
+            .map(|(name, cell)| ((*name).to_owned(), Value::from(cell)));
+        labels.push(
+            label(fields.collect()).map_err(|fault| Fault::invalid(format!("line {number}: {fault}")))?,
+        );
+    }
+    Ok(labels)
+}
+
+fn label(fields: BTreeMap<String, Value>) -> Result<FeatureEntity, Fault> {
+    let mut entity = FeatureEntity::default();
+    for (name, value) in fields {
+        if name == "event_timestamp" {
+            entity.time_ms = at(&value)?;
+        } else if let Some(name) = name.strip_prefix("request.") {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let number = text
+                .parse::<f64>()
+                .map_err(|_| Fault::invalid(format!("request.{name}: {text} is no number")))?;
+            entity.request.insert(name.to_owned(), number);
+        } else {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            entity.keys.insert(name, text);
+        }
+    }
+    match entity.time_ms {
+        0 => Err(Fault::invalid("event_timestamp: is missing")),
+        _ => Ok(entity),
+    }
+}
+
+impl History {
+    pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
+        let entities = labels(&read(&self.entities)?)?;
+        let request = GetHistoricalFeaturesRequest {
+            project: self.project,
+            feature_service: self.service,
+            features: self.features,
+            entities,
+            corrected: self.corrected,
+            snapshot: self.snapshot,
+            keep: self.keep,
+            format: match self.format {
+                Format::Parquet => TableFormat::Parquet,
+                Format::Arrow => TableFormat::Arrow,
+            }
+            .into(),
+            scaled: self.scaled,
+        };
+        let (head, bytes) = table(reach, request).await?;
+        std::fs::write(&self.out, &bytes)
+            .map_err(|fault| Fault::failed(format!("{}: {fault}", self.out.display())))?;
+        let document = json!({
+            "rows": head.rows, "features": head.names, "snapshot": head.snapshot, "schema_hash": head.schema_hash,
+            "feature_service": head.feature_service, "bytes": bytes.len(), "out": self.out.display().to_string(),
+        });
+        match self.output {
+            Output::Json => print::json(&document),
+            Output::Text => print::line(&format!(
+                "{} rows of {} features in {} (snapshot {})",
+                head.rows,
+                head.names.len(),
+                self.out.display(),
+                head.snapshot
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_labels_are_read() {
+        let keys = ["customer".to_owned()];
+        let row = row(r#"{"customer": 7, "amount": 2.5, "coupon": "x", "event_timestamp": "1970-01-01T00:00:01Z", "vip": true, "gone": null}"#, &keys).unwrap();
+        assert_eq!(
+            (row.keys["customer"].as_str(), row.numbers["amount"], row.event_ms),
+            ("7", 2.5, 1_000)
+        );
+        assert_eq!(
+            (
+                row.texts["coupon"].as_str(),
+                row.numbers["vip"],
+                row.numbers.len()
+            ),
+            ("x", 1.0, 2)
+        );
+        let csv = labels("customer,event_timestamp\na,2026-11-20\nb,5000\n").unwrap();
+        let lines = labels("{\"customer\": \"a\", \"event_timestamp\": \"2026-11-20\"}\n{\"customer\":\"b\",\"event_timestamp\":5000}").unwrap();
+        assert_eq!(csv, lines);
+        assert!(labels("customer\na\n").is_err() && labels("a,b\n1\n").is_err());
+    }
+}

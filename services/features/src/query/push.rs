@@ -1,0 +1,264 @@
+//! What is pushed, and what lies offline put in again: rows on their way to the log.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use auspex_algebra::distinct::hash;
+use auspex_algebra::{Row, Value};
+use auspex_proto::rows::{FeatureRow, FeatureRows, MOST_ROWS};
+use auspex_proto::wire::{MaterializeRequest, MaterializeResponse, PushRequest, PushResponse, PushRow};
+use auspex_proto::{Fact, FactId, Meta, Project};
+use sha2::{Digest, Sha256};
+use tonic::Status;
+
+use super::{Answers, away, project};
+use crate::definitions::Served;
+use crate::extract::STAGE;
+use crate::offline::Wanted;
+use crate::online::{Asked, entity_of};
+use crate::rows::{wire_row, wire_shape};
+
+/// The most rows of one request.
+const AT_ONCE: usize = 10_000;
+/// Facts on their way at once.
+const WINDOW: usize = 32;
+/// How long a caller waits at most until what was pushed can be read.
+const VISIBLE: Duration = Duration::from_secs(2);
+/// How far a caller's clock may run ahead, milliseconds; a row happens at the latest when it becomes known.
+const AHEAD: i64 = 5 * 60_000;
+
+impl Answers {
+    pub(super) async fn push_rows(&self, pushed: PushRequest) -> Result<PushResponse, Status> {
+        if pushed.rows.is_empty() || pushed.rows.len() > AT_ONCE {
+            let told = format!(
+                "rows: are {}, from 1 to {AT_ONCE} may be pushed",
+                pushed.rows.len()
+            );
+            return Err(Status::invalid_argument(told));
+        }
+        let project = project(pushed.project)?;
+        let known = self.shelf.known();
+        let view = known.catalogue.views.get(&pushed.view);
+        let view = view.ok_or_else(|| Status::not_found(format!("view: there is no {}", pushed.view)))?;
+        if !view.pushed {
+            let told = format!(
+                "view: {} reads the stream {}, nothing is pushed to it",
+                view.name, view.source
+            );
+            return Err(Status::failed_precondition(told));
+        }
+        let now = self.house.now().0;
+        let mut rows = Vec::with_capacity(pushed.rows.len());
+        for (number, row) in pushed.rows.into_iter().enumerate() {
+            let row = self::row(view, row, now);
+            rows.push(row.map_err(|fault| Status::invalid_argument(format!("rows[{number}].{fault}")))?);
+        }
+        let last: Vec<String> = rows.iter().rev().take(1).map(|row| row.entity.clone()).collect();
+        let accepted = rows.len() as u64;
+        let sequence = self.publish(view, &project, rows, "push").await?;
+        let visible = pushed.wait && self.wait_for(view, &project, &last, sequence).await;
+        Ok(PushResponse {
+            accepted,
+            sequence,
+            visible,
+        })
+    }
+
+    /// Publishes rows as facts; answers the last place in the log.
+    async fn publish(
+        &self,
+        view: &Served,
+        project: &Project,
+        rows: Vec<FeatureRow>,
+        by: &str,
+    ) -> Result<u64, Status> {
+        let shape = wire_shape(&view.shape);
+        let (mut sequence, mut under_way) = (0, std::collections::VecDeque::new());
+        let mut rows = rows.into_iter();
+        loop {
+            let chunk: Vec<FeatureRow> = rows.by_ref().take(MOST_ROWS).collect();
+            let done = chunk.is_empty();
+            if !done {
+                let fact = fact(view, &shape, project, chunk, by);
+                under_way.push_back(self.house.bus().publish_later(&fact).await.map_err(unpublished)?);
+            }
+            while under_way.len() >= WINDOW || (done && !under_way.is_empty()) {
+                let Some(pending) = under_way.pop_front() else {
+                    break;
+                };
+                let receipt = pending.receipt().await.map_err(unpublished)?;
+                sequence = sequence.max(receipt.sequence);
+            }
+            if done {
+                return Ok(sequence);
+            }
+        }
+    }
+
+    async fn wait_for(&self, view: &Served, project: &Project, entities: &[String], sequence: u64) -> bool {
+        let end = tokio::time::Instant::now() + VISIBLE;
+        let there = || {
+            let seq = |entity: &String| self.online.absorbed(project.as_str(), view, entity);
+            entities.iter().all(|entity| seq(entity) >= sequence)
+        };
+        while !there() {
+            if tokio::time::Instant::now() >= end {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        true
+    }
+
+    pub(super) async fn put_in_again(
+        &self,
+        asked: MaterializeRequest,
+    ) -> Result<MaterializeResponse, Status> {
+        let project = project(asked.project)?;
+        let known = self.shelf.known();
+        let pushed = || known.catalogue.views.values().filter(|view| view.pushed);
+        let named = |name: &String| {
+            let found = known.catalogue.views.get(name);
+            found.ok_or_else(|| Status::not_found(format!("views: there is no {name}")))
+        };
+        let views: Vec<_> = match asked.views.is_empty() {
+            true => pushed().collect(),
+            false => asked.views.iter().map(named).collect::<Result<_, _>>()?,
+        };
+        let to = if asked.to_ms == 0 {
+            self.house.now().0
+        } else {
+            asked.to_ms
+        };
+        let mut done = MaterializeResponse::default();
+        for view in views {
+            let wanted = Wanted {
+                project: project.as_str(),
+                source: &view.source,
+                shape: &view.shape,
+                events: (asked.from_ms, to),
+                entities: None,
+            };
+            let stored = self.offline()?.rows(&wanted, None).await.map_err(away)?;
+            let rows: Vec<FeatureRow> = stored
+                .into_iter()
+                .map(|s| wire_row(&view.shape, s.entity, &s.row))
+                .collect();
+            done.rows += rows.len() as u64;
+            done.sequence = done
+                .sequence
+                .max(self.publish(view, &project, rows, "materialize").await?);
+        }
+        Ok(done)
+    }
+}
+
+fn fact(
+    view: &Served,
+    shape: &auspex_proto::rows::RowShape,
+    project: &Project,
+    rows: Vec<FeatureRow>,
+    by: &str,
+) -> Fact {
+    // The same rows of the same shape are the same fact: a caller may try again.
+    let mut digest = Sha256::new();
+    digest.update(format!("{}\n{}\n", view.source, view.digest));
+    for row in &rows {
+        digest.update(format!(
+            "{}\n{}\n{}\n{}\n",
+            row.entity, row.event, row.created, row.id
+        ));
+    }
+    let id = format!("{by}:{}", hex::encode(digest.finalize()));
+    let newest = rows.iter().map(|row| row.created).max().unwrap_or_default();
+    Fact::Rows(FeatureRows {
+        meta: Meta {
+            id: FactId::outside("features", &id),
+            project: project.clone(),
+            time: newest,
+            cause: 0,
+            source: format!("{STAGE}/{by}"),
+        },
+        source: view.source.clone(),
+        shape: shape.clone(),
+        rows,
+    })
+}
+
+fn row(view: &Served, pushed: PushRow, now: i64) -> Result<FeatureRow, String> {
+    let asked = Asked {
+        keys: pushed.keys.into_iter().collect(),
+        request: BTreeMap::new(),
+    };
+    if let Some(unknown) = asked.keys.keys().find(|key| !view.keys.contains(key)) {
+        return Err(format!("keys: {unknown} is no join key of {}", view.name));
+    }
+    if asked.keys.values().any(String::is_empty) {
+        return Err("keys: one is empty".to_owned());
+    }
+    let entity =
+        entity_of(view, &asked).ok_or_else(|| format!("keys: {} are needed", view.keys.join(", ")))?;
+    if entity.len() > auspex_proto::rows::LONGEST_ENTITY {
+        return Err("keys: are too long".to_owned());
+    }
+    let created = if pushed.created_ms == 0 {
+        now
+    } else {
+        pushed.created_ms
+    };
+    let event = if pushed.event_ms == 0 {
+        created
+    } else {
+        pushed.event_ms
+    };
+    if event < 0 || created < 0 {
+        return Err("event_ms: lies before 1970".to_owned());
+    }
+    if created > now + AHEAD {
+        return Err("created_ms: lies in the future".to_owned());
+    }
+    if event > created + AHEAD {
+        return Err("event_ms: lies after it became known".to_owned());
+    }
+    let mut columns: BTreeMap<String, Value> = BTreeMap::new();
+    for (name, number) in pushed.numbers {
+        let value = if number.is_finite() {
+            Value::Number(number)
+        } else {
+            Value::Null
+        };
+        columns.insert(name, value);
+    }
+    for (name, text) in pushed.texts {
+        let value = if text.is_empty() {
+            Value::Null
+        } else {
+            Value::Text(text)
+        };
+        if columns.insert(name.clone(), value).is_some() {
+            return Err(format!("{name}: is told twice"));
+        }
+    }
+    let texts = columns
+        .values()
+        .map(|v| if let Value::Text(t) = v { t.len() } else { 0 });
+    if texts.max().unwrap_or_default() > 1_024 {
+        return Err("texts: one is longer than 1,024 bytes".to_owned());
+    }
+    let identity = match pushed.id.as_str() {
+        "" => format!("{entity}\n{event}\n{columns:?}"),
+        id => id.to_owned(),
+    };
+    let row = Row {
+        event: event.min(created),
+        created,
+        id: hash(identity.as_bytes()),
+        ..view.row(columns)?
+    };
+    Ok(wire_row(&view.shape, entity, &row))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "map_err gives it away")]
+fn unpublished(fault: auspex_chassis::PublishError) -> Status {
+    Status::unavailable(fault.to_string())
+}
