@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod dlq;
 mod event;
+mod features;
 mod history;
 pub(crate) mod id;
 mod judge;
@@ -53,6 +54,9 @@ enum Ask {
     /// Tell what happened: a change, a run, a deployment
     #[command(subcommand)]
     Event(event::Ask),
+    /// The feature store: definitions, values now and then, drift
+    #[command(subcommand)]
+    Features(features::Ask),
     /// Start, watch and steer rollouts
     #[command(subcommand)]
     Rollout(rollout::Ask),
@@ -127,6 +131,7 @@ impl Cli {
             Ask::Token(token) => token.carry_out().map(done),
             Ask::Dlq(dlq) => dlq.carry_out(&self.reach).await.map(done),
             Ask::Event(event) => event.carry_out(&self.reach).await.map(done),
+            Ask::Features(ask) => Box::pin(ask.carry_out(&self.reach)).await.map(done),
             Ask::Rollout(rollout) => rollout.carry_out(&self.reach).await.map(done),
             Ask::Router(router) => router.carry_out(&self.reach).await.map(done),
             Ask::History(history) => Box::pin(history.carry_out(&self.reach)).await.map(done),
