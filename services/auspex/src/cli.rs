@@ -8,6 +8,7 @@ mod features;
 mod history;
 pub(crate) mod id;
 mod judge;
+mod model;
 mod print;
 mod reach;
 mod recover;
@@ -66,6 +67,9 @@ enum Ask {
     /// What passed: metrics over time, every fact, who asked and what decided; the archive and putting it back
     #[command(subcommand)]
     History(history::Ask),
+    /// Versions of models, who may score, what is tried, what became of predictions
+    #[command(subcommand)]
+    Model(model::Ask),
     /// Start over on the log that is there, after it was replaced
     Recover(recover::Recover),
     /// Find or install nats-server and ONNX Runtime, and say where they are
@@ -135,6 +139,7 @@ impl Cli {
             Ask::Rollout(rollout) => rollout.carry_out(&self.reach).await.map(done),
             Ask::Router(router) => router.carry_out(&self.reach).await.map(done),
             Ask::History(history) => Box::pin(history.carry_out(&self.reach)).await.map(done),
+            Ask::Model(model) => Box::pin(model.carry_out(&self.reach)).await.map(done),
             Ask::Tools => tools::install().await.map(done),
             Ask::Health => tools::health(&self.reach).await.map(done),
             Ask::Recover(recover) => recover.carry_out().await.map(done),

@@ -2,7 +2,7 @@
 //!
 //! - *Reads*: nothing at its doors; its stage `feedback` reads `Score`, `Event`, `Decision`, `Tick`.
 //! - *Writes*: `Model`, when an alias changes; `Observation`, what predictions have turned out to be worth.
-//! - *Answers*: `ModelRegistry`, and the subset of MLflow's REST API that its stock Python client needs.
+//! - *Answers*: `ModelRegistry`, `Experiments`, `Feedback`, and the subset of MLflow's REST API that its stock Python client needs.
 //! - *Remembers*: a document a version, created once; one a name, changed by compare-and-set; files by their sha256.
 //! - *Invariants*: a version never changes and no number is given twice; files that run code are not kept; before a version
 //!   takes an alias that scores, its golden rows are scored again; every change of an alias says who, when and why, and its
@@ -10,8 +10,13 @@
 
 pub mod catalog;
 pub mod config;
+pub mod experiments;
+pub mod feedback;
 pub mod gate;
+pub mod mlflow;
 pub mod query;
+pub mod reliability;
+pub mod send;
 pub mod shelf;
 pub mod shown;
 
@@ -21,6 +26,8 @@ use auspex_chassis::{Group, House, Part, Section, ServiceSpec};
 use auspex_proto::stage;
 
 pub use config::Config;
+use experiments::Trials;
+use feedback::Feedback;
 use gate::Gate;
 use shelf::Shelf;
 
@@ -44,7 +51,22 @@ pub async fn open(house: &House, config: &Config) -> anyhow::Result<Part> {
     let shelf = Shelf::open(house.bus(), &config.storage).await?;
     let gate = Gate::new(shelf, house, config);
     sweep(house, &gate);
-    Ok(Part::empty().grpc(query::Answers::server(gate)))
+    let feedback = Feedback {
+        config: config.feedback,
+        costs: config.experiments,
+    };
+    let view = house.run_verb(stage::FEEDBACK, feedback).await?;
+    let trials = Trials::new(gate.clone(), house, view.clone(), config.experiments);
+    trials.start();
+    let doors = if config.mlflow {
+        Part::http(mlflow::router(gate.clone()))
+    } else {
+        Part::empty()
+    };
+    Ok(doors
+        .grpc(query::Answers::server(gate))
+        .grpc(trials.server())
+        .grpc(reliability::Answers::server(view)))
 }
 
 /// Registers what comes with the program, and sees to it that what is owed to the log gets there.

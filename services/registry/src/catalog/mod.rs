@@ -2,6 +2,7 @@
 
 pub mod head;
 pub mod safety;
+pub mod trial;
 pub mod version;
 
 pub use head::{Alias, Cause, Change, Gift, Head, Refusal};

@@ -1,0 +1,400 @@
+//! Registered models and their versions, in MLflow's words.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::routing::{delete, get, patch, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::artifacts::{SCHEME, below};
+use super::tracking::{artifact_uri, find};
+use super::{Answer, Asked, Error, tags};
+use crate::catalog::{Cause, Gift, Head, Kept, Refusal, Version};
+use crate::gate::{Gate, Parcel};
+use crate::shelf::Fault;
+
+/// Who does what comes from a client that does not say.
+const ACTOR: &str = "mlflow";
+/// The tag under which a version's description is kept.
+const DESCRIPTION: &str = "auspex.description";
+
+pub(super) fn routes() -> Router<Gate> {
+    Router::new()
+        .route("/registered-models/create", post(create))
+        .route("/registered-models/get", get(model))
+        .route("/registered-models/search", get(search).post(search))
+        .route("/registered-models/update", patch(describe))
+        .route("/registered-models/set-tag", post(tag))
+        .route("/registered-models/delete-tag", delete(untag))
+        .route(
+            "/registered-models/alias",
+            get(aliased).post(alias).delete(unalias),
+        )
+        .route("/registered-models/get-latest-versions", get(latest).post(latest))
+        .route("/registered-models/delete", delete(never))
+        .route("/registered-models/rename", post(never))
+        .route("/model-versions/create", post(create_version))
+        .route("/model-versions/get", get(version))
+        .route("/model-versions/search", get(versions))
+        .route("/model-versions/update", patch(describe_version))
+        .route("/model-versions/get-download-uri", get(uri))
+        .route("/model-versions/set-tag", post(tag_version))
+        .route("/model-versions/delete-tag", delete(untag_version))
+        .route("/model-versions/delete", delete(never))
+        .route("/model-versions/transition-stage", post(stage))
+}
+
+async fn never() -> Error {
+    Error::invalid("versions never change, and are neither renamed nor deleted: take their aliases away")
+}
+
+async fn stage() -> Error {
+    Error::invalid("stages are superseded by aliases: set the alias champion, challenger or shadow")
+}
+
+fn source(version: &Version) -> String {
+    if version.source.is_empty() {
+        format!("{SCHEME}models/{}/{}", version.name, version.version)
+    } else {
+        version.source.clone()
+    }
+}
+
+async fn document(gate: &Gate, head: &Head, version: &Version) -> Result<Value, Error> {
+    let mut own = gate.shelf().tags(&version.name, version.version).await?;
+    let description = own.remove(DESCRIPTION).unwrap_or_else(|| version.summary.clone());
+    Ok(json!({
+        "name": version.name, "version": version.version.to_string(), "creation_timestamp": version.created.0,
+        "last_updated_timestamp": head.changed.0, "user_id": version.actor, "current_stage": "None",
+        "description": description, "source": source(version), "run_id": version.lineage.run_id,
+        "status": "READY", "status_message": version.why_not, "tags": tags(&own),
+        "aliases": head.aliases_of(version.version),
+    }))
+}
+
+async fn model_document(gate: &Gate, head: &Head) -> Result<Value, Error> {
+    let mut latest = Vec::new();
+    if head.latest > 0 {
+        let version = gate.shelf().version(&head.name, head.latest).await?;
+        latest.push(document(gate, head, &version).await?);
+    }
+    let aliases = head.aliases.iter();
+    let aliases: Vec<Value> = aliases
+        .map(|(alias, to)| json!({"alias": alias, "version": to.version.to_string()}))
+        .collect();
+    Ok(json!({
+        "name": head.name, "creation_timestamp": head.created.0, "last_updated_timestamp": head.changed.0,
+        "description": head.description, "latest_versions": latest, "tags": tags(&head.tags), "aliases": aliases,
+    }))
+}
+
+async fn create(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let name = asked.needed("name")?;
+    match gate.shelf().head(&name).await {
+        Ok(_) => {
+            return Err(Error::exists(format!(
+                "Registered Model (name={name}) already exists."
+            )));
+        }
+        Err(Fault::Refused(Refusal::NotFound(_))) => {}
+        Err(fault) => return Err(fault.into()),
+    }
+    let (description, tags) = (asked.text("description"), asked.pairs("tags"));
+    let head = gate.shelf().change(&name, gate.now(), |head| {
+        head.description.clone_from(&description);
+        head.tags.extend(tags.iter().cloned());
+        Ok(())
+    });
+    let head = head.await?;
+    Ok(Json(
+        json!({"registered_model": model_document(&gate, &head).await?}),
+    ))
+}
+
+async fn model(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let head = gate.shelf().head(&asked.needed("name")?).await?;
+    Ok(Json(
+        json!({"registered_model": model_document(&gate, &head).await?}),
+    ))
+}
+
+/// What `filter` asks of a name: `name = 'x'`, `name LIKE 'x%'`, or nothing.
+fn named(filter: &str) -> Result<Box<dyn Fn(&str) -> bool + Send>, Error> {
+    let filter = filter.trim();
+    if filter.is_empty() {
+        return Ok(Box::new(|_| true));
+    }
+    let unknown = || Error::invalid(format!("filter: {filter} is not name = '...' or name LIKE '...'"));
+    let rest = filter.strip_prefix("name").ok_or_else(unknown)?.trim_start();
+    let upper = rest.to_ascii_uppercase();
+    let (pattern, like) = if let Some(text) = rest.strip_prefix('=') {
+        (text, false)
+    } else if upper.starts_with("ILIKE ") {
+        (rest.get(6..).unwrap_or_default(), true)
+    } else if upper.starts_with("LIKE ") {
+        (rest.get(5..).unwrap_or_default(), true)
+    } else {
+        return Err(unknown());
+    };
+    let text = pattern.trim();
+    let quoted = |mark: char| {
+        text.strip_prefix(mark)
+            .and_then(|t| t.strip_suffix(mark))
+            .map(str::to_owned)
+    };
+    let text = quoted('\'').or_else(|| quoted('"')).ok_or_else(unknown)?;
+    if !like {
+        return Ok(Box::new(move |name| name == text));
+    }
+    let (open_start, open_end) = (text.starts_with('%'), text.ends_with('%'));
+    let core = text.trim_matches('%').to_ascii_lowercase();
+    Ok(Box::new(move |name| {
+        let name = name.to_ascii_lowercase();
+        match (open_start, open_end) {
+            (true, true) => name.contains(&core),
+            (true, false) => name.ends_with(&core),
+            (false, true) => name.starts_with(&core),
+            (false, false) => name == core,
+        }
+    }))
+}
+
+async fn search(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let wanted = named(&asked.text("filter"))?;
+    let mut found = Vec::new();
+    for head in gate.shelf().heads().await? {
+        if wanted(&head.name) {
+            found.push(model_document(&gate, &head).await?);
+        }
+    }
+    Ok(Json(json!({"registered_models": found})))
+}
+
+async fn describe(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let (name, description) = (asked.needed("name")?, asked.text("description"));
+    gate.shelf().head(&name).await?;
+    let now = gate.now();
+    let head = gate.shelf().change(&name, now, |head| {
+        head.description.clone_from(&description);
+        head.changed = now;
+        Ok(())
+    });
+    let head = head.await?;
+    Ok(Json(
+        json!({"registered_model": model_document(&gate, &head).await?}),
+    ))
+}
+
+async fn set(gate: &Gate, asked: &Asked, value: Option<String>) -> Answer {
+    let (name, key) = (asked.needed("name")?, asked.needed("key")?);
+    gate.shelf().head(&name).await?;
+    let change = |head: &mut Head| {
+        match &value {
+            Some(value) => head.tags.insert(key.clone(), value.clone()),
+            None => head.tags.remove(&key),
+        };
+        if head.tags.len() > 256 {
+            return Err(Refusal::Unmet("a model has at most 256 tags".to_owned()).into());
+        }
+        Ok(())
+    };
+    gate.shelf().change(&name, gate.now(), change).await?;
+    Ok(Json(json!({})))
+}
+
+async fn tag(State(gate): State<Gate>, asked: Asked) -> Answer {
+    set(&gate, &asked, Some(asked.text("value"))).await
+}
+
+async fn untag(State(gate): State<Gate>, asked: Asked) -> Answer {
+    set(&gate, &asked, None).await
+}
+
+async fn aliased(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let (name, alias) = (asked.needed("name")?, asked.needed("alias")?);
+    let head = gate.shelf().head(&name).await?;
+    let found = head.aliases.get(&alias).map(|found| found.version);
+    let number = found.ok_or_else(|| Error::invalid(format!("Registered model alias {alias} not found.")))?;
+    let version = gate.shelf().version(&name, number).await?;
+    Ok(Json(
+        json!({"model_version": document(&gate, &head, &version).await?}),
+    ))
+}
+
+async fn alias(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let (name, alias) = (asked.needed("name")?, asked.needed("alias")?);
+    let head = gate.shelf().head(&name).await?;
+    let version = head.resolve(&asked.needed("version")?)?;
+    let gift = Gift {
+        cause: if alias == "champion" {
+            Cause::Promote
+        } else {
+            Cause::Alias
+        },
+        alias,
+        version,
+        percent: 0,
+        experiment: String::new(),
+        actor: ACTOR.to_owned(),
+        note: String::new(),
+    };
+    gate.give(&name, &gift).await?;
+    Ok(Json(json!({})))
+}
+
+async fn unalias(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let (name, alias) = (asked.needed("name")?, asked.needed("alias")?);
+    gate.shelf().head(&name).await?;
+    let now = gate.now();
+    let change = |head: &mut Head| {
+        head.take(&alias, (ACTOR, ""), Cause::Remove, now);
+        Ok(())
+    };
+    gate.shelf().change(&name, now, change).await?;
+    Ok(Json(json!({})))
+}
+
+async fn latest(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let head = gate.shelf().head(&asked.needed("name")?).await?;
+    let document = model_document(&gate, &head).await?;
+    Ok(Json(json!({"model_versions": document.get("latest_versions")})))
+}
+
+async fn create_version(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let (name, source, run_id) = (
+        asked.needed("name")?,
+        asked.needed("source")?,
+        asked.text("run_id"),
+    );
+    gate.shelf().head(&name).await?;
+    let path = source.strip_prefix(SCHEME).ok_or_else(|| {
+        Error::invalid(format!(
+            "source: {source} is not a location in this server ({SCHEME}...)"
+        ))
+    })?;
+    if !run_id.is_empty() {
+        let own = artifact_uri(&find(&gate, &run_id).await?);
+        if !(source == own || source.starts_with(&format!("{own}/"))) {
+            return Err(Error::invalid(format!(
+                "source: {source} does not lie under the run's {own}"
+            )));
+        }
+    }
+    let kept = below(&gate, path).await?;
+    if kept.is_empty() {
+        return Err(Error::invalid(format!(
+            "source: there are no files below {source}"
+        )));
+    }
+    let parcel = Parcel {
+        name: name.clone(),
+        files: BTreeMap::new(),
+        actor: ACTOR.to_owned(),
+        run_id,
+        source,
+    };
+    let version = if kept.contains_key("manifest.json") {
+        gate.register(filled(&gate, parcel, kept).await?).await?
+    } else {
+        let named = |(file, kept): (String, Kept)| Kept { file, ..kept };
+        let files = kept.into_iter().map(named).collect();
+        let why_not =
+            "it has no manifest.json: it is kept, found and downloaded, and nothing here scores with it";
+        gate.keep_only(parcel, files, why_not.to_owned()).await?
+    };
+    let mut tags: Vec<(String, Option<String>)> = asked
+        .pairs("tags")
+        .into_iter()
+        .map(|(key, value)| (key, Some(value)))
+        .collect();
+    let description = asked.text("description");
+    if !description.is_empty() {
+        tags.push((DESCRIPTION.to_owned(), Some(description)));
+    }
+    if !tags.is_empty() {
+        gate.shelf().tag(&name, version.version, &tags).await?;
+    }
+    let head = gate.shelf().head(&name).await?;
+    Ok(Json(
+        json!({"model_version": document(&gate, &head, &version).await?}),
+    ))
+}
+
+async fn filled(gate: &Gate, mut parcel: Parcel, kept: BTreeMap<String, Kept>) -> Result<Parcel, Error> {
+    for (name, kept) in kept {
+        let bytes = gate.shelf().file(&kept.sha256).await?;
+        let bytes = bytes.ok_or_else(|| Error::missing(format!("{name} is no longer there")))?;
+        parcel.files.insert(name, bytes);
+    }
+    Ok(parcel)
+}
+
+async fn asked_version(gate: &Gate, asked: &Asked) -> Result<(Head, Version), Error> {
+    let head = gate.shelf().head(&asked.needed("name")?).await?;
+    let number = head.resolve(&asked.needed("version")?)?;
+    let version = gate.shelf().version(&head.name, number).await?;
+    Ok((head, version))
+}
+
+async fn version(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let (head, version) = asked_version(&gate, &asked).await?;
+    Ok(Json(
+        json!({"model_version": document(&gate, &head, &version).await?}),
+    ))
+}
+
+async fn versions(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let filter = asked.text("filter");
+    let by_run = filter
+        .trim()
+        .strip_prefix("run_id")
+        .map(|rest| rest.trim_start_matches([' ', '=']).to_owned());
+    let run = by_run.map(|text| text.trim_matches(['\'', '"']).to_owned());
+    let wanted = if run.is_some() {
+        named("")?
+    } else {
+        named(&filter)?
+    };
+    let mut found = Vec::new();
+    for head in gate.shelf().heads().await? {
+        if !wanted(&head.name) {
+            continue;
+        }
+        for version in gate.shelf().versions(&head.name).await? {
+            if run.as_ref().is_none_or(|run| *run == version.lineage.run_id) {
+                found.push(document(&gate, &head, &version).await?);
+            }
+        }
+    }
+    Ok(Json(json!({"model_versions": found})))
+}
+
+async fn describe_version(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let (head, version) = asked_version(&gate, &asked).await?;
+    let tags = [(DESCRIPTION.to_owned(), Some(asked.text("description")))];
+    gate.shelf().tag(&head.name, version.version, &tags).await?;
+    Ok(Json(
+        json!({"model_version": document(&gate, &head, &version).await?}),
+    ))
+}
+
+async fn uri(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let (_, version) = asked_version(&gate, &asked).await?;
+    Ok(Json(json!({"artifact_uri": source(&version)})))
+}
+
+async fn tag_version(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let (head, version) = asked_version(&gate, &asked).await?;
+    let tags = [(asked.needed("key")?, Some(asked.text("value")))];
+    gate.shelf().tag(&head.name, version.version, &tags).await?;
+    Ok(Json(json!({})))
+}
+
+async fn untag_version(State(gate): State<Gate>, asked: Asked) -> Answer {
+    let (head, version) = asked_version(&gate, &asked).await?;
+    gate.shelf()
+        .tag(&head.name, version.version, &[(asked.needed("key")?, None)])
+        .await?;
+    Ok(Json(json!({})))
+}
