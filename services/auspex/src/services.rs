@@ -5,12 +5,13 @@ use auspex_chassis::{Section, ServiceSpec};
 use crate::fault::Fault;
 
 /// All services.
-pub const ALL: [ServiceSpec; 10] = [
+pub const ALL: [ServiceSpec; 11] = [
     auspex_ingest::SERVICE,
     auspex_features::SERVICE,
     auspex_scoring::SERVICE,
     auspex_registry::SERVICE,
     auspex_canary::SERVICE,
+    auspex_analysis::SERVICE,
     auspex_alerts::SERVICE,
     auspex_proxy::SERVICE,
     auspex_router::SERVICE,

@@ -4,7 +4,7 @@
 //! [`expr::Mode::Strict`]; [`expr::Mode::Safe`] makes "no data" an outcome of its own.
 //!
 //! - [`expr`]: conditions. [`measure`]: one measurement. [`assess`]: a metric. [`run`]: an analysis run and its times.
-//! - [`metric`], [`provider`], [`template`], [`arguments`], [`jsonpath`]: what an analysis says. [`document`], [`mod@convert`], [`plan`]: documents.
+//! - [`metric`], [`provider`], [`template`], [`arguments`], [`jsonpath`]: what an analysis says. [`document`], [`mod@convert`], [`plan`]: documents. [`course`]: where a rollout stands.
 //! - [`traps`]: what is allowed and rarely meant.
 //!
 //! ```
@@ -22,6 +22,7 @@
 pub mod arguments;
 pub mod assess;
 pub mod convert;
+pub mod course;
 pub mod document;
 pub mod duration;
 pub mod expr;

@@ -66,7 +66,7 @@ pub struct Run {
     /// It is to end.
     pub terminate: bool,
     /// How many measurements of a metric are kept, where that is said.
-    kept: BTreeMap<String, usize>,
+    pub kept: BTreeMap<String, usize>,
 }
 
 impl Run {
@@ -101,6 +101,17 @@ impl Run {
         }
         run.metrics = whole.metrics;
         run
+    }
+
+    /// A run that cannot even begin.
+    #[must_use]
+    pub fn failed(message: String, now_ms: i64) -> Self {
+        Self {
+            phase: Phase::Error,
+            message,
+            started_ms: now_ms,
+            ..Self::default()
+        }
     }
 
     /// A metric that counts has gone wrong, or somebody asked for the end.
@@ -200,6 +211,19 @@ impl Run {
             let kept = kept.filter(|kept| *kept > 0).unwrap_or(KEPT);
             let beyond = outcome.measurements.len().saturating_sub(kept);
             outcome.measurements.drain(..beyond);
+        }
+    }
+
+    /// Forgets measurements under way: whoever took them is gone.
+    pub fn forget_unfinished(&mut self) {
+        for outcome in &mut self.outcomes {
+            if outcome
+                .measurements
+                .last()
+                .is_some_and(|last| !last.phase.is_completed())
+            {
+                outcome.measurements.pop();
+            }
         }
     }
 

@@ -1,0 +1,179 @@
+//! Where a rollout stands in its steps, from what was decided about it; and so which runs are wanted.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Plan, Run, Step, When};
+
+/// What a decision says, as far as steps are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It has begun.
+    Begun,
+    /// The candidate has this weight.
+    Weight(u8),
+    /// A pause that ends by itself.
+    Waits,
+    /// A pause that does not, of the steps.
+    Paused,
+    /// A pause that is none of the steps: somebody's hand, or too little to judge by.
+    Held,
+    /// Somebody let it go on.
+    Resumed,
+    /// Everything is with the candidate, which is watched.
+    Switched,
+    /// It is over.
+    Over,
+}
+
+/// Where it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Course {
+    /// The step that is not done yet, from 0.
+    pub at: usize,
+    /// It has begun.
+    pub begun: bool,
+    /// Everything is with the candidate.
+    pub switched: bool,
+    /// It is over.
+    pub over: bool,
+    /// It waits for somebody.
+    pub paused: bool,
+    /// The candidate's weight.
+    pub weight: u8,
+    /// How often somebody let it go on.
+    pub resumed: u32,
+}
+
+impl Course {
+    fn seek(&self, steps: &[Step], is: impl Fn(&Step) -> bool) -> Option<usize> {
+        let ahead = steps.iter().enumerate().skip(self.at);
+        ahead.into_iter().find(|(_, step)| is(step)).map(|(at, _)| at)
+    }
+
+    /// Takes a sign in.
+    pub fn absorb(&mut self, steps: &[Step], sign: Sign) {
+        match sign {
+            Sign::Begun => {
+                *self = Self {
+                    begun: true,
+                    ..Self::default()
+                }
+            }
+            Sign::Weight(weight) => {
+                self.paused = false;
+                self.weight = weight;
+                self.switched |= weight == 100 && steps.is_empty();
+                if let Some(at) = self.seek(steps, |step| *step == Step::Weight(weight)) {
+                    self.at = at + 1;
+                }
+            }
+            Sign::Waits => {
+                if let Some(at) = self.seek(steps, |step| matches!(step, Step::Pause(_))) {
+                    self.at = at;
+                }
+            }
+            Sign::Paused => {
+                self.paused = true;
+                if let Some(at) = self.seek(steps, |step| matches!(step, Step::Person | Step::Run(_))) {
+                    self.at = at;
+                }
+            }
+            Sign::Held => self.paused = true,
+            Sign::Resumed => {
+                self.resumed += 1;
+                let waits = matches!(steps.get(self.at), Some(Step::Person | Step::Run(_)));
+                self.at += usize::from(waits && self.paused);
+                self.paused = false;
+            }
+            Sign::Switched => self.switched = true,
+            Sign::Over => self.over = true,
+        }
+    }
+
+    /// Whether a run is to be under way now.
+    #[must_use]
+    pub fn wants(&self, run: &Run) -> bool {
+        let under_way = self.begun && !self.over;
+        match run.when {
+            When::Now => true,
+            When::Background(from) => under_way && self.at >= from,
+            When::Step(step) => under_way && self.paused && self.at == step,
+            When::PrePromotion => under_way && !self.switched,
+            When::PostPromotion => under_way && self.switched,
+        }
+    }
+
+    /// Whether a plan is done with.
+    #[must_use]
+    pub fn is_over(&self, plan: &Plan) -> bool {
+        self.over && plan.runs.iter().all(|run| run.when != When::Now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_wanted_where_the_steps_are() {
+        let steps = [
+            Step::Weight(10),
+            Step::Pause("30s".to_owned()),
+            Step::Run("step-2".to_owned()),
+            Step::Weight(50),
+            Step::Person,
+        ];
+        let run = |when| Run {
+            when,
+            ..Run::default()
+        };
+        let (from, step) = (run(When::Background(2)), run(When::Step(2)));
+        let mut course = Course::default();
+        let mut seen = Vec::new();
+        for sign in [
+            Sign::Begun,
+            Sign::Weight(10),
+            Sign::Waits,
+            Sign::Paused,
+            Sign::Resumed,
+            Sign::Weight(50),
+            Sign::Paused,
+            Sign::Resumed,
+            Sign::Weight(100),
+            Sign::Over,
+        ] {
+            course.absorb(&steps, sign);
+            seen.push((course.at, course.wants(&from), course.wants(&step)));
+        }
+        let expected = [
+            (0, false, false),
+            (1, false, false),
+            (1, false, false),
+            (2, true, true),
+            (3, true, false),
+            (4, true, false),
+            (4, true, false),
+            (5, true, false),
+            (5, true, false),
+            (5, false, false),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_pause_by_hand_is_not_a_step() {
+        let steps = [Step::Weight(10), Step::Pause("30s".to_owned()), Step::Weight(20)];
+        let mut course = Course::default();
+        for sign in [
+            Sign::Begun,
+            Sign::Weight(10),
+            Sign::Waits,
+            Sign::Held,
+            Sign::Resumed,
+        ] {
+            course.absorb(&steps, sign);
+        }
+        assert_eq!((course.at, course.paused), (1, false));
+    }
+}
