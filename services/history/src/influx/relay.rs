@@ -101,7 +101,27 @@ async fn query(State(onward): State<Arc<Onward>>, uri: Uri, headers: HeaderMap, 
         .header(header::ACCEPT, "application/csv")
         .header(header::CONTENT_TYPE, "application/json")
         .body(body);
-    onward.hand_on(request).await
+    let answer = onward.hand_on(request).await;
+    if !answer.status().is_success() {
+        return answer;
+    }
+    let (head, body) = answer.into_parts();
+    match axum::body::to_bytes(body, usize::MAX).await {
+        // The crate would take many another text for an answer without rows.
+        Ok(bytes) if !is_annotated(&bytes) => {
+            refuse(StatusCode::BAD_GATEWAY, "its answer is no annotated CSV")
+        }
+        Ok(bytes) => Response::from_parts(head, Body::from(bytes)),
+        Err(fault) => refuse(StatusCode::BAD_GATEWAY, &fault.to_string()),
+    }
+}
+
+/// Nothing, or tables that begin with what their columns are.
+fn is_annotated(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| {
+        let text = text.trim_start();
+        text.is_empty() || text.starts_with('#')
+    })
 }
 
 impl Onward {
