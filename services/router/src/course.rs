@@ -119,6 +119,7 @@ impl Course {
             decision: order.id.clone(),
             seq: order.seq,
             epoch,
+            mark: 0,
             times: settled
                 .filter(|settled| settled.intent.decision == order.id)
                 .map_or(0, |settled| settled.intent.times + 1),

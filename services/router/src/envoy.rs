@@ -1,9 +1,10 @@
 //! Envoy, by its admin address: weights of clusters as runtime keys.
 //!
-//! Both weights go into one `runtime_modify`, with the epoch beside them, so a flip has no moment in between. What was set so
-//! is gone after a restart of Envoy, and the epoch with it: then it is set anew.
+//! Both weights go into one `runtime_modify`, with the number of the write beside them, so a flip has no moment in between. What was set so
+//! is gone after a restart of Envoy, and the number with it: then it is set anew.
 
 mod admin;
+mod line;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use self::admin::{Counts, Runtime};
+use self::line::Line;
 use crate::registry::Site;
 use crate::router::{
     Applied, Capabilities, Fault, Fence, Intent, Mark, Observed, Router, Shares, Verified, agree,
@@ -70,6 +72,7 @@ pub struct Envoy {
     settings: Settings,
     admins: Vec<Url>,
     client: reqwest::Client,
+    limit: Duration,
     mark_key: String,
     counts: Counts,
 }
@@ -157,7 +160,8 @@ impl Envoy {
                 .filter_map(|admin| address(admin).ok())
                 .collect(),
             client,
-            mark_key: format!("auspex.{name}.epoch"),
+            limit: site.timeout,
+            mark_key: format!("auspex.{name}.write"),
             counts: Counts::default(),
         })
     }
@@ -201,17 +205,12 @@ impl Envoy {
 
     async fn bring(&self, admin: &Url, intent: &Intent, fence: &dyn Fence) -> Result<Observed, Fault> {
         let mut keys = self.keys(intent);
-        keys.insert(self.mark_key.clone(), intent.epoch.to_string());
-        fence.pass().await?;
+        keys.insert(self.mark_key.clone(), intent.mark.to_string());
         let mut url = join(admin, "runtime_modify");
         url.query_pairs_mut().extend_pairs(&keys);
-        let answer = self.ask(self.client.post(url)).await?;
-        if answer.trim() != "OK" {
-            return Err(Fault::Refused(format!(
-                "Envoy says: {}; it needs a runtime layer admin_layer",
-                answer.trim()
-            )));
-        }
+        let line = Line::open(&url, self.limit).await?;
+        fence.pass().await?;
+        line.post(&url).await?;
         self.look(admin, intent).await
     }
 
@@ -223,7 +222,7 @@ impl Envoy {
         let (stable, candidate) = self.settings.places(intent.swapped);
         let mut observed = Observed {
             shares: self.shares(&runtime, intent.swapped),
-            mark: runtime.number(&self.mark_key).map_or(Mark::Missing, Mark::Epoch),
+            mark: runtime.number(&self.mark_key).map_or(Mark::Missing, Mark::Write),
             beside: self.beside(&runtime, intent),
             stable: stats.capacity(&stable.cluster),
             candidate: stats.capacity(&candidate.cluster),

@@ -1,5 +1,7 @@
 //! The fence of a route: asked right before each change outside.
 
+use std::time::Instant;
+
 use auspex_chassis::{Bus, Claim, Lost};
 use futures::future::BoxFuture;
 
@@ -19,7 +21,22 @@ pub(crate) struct Gate<'a> {
 }
 
 impl Gate<'_> {
+    /// An answer is good for the moment: one that came long after the question, for this process was paused, is asked for
+    /// again.
     async fn ask(&self) -> Result<(), Fenced> {
+        for _ in 0..3 {
+            let begun = Instant::now();
+            self.ask_once().await?;
+            if self.adrift || begun.elapsed() < self.bus.lease() / 4 {
+                return Ok(());
+            }
+        }
+        Err(Fenced(
+            "this process is too slow to be sure of anything".to_owned(),
+        ))
+    }
+
+    async fn ask_once(&self) -> Result<(), Fenced> {
         let course = self.lane.course();
         let (claim, last) = tokio::join!(
             self.claim.confirm(),

@@ -175,6 +175,7 @@ async fn worker(
         looked: None,
         trouble: Trouble::default(),
         told: None,
+        writes: 0,
     })
 }
 

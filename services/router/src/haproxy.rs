@@ -148,13 +148,14 @@ impl Haproxy {
         let wanted = servers.wanted(intent.weight);
         let mut commands = vec![format!(
             "experimental-mode on;set var {} int({})",
-            self.variable, intent.epoch
+            self.variable, intent.mark
         )];
         let maps = self.maps(intent);
         commands.extend(before.map_commands(&maps));
         commands.extend(before.weight_commands(&self.settings.backend, &wanted)?);
+        let (commands, line) = (commands.join(";"), socket.open().await?);
         fence.pass().await?;
-        let answer = socket.ask(&commands.join(";")).await?;
+        let answer = line.ask(&commands).await?;
         let refused = [
             "No such",
             "must be",

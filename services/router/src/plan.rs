@@ -70,7 +70,8 @@ pub enum Why {
     Again,
     /// The data plane has forgotten: it was reloaded or restarted.
     Forgotten,
-    /// An earlier holder wrote after it had lost the claim.
+    /// What stands there was written by us and is in no record: by an earlier holder after it had lost the claim, or before
+    /// it could keep it.
     LateWrite,
     /// An earlier holder may have been cut short.
     CutShort,
@@ -142,7 +143,7 @@ fn rise(settled: &Settled, intent: &Intent, observed: Option<&Observed>, record:
     let ours = match observed.mark {
         Mark::Unkept => true,
         Mark::Missing => false,
-        Mark::Epoch(epoch) => epoch == settled.intent.epoch,
+        Mark::Write(number) => number == settled.intent.mark,
     };
     if shares.is(intent.weight) || shares.is(settled.intent.weight) || !ours {
         return Next::Apply(Why::Asked);
@@ -152,9 +153,9 @@ fn rise(settled: &Settled, intent: &Intent, observed: Option<&Observed>, record:
 
 fn differs(settled: &Settled, observed: &Observed, record: &Record, young: bool) -> Next {
     match observed.mark {
-        Mark::Epoch(epoch) if epoch != settled.intent.epoch => return Next::Apply(Why::LateWrite),
+        Mark::Write(number) if number != settled.intent.mark => return Next::Apply(Why::LateWrite),
         Mark::Unkept if young && record.drift.is_none() => return Next::Apply(Why::CutShort),
-        Mark::Unkept | Mark::Missing | Mark::Epoch(_) => {}
+        Mark::Unkept | Mark::Missing | Mark::Write(_) => {}
     }
     if !settled.held && record.drift.is_none() {
         return Next::Apply(Why::Again);

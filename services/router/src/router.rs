@@ -63,9 +63,11 @@ pub struct Intent {
     pub decision: FactId,
     /// The decision's sequence in the log: of two intents the one with the greater sequence wins.
     pub seq: u64,
-    /// Of the claim under which it is carried out: it grows with every new holder. A data plane that can keep a mark keeps
-    /// this one, so that a late write of an earlier holder is told from somebody else's change.
+    /// Of the claim under which it is carried out: it grows with every new holder.
     pub epoch: u64,
+    /// The number of this write: it grows with every write of ours, whoever holds the claim ([`number`]). A data plane that
+    /// can keep a mark keeps this one, so that a write of ours that stands in no record is told from somebody else's change.
+    pub mark: u64,
     /// How often the same was carried out before, by the same decision: a data plane has forgotten it, or a watchdog has
     /// come in between.
     pub times: u32,
@@ -154,7 +156,7 @@ pub struct Observed {
     pub note: String,
 }
 
-/// The epoch of the claim under which a data plane was last written.
+/// The number of the write that a data plane has seen last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mark {
     /// It keeps none.
@@ -163,7 +165,7 @@ pub enum Mark {
     /// It would keep one, and has none: it was never written, or has forgotten (a reload, a restart).
     Missing,
     /// This one.
-    Epoch(u64),
+    Write(u64),
 }
 
 /// Requests since the last look.
@@ -252,7 +254,7 @@ pub fn agree(all: &[Observed], intent: &Intent) -> Observed {
     }
     let least = |a: Mark, b: Mark| match (a, b) {
         (Mark::Missing, _) | (_, Mark::Missing) => Mark::Missing,
-        (Mark::Epoch(a), Mark::Epoch(b)) => Mark::Epoch(a.min(b)),
+        (Mark::Write(a), Mark::Write(b)) => Mark::Write(a.min(b)),
         (Mark::Unkept, other) | (other, Mark::Unkept) => other,
     };
     one.mark = all.iter().map(|o| o.mark).reduce(least).unwrap_or_default();
@@ -293,6 +295,18 @@ impl Verified {
             Self::Unverified(reason) => reason,
         }
     }
+}
+
+/// The number of the `count`-th write under an epoch.
+#[must_use]
+pub fn number(epoch: u64, count: u64) -> u64 {
+    (epoch << 20) | (count & 0xF_FFFF)
+}
+
+/// The epoch under which a write was made.
+#[must_use]
+pub fn epoch_of(number: u64) -> u64 {
+    number >> 20
 }
 
 impl Intent {

@@ -16,6 +16,7 @@ pub fn intent(seq: u64, weight: u8) -> Result<Intent, Invalid> {
         decision: FactId::new(format!("d{seq}"))?,
         seq,
         epoch: 3,
+        mark: 3,
         times: 0,
         rollout: RolloutName::new("r")?,
         stable_revision: "1".to_owned(),

@@ -59,8 +59,8 @@ impl std::fmt::Debug for Webhook {
 struct Answer {
     /// The candidate's share that holds, percent.
     weight: Option<u8>,
-    /// The epoch of the last request that it followed.
-    epoch: Option<u64>,
+    /// The number (`write`) of the last request that it followed.
+    write: Option<u64>,
     /// Whether it was seen at the data plane; a weight that is told counts as seen unless this is false.
     verified: Option<bool>,
     /// Why not.
@@ -130,6 +130,7 @@ impl Webhook {
                 "decision": intent.decision,
                 "sequence": intent.seq,
                 "epoch": intent.epoch,
+                "write": intent.mark,
                 "weight": intent.weight,
                 "cohorts": cohorts(intent),
                 "mirror": intent.mirror,
@@ -232,7 +233,7 @@ impl Answer {
     fn observed(&self) -> Observed {
         Observed {
             shares: self.weight.map(Shares::of),
-            mark: self.epoch.map_or(Mark::Unkept, Mark::Epoch),
+            mark: self.write.map_or(Mark::Unkept, Mark::Write),
             note: self.reason.clone(),
             ..Observed::default()
         }

@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     pub(crate) looked: Option<(Instant, Observed)>,
     pub(crate) trouble: Trouble,
     pub(crate) told: Option<Instant>,
+    /// How often this process has written.
+    pub(crate) writes: u64,
 }
 
 /// Whether this process holds the claim.

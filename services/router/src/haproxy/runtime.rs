@@ -116,7 +116,7 @@ impl State {
                 heads = std::iter::once("be_id").chain(names.split_whitespace()).collect();
             } else if let Some(("", number)) = line.split_once("value=<").map(|(_, v)| ("", v)) {
                 let number = number.trim_end_matches('>').parse();
-                state.mark = number.map_or(Mark::Missing, Mark::Epoch);
+                state.mark = number.map_or(Mark::Missing, Mark::Write);
             } else if words.get(1) == Some(&backend) && words.len() >= heads.len() && !heads.is_empty() {
                 let field = |name: &str| {
                     let at = heads.iter().position(|head| *head == name)?;

@@ -55,27 +55,61 @@ impl Socket {
     /// # Errors
     /// [`Fault::Away`].
     pub(super) async fn ask(&self, line: &str) -> Result<String, Fault> {
-        let exchange = async {
-            match &self.place {
-                Place::Unix(path) => talk(UnixStream::connect(path).await?, line).await,
-                Place::Tcp(at) => talk(TcpStream::connect(at).await?, line).await,
-            }
+        self.open().await?.ask(line).await
+    }
+
+    /// A connection, for one question: so that between a fence and the question there is nothing but writing it.
+    ///
+    /// # Errors
+    /// [`Fault::Away`].
+    pub(super) async fn open(&self) -> Result<Line<'_>, Fault> {
+        let connect = async {
+            let stream: Box<dyn Duplex> = match &self.place {
+                Place::Unix(path) => Box::new(UnixStream::connect(path).await?),
+                Place::Tcp(at) => Box::new(TcpStream::connect(at).await?),
+            };
+            Ok(stream)
         };
+        let stream = self.within_limit(connect).await?;
+        Ok(Line { socket: self, stream })
+    }
+
+    async fn within_limit<T>(&self, work: impl Future<Output = std::io::Result<T>>) -> Result<T, Fault> {
         let place = || match &self.place {
             Place::Unix(path) => path.display().to_string(),
             Place::Tcp(at) => at.clone(),
         };
-        match timeout(self.limit, exchange).await {
-            Ok(Ok(answer)) => Ok(answer),
+        match timeout(self.limit, work).await {
+            Ok(Ok(done)) => Ok(done),
             Ok(Err(fault)) => Err(Fault::Away(format!("HAProxy at {}: {fault}", place()))),
             Err(_) => Err(Fault::Away(format!("HAProxy at {} does not answer", place()))),
         }
     }
 }
 
+impl Line<'_> {
+    /// Asks, and reads to the end.
+    ///
+    /// # Errors
+    /// [`Fault::Away`].
+    pub(super) async fn ask(self, line: &str) -> Result<String, Fault> {
+        self.socket.within_limit(talk(self.stream, line)).await
+    }
+}
+
+/// What can be read and written.
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// A connection for one question.
+pub(super) struct Line<'a> {
+    socket: &'a Socket,
+    stream: Box<dyn Duplex>,
+}
+
 async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, line: &str) -> std::io::Result<String> {
-    stream.write_all(line.as_bytes()).await?;
-    stream.write_all(b"\n").await?;
+    stream.write_all(format!("{line}\n").as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(MOST).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

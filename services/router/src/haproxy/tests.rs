@@ -55,7 +55,7 @@ fn the_state_is_read_as_haproxy_tells_it() {
         line("c", 0, 30, 6)
     );
     let state = State::parse(&text, "shop").unwrap();
-    assert_eq!(state.mark, Mark::Epoch(7));
+    assert_eq!(state.mark, Mark::Write(7));
     let (stable, candidate) = (names(&["s"]), names(&["c"]));
     let servers = Servers::new(&stable, &candidate);
     let wanted = servers.wanted(30);

@@ -97,7 +97,7 @@ fn what_is_asked_first_is_carried_out_at_once() {
 
 #[test]
 fn what_is_settled_is_looked_at_and_left() {
-    let (asked, ours) = (intent(1, 5), Mark::Epoch(3));
+    let (asked, ours) = (intent(1, 5), Mark::Write(3));
     let record = settled(&asked);
     assert_eq!(step(HELD, &asked, None, &record), Next::Read);
     assert_eq!(step(HELD, &asked, Some(&seen(5, ours)), &record), Next::Rest);
@@ -111,7 +111,7 @@ fn what_is_settled_is_looked_at_and_left() {
 
 #[test]
 fn somebody_elses_change_is_reported_once_and_left() {
-    let (asked, ours) = (intent(1, 5), Mark::Epoch(3));
+    let (asked, ours) = (intent(1, 5), Mark::Write(3));
     let record = settled(&asked);
     let found = seen(60, ours);
     let Next::Report(drift) = step(HELD, &asked, Some(&found), &record) else {
@@ -141,7 +141,7 @@ fn somebody_elses_change_is_reported_once_and_left() {
 #[test]
 fn a_raise_waits_where_somebody_has_moved_the_weight_and_a_rollback_does_not() {
     let record = settled(&intent(1, 20));
-    let (taken_away, ours) = (seen(0, Mark::Epoch(3)), Mark::Epoch(3));
+    let (taken_away, ours) = (seen(0, Mark::Write(3)), Mark::Write(3));
     let raise = intent(2, 40);
     assert_eq!(step(HELD, &raise, None, &record), Next::Read);
     assert!(matches!(
@@ -183,7 +183,7 @@ fn an_end_at_the_same_weight_overrules_somebody_elses_change() {
         ..intent(2, 0)
     };
     assert_eq!(
-        step(HELD, &rolled_back, Some(&seen(30, Mark::Epoch(3))), &record),
+        step(HELD, &rolled_back, Some(&seen(30, Mark::Write(3))), &record),
         Next::Apply(Why::Asked)
     );
 }
@@ -192,7 +192,7 @@ fn an_end_at_the_same_weight_overrules_somebody_elses_change() {
 fn a_late_write_of_an_earlier_holder_is_no_drift() {
     let asked = intent(1, 0);
     let record = settled(&asked);
-    let late = seen(100, Mark::Epoch(2));
+    let late = seen(100, Mark::Write(2));
     assert_eq!(
         step(HELD, &asked, Some(&late), &record),
         Next::Apply(Why::LateWrite)
@@ -314,6 +314,7 @@ proptest! {
         events in proptest::collection::vec((0_u8..5, 0_u8..=100), 1..40),
     ) {
         let (mut now, mut mark, mut record) = (Shares::of(0), Mark::Missing, Record::default());
+        let mut writes = 10_u64;
         let mut asked = intent(1, 0);
         for (kind, weight) in events {
             match kind {
@@ -323,7 +324,8 @@ proptest! {
                 _ => {
                     // A new holder, and a late write of the one before.
                     asked.epoch += 1;
-                    (now, mark) = (Shares::of(weight), Mark::Epoch(asked.epoch - 1));
+                    writes += 1;
+                    (now, mark) = (Shares::of(weight), Mark::Write(writes));
                 }
             }
             let mut looked: Option<Observed> = None;
@@ -336,16 +338,18 @@ proptest! {
                 match next(&situation) {
                     Next::Read => looked = Some(Observed { shares: Some(now), mark, ..Observed::default() }),
                     Next::Apply(_) => {
-                        (now, mark) = (Shares::of(asked.weight), Mark::Epoch(asked.epoch));
+                        writes += 1;
+                        asked.mark = writes;
+                        (now, mark) = (Shares::of(asked.weight), Mark::Write(writes));
                         let order = order_of(&asked);
                         record.settled = Some(Settled::new(&asked, &order, (Verified::Verified, true), Timestamp(1)));
                         (record.drift, looked) = (None, None);
                     }
                     Next::Note(verified) => {
-                        let epoch = record.settled.as_ref().map_or(0, |s| s.intent.epoch);
+                        let number = record.settled.as_ref().map_or(0, |s| s.intent.mark);
                         let order = order_of(&asked);
                         let mut noted = Settled::new(&asked, &order, (verified, true), Timestamp(1));
-                        noted.intent.epoch = epoch;
+                        noted.intent.mark = number;
                         record.settled = Some(noted);
                         record.drift = None;
                     }

@@ -89,15 +89,15 @@ fn of_several_the_one_that_is_off_decides() {
         ..Observed::default()
     };
     let asked = intent(1, 20).unwrap();
-    let one = agree(&[seen(20, Mark::Epoch(3)), seen(0, Mark::Missing)], &asked);
+    let one = agree(&[seen(20, Mark::Write(3)), seen(0, Mark::Missing)], &asked);
     assert_eq!(one.shares, Some(Shares::of(0)));
     assert_eq!(
         (one.mark, one.note.as_str()),
         (Mark::Missing, "they are at 20, 0 %")
     );
     assert_eq!(Verified::by(&one, &asked).reason(), "read back 0 %, not 20 %");
-    let both = agree(&[seen(20, Mark::Epoch(3)), seen(20, Mark::Epoch(2))], &asked);
-    assert_eq!((both.holds(&asked), both.mark), (Some(true), Mark::Epoch(2)));
+    let both = agree(&[seen(20, Mark::Write(3)), seen(20, Mark::Write(2))], &asked);
+    assert_eq!((both.holds(&asked), both.mark), (Some(true), Mark::Write(2)));
     assert!(Verified::by(&both, &asked).is_verified());
 }
 

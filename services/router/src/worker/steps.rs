@@ -8,7 +8,7 @@ use super::{Hold, Trouble, Worker};
 use crate::fence::Gate;
 use crate::plan::{self, Next, Situation, Why};
 use crate::record::{Asked, Settled};
-use crate::router::{Applied, Fault, Intent, Mark, Observed, Shares, Verified, refuse};
+use crate::router::{Applied, Fault, Intent, Mark, Observed, Shares, Verified, epoch_of, number, refuse};
 
 /// A refusal is not tried again before this: nothing changes by itself.
 const REFUSED: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ impl Worker {
             return false;
         };
         let mark = self.looked.as_ref().map(|(_, seen)| seen.mark);
-        matches!(mark, Some(Mark::Epoch(theirs)) if theirs > epoch)
+        matches!(mark, Some(Mark::Write(theirs)) if epoch_of(theirs) > epoch)
     }
 
     async fn apply(&mut self, intent: &Intent, why: Why) -> bool {
@@ -102,6 +102,11 @@ impl Worker {
         if self.is_outrun() {
             return false;
         }
+        self.writes += 1;
+        let intent = &Intent {
+            mark: number(intent.epoch, self.writes),
+            ..intent.clone()
+        };
         let kept = self.ask(intent);
         let router = std::sync::Arc::clone(&self.router);
         let gate = Gate {
@@ -172,7 +177,7 @@ impl Worker {
         if let (Some(settled), Some(order)) = (&self.record.settled, &self.lane.course().order) {
             let mut noted = Settled::new(intent, order, (verified, true), self.now());
             // Under which it was written, not under which it is noted.
-            noted.intent.epoch = settled.intent.epoch;
+            (noted.intent.epoch, noted.intent.mark) = (settled.intent.epoch, settled.intent.mark);
             noted.intent.times = noted.intent.times.saturating_sub(1);
             self.record.settled = Some(noted);
         }
