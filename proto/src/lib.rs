@@ -14,6 +14,7 @@ pub mod id;
 pub mod intent;
 pub mod invalid;
 pub mod issue;
+pub mod kind;
 pub mod meta;
 pub mod model;
 pub mod observation;

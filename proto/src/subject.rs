@@ -4,13 +4,13 @@
 //! good once facts exist; what bears on all projects goes to the partition `all`, which every stage reads too.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::Project;
 use crate::invalid::Invalid;
+pub use crate::kind::{FACT_KINDS, FactKind};
 pub use crate::token::{token, untoken};
 
 /// The stream of all facts.
@@ -48,71 +48,6 @@ pub const TRACE_HEADER: &str = "traceparent";
 pub const ORIGIN_HEADER: &str = "Auspex-Origin";
 /// Where a place in a log that was put back stays empty, because the archive never had its fact. It is none of a fact.
 pub const EMPTY_PLACE: &str = "auspex.v1.all.none.none.none";
-
-/// The kinds of facts, in the order of the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum FactKind {
-    Event,
-    Observation,
-    Vector,
-    Score,
-    Decision,
-    Alert,
-    Command,
-    Model,
-    Tick,
-    Rows,
-}
-
-/// Every kind of fact.
-pub const FACT_KINDS: [FactKind; 10] = [
-    FactKind::Event,
-    FactKind::Observation,
-    FactKind::Vector,
-    FactKind::Score,
-    FactKind::Decision,
-    FactKind::Alert,
-    FactKind::Command,
-    FactKind::Model,
-    FactKind::Tick,
-    FactKind::Rows,
-];
-
-impl FactKind {
-    /// Its token in a subject, and its name in the header.
-    #[must_use]
-    pub fn token(self) -> &'static str {
-        match self {
-            Self::Event => "event",
-            Self::Observation => "observation",
-            Self::Vector => "vector",
-            Self::Score => "score",
-            Self::Decision => "decision",
-            Self::Alert => "alert",
-            Self::Command => "command",
-            Self::Model => "model",
-            Self::Tick => "tick",
-            Self::Rows => "rows",
-        }
-    }
-
-    /// How long the log keeps it; `history` keeps it for good. Never below seven days, so that a consumer may lag that long.
-    #[must_use]
-    pub fn lifetime(self) -> Duration {
-        let days = match self {
-            Self::Observation | Self::Tick => 7,
-            Self::Event | Self::Vector | Self::Score | Self::Alert | Self::Rows => 30,
-            Self::Decision | Self::Command => 90,
-            Self::Model => 365,
-        };
-        Duration::from_secs(days * 86_400)
-    }
-
-    fn parse(token: &str) -> Option<Self> {
-        FACT_KINDS.into_iter().find(|kind| kind.token() == token)
-    }
-}
 
 /// A share of the projects, with one total order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -391,6 +326,8 @@ pub fn parse(subject: &str) -> Result<Address, Invalid> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::time::Duration;
 
     use super::*;
 
