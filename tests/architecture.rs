@@ -168,6 +168,7 @@ fn no_service_depends_on_a_service() {
         "services/auspex/Cargo.toml",
         "services/trainer/Cargo.toml",
         "tests/Cargo.toml",
+        "tests/kubernetes/Cargo.toml",
     ];
     let allowed = [
         "auspex-proto",

@@ -1,0 +1,1 @@
+//! Nothing of its own: see `mesh.rs`, which `tests/kubernetes/run` runs.

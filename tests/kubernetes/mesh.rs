@@ -1,0 +1,132 @@
+//! A frontend at 10/25/50/75 beside a backend with static routes, in a real `kube-apiserver`: control, routers and operator as
+//! they run, each with its own service account. A good version goes to the end, a bad one is rolled back; somebody else's
+//! change in between is told and left; what is nobody's business stays byte for byte.
+//!
+//! Run by `tests/kubernetes/run`. There is no kubelet and no Envoy here: the test plays the controller of Deployments (it
+//! says that pods are ready) and the traffic (it measures what the weights of the route would give).
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
+mod scene;
+
+use std::time::{Duration, Instant};
+
+use scene::{Scene, Version, document};
+use serde_json::{Value, json};
+
+/// Seconds of each pause between weights; `AUSPEX_PAUSE` says otherwise.
+const PAUSE: u64 = 30;
+
+fn pause() -> u64 {
+    std::env::var("AUSPEX_PAUSE")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(PAUSE)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frontend_beside_a_backend_with_static_routes() {
+    let Some(scene) = Scene::start().await else { return };
+    let backends = [scene.route("backend").await, scene.route("backend-admin").await];
+    let frontend = scene.route("frontend").await;
+
+    // The good version: every weight, one after the other, and somebody else's change on the way.
+    scene.versions.set(Version::Good, Version::Good);
+    let begin = Instant::now();
+    scene.create(&document("v1", "v2", pause())).await;
+    scene
+        .status("the first weight", |status| {
+            status["weight"] == 25 && status["phase"] == "Progressing"
+        })
+        .await;
+    drifted(&scene).await;
+    let done = scene
+        .status("the end of the good version", |status| {
+            status["phase"] == "Promoted"
+        })
+        .await;
+    assert_eq!(done["conditions"][0]["status"], "True", "{done}");
+    scene.weights("everything is the candidate's", (0, 100)).await;
+    let seen = scene.seen();
+    let steps: Vec<u64> = seen
+        .iter()
+        .copied()
+        .filter(|weight| [10, 25, 50, 75, 100].contains(weight))
+        .collect();
+    assert!(
+        steps.windows(2).all(|pair| pair[0] < pair[1]) && steps.len() == 5,
+        "{seen:?}"
+    );
+    println!(
+        "good version: promoted after {} s, weights {seen:?}",
+        begin.elapsed().as_secs()
+    );
+
+    // The bad version takes the other place, since the places have changed roles.
+    scene.versions.set(Version::Bad, Version::Good);
+    let begin = Instant::now();
+    scene.change(&document("v2", "v3", pause())).await;
+    scene
+        .weights("the bad version gets its first users", (10, 90))
+        .await;
+    let exposed = Instant::now();
+    let over = scene
+        .status("the rollback", |status| status["phase"] == "RolledBack")
+        .await;
+    scene.weights("nobody gets the bad version", (0, 100)).await;
+    let (whole, gone) = (begin.elapsed(), exposed.elapsed());
+    assert!(whole < Duration::from_secs(120), "rolled back after {whole:?}");
+    println!(
+        "bad version: rolled back {:.1} s after its first users, {:.1} s after it was asked for: {}",
+        gone.as_secs_f64(),
+        whole.as_secs_f64(),
+        over["message"]
+    );
+    assert!(
+        ["EvidenceWorse", "LimitCrossed"]
+            .iter()
+            .any(|reason| over["reason"] == *reason),
+        "{over}"
+    );
+
+    // Nothing else has been touched.
+    assert_eq!(
+        [scene.route("backend").await, scene.route("backend-admin").await],
+        backends,
+        "with their versions"
+    );
+    assert_eq!(
+        without_weights(&scene.route("frontend").await),
+        without_weights(&frontend)
+    );
+}
+
+/// Somebody resets the route in the middle, as a GitOps controller does: it is told, not fought, and ends by itself.
+async fn drifted(scene: &Scene) {
+    scene.reset(100, 0).await;
+    let told = scene
+        .status("the drift is told", |status| status["drift"].is_string())
+        .await;
+    assert!(
+        told["drift"].as_str().unwrap().contains("argocd-controller"),
+        "{told}"
+    );
+    assert_eq!(told["conditions"][3]["status"], "True", "{told}");
+    for _ in 0..15 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(scene.split().await, (100, 0), "it is not fought");
+    }
+    scene.reset(75, 25).await;
+    scene
+        .status("the drift is over", |status| status["drift"].is_null())
+        .await;
+}
+
+fn without_weights(object: &str) -> Value {
+    let mut object: Value = serde_json::from_str(object).unwrap();
+    for entry in object["spec"]["http"][1]["route"].as_array_mut().unwrap() {
+        entry["weight"] = json!(null);
+    }
+    let meta = &object["metadata"];
+    json!({ "spec": object["spec"], "labels": meta["labels"], "annotations": meta["annotations"] })
+}
