@@ -14,8 +14,9 @@ use std::path::Path;
 use std::{env, fs};
 
 use auspex_canary::Config;
-use auspex_proto::command::Ask;
+use auspex_proto::command::{Ask, CheckReport};
 use auspex_proto::observation::{Observation, Value};
+use auspex_proto::report::Drift;
 use auspex_proto::{Decision, EntityKind, Fact, ObservationBatch, Timestamp, Track};
 use stage::{Extra, Second, Stage};
 
@@ -28,7 +29,7 @@ struct Script {
 
 fn line(decision: &Decision) -> String {
     format!(
-        "    {:>2} {:?} {:?} {} -> {} % {:?}{} p={:.2} harmed={}: {}",
+        "    {:>2} {:?} {:?} {} -> {} % {:?}{} p={:.2} harmed={}: {}{}",
         decision.number,
         decision.action,
         decision.reason,
@@ -38,8 +39,39 @@ fn line(decision: &Decision) -> String {
         if decision.acts { "" } else { " (would have)" },
         decision.posterior,
         decision.harmed,
-        decision.reason_text
+        decision.reason_text,
+        asks(decision)
     )
+}
+
+/// What it asks beyond the weight, where that is anything.
+fn asks(decision: &Decision) -> String {
+    let Some(intent) = &decision.intent else {
+        return String::new();
+    };
+    let mut said = Vec::new();
+    let cohorts = intent.cohorts.iter().map(|cohort| cohort.name.as_str());
+    let cohorts: Vec<&str> = cohorts.collect();
+    if !cohorts.is_empty() {
+        said.push(format!("cohorts {}", cohorts.join(" ")));
+    }
+    if intent.mirror > 0 {
+        said.push(format!("mirror {} %", intent.mirror));
+    }
+    for (name, scale) in [("stable", intent.stable), ("candidate", intent.candidate)] {
+        said.extend(scale.map(|scale| format!("{name} {} % ({})", scale.percent, scale.replicas)));
+    }
+    said.extend(
+        intent
+            .regions
+            .iter()
+            .map(|r| format!("{} {} %", r.region, r.weight)),
+    );
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(" [{}]", said.join(", "))
+    }
 }
 
 impl Script {
@@ -125,13 +157,74 @@ impl Script {
             ["promote"] => Ask::Promote { full: false },
             ["promote", "full"] => Ask::Promote { full: true },
             ["abort"] => Ask::Abort,
+            ["retry"] => Ask::Retry,
+            ["undo"] => Ask::Undo,
+            ["approve"] => Ask::Approve {
+                gate: String::new(),
+                ticket: String::new(),
+            },
+            ["approve", "ticket", ticket] => Ask::Approve {
+                gate: String::new(),
+                ticket: ticket.to_owned(),
+            },
+            ["approve", gate] => Ask::Approve {
+                gate: gate.to_owned(),
+                ticket: String::new(),
+            },
+            ["report", check, attempt, how] => Ask::Report(CheckReport {
+                check: check.to_owned(),
+                attempt: attempt.parse().unwrap(),
+                passed: how == "passed",
+                detail: how.to_owned(),
+                started_ms: 0,
+            }),
             _ => panic!("{words:?}"),
         };
         let said = self.stage.command("checkout", ask);
         self.hear(said);
+        self.answer();
+    }
+
+    fn answer(&mut self) {
         if let Some(answer) = self.stage.state.answers.last().filter(|a| !a.refused.is_empty()) {
             writeln!(self.out, "  refused: {}", answer.refused).unwrap();
         }
+    }
+
+    /// Another service of the project: `other payments v2 start`, `other payments v2 promote`.
+    fn other(&mut self, words: &[&str]) {
+        let (service, revision) = (words[1], words[2]);
+        let document = format!(
+            "{{apiVersion: auspex.dev/v1, kind: Rollout, metadata: {{name: {service}}}, spec: {{service: {service}, tracks: {{candidate: {{revision: {revision}}}}}, {}}}}}",
+            words.get(4..).unwrap_or_default().join(" ")
+        );
+        let ask = match words[3] {
+            "start" => Ask::Start { document },
+            _ => Ask::Promote { full: true },
+        };
+        let said = self.stage.command(service, ask);
+        self.hear(said);
+        self.answer();
+    }
+
+    /// What a router tells at this moment: `router NAME WEIGHT [drift FROM] [region NAME] [unknown] [fault]`.
+    fn router(&mut self, words: &[&str]) {
+        let mut batch = self.stage.batch(self.stage.now, Second::default());
+        batch.observations.clear();
+        let mut applied = Stage::applied(words[2].parse().unwrap(), false);
+        applied.instance = words[1].to_owned();
+        applied.report.drift = Self::number(words, "drift").map(|wanted| Drift {
+            weight: applied.weight,
+            wanted: wanted as u8,
+            since: self.stage.now,
+            by: "mallory".to_owned(),
+        });
+        if let Some(at) = words.iter().position(|word| *word == "region") {
+            words[at + 1].clone_into(&mut applied.report.region);
+        }
+        batch.applied.push(applied);
+        let said = self.stage.feed(Fact::Observations(batch));
+        self.hear(said);
     }
 
     fn play(&mut self, text: &str) {
@@ -180,6 +273,9 @@ impl Script {
                 self.hear(said);
             }
             "metric" => self.metric(&words),
+            "other" => self.other(&words),
+            "router" => self.router(&words),
+            "scaler" => self.stage.scaler = Some(words.get(1).and_then(|n| n.parse().ok())),
             "traffic" => self.traffic(&words),
             "command" => self.command(&words),
             "state" => {

@@ -4,23 +4,27 @@ use std::path::PathBuf;
 
 use auspex_proto::wire::rollout_service_client::RolloutServiceClient;
 use auspex_proto::wire::{
-    Abort, Command, CommandRolloutRequest, CommandRolloutResponse, GetRolloutRequest, ListRolloutsRequest,
-    Meta, Pause, Promote, Resume, StartRolloutRequest, command,
+    Abort, Approve, Command, CommandRolloutRequest, CommandRolloutResponse, GateRequest, GateVerdict,
+    GetRolloutRequest, HistoryRequest, ListRolloutsRequest, Meta, Pause, Promote, Resume, Retry,
+    StartRolloutRequest, Undo, command,
 };
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::reach::{Line, Reach};
-use super::{Output, id, print, view};
+use super::{Output, audit, id, print, view};
 use crate::fault::Fault;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ask {
     /// Start one from a Rollout document
     Start {
-        /// The document (YAML); - is standard input
-        #[arg(short, long, value_name = "FILE")]
-        file: PathBuf,
+        /// The document (YAML), or Argo Rollouts' documents: several in a file, several files; - is standard input
+        #[arg(short, long = "file", value_name = "FILE", num_args = 1.., required = true)]
+        files: Vec<PathBuf>,
+        /// Whether Argo's quirks are kept, for its documents
+        #[arg(long, value_enum, default_value_t)]
+        analysis: super::analysis::Kept,
         /// Its project, when the document does not say
         #[arg(long)]
         project: Option<String>,
@@ -45,6 +49,22 @@ pub(crate) enum Ask {
         #[arg(long)]
         watch: bool,
     },
+    /// Who and what decided, with which evidence: from the log, oldest first
+    History {
+        #[command(flatten)]
+        one: One,
+        /// The newest so many; 0: 200
+        #[arg(long, default_value_t = 0)]
+        limit: u32,
+    },
+    /// May another controller go on? Exit code 0: yes; 2: not yet; 1: no
+    Gate {
+        #[command(flatten)]
+        one: One,
+        /// The weight that the other controller wants to set
+        #[arg(long, default_value_t = 0)]
+        weight: u32,
+    },
     /// Hold it where it is
     Pause(Order),
     /// Let it go on
@@ -59,6 +79,21 @@ pub(crate) enum Ask {
     },
     /// Back to stable
     Abort(Order),
+    /// Begin again what was rolled back, by the same document
+    Retry(Order),
+    /// Let a gate pass
+    Approve {
+        #[command(flatten)]
+        order: Order,
+        /// Which; default: the one that waits
+        #[arg(long, default_value = "")]
+        gate: String,
+        /// The change ticket
+        #[arg(long, default_value = "")]
+        ticket: String,
+    },
+    /// Back to what served before a promotion, as a rollout of its own
+    Undo(Order),
 }
 
 /// Which rollout, and how to show it.
@@ -90,18 +125,27 @@ impl Ask {
     pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
         match self {
             Self::Start {
-                file,
+                files,
+                analysis,
                 project,
                 output,
             } => {
-                let document = super::read(&file)?;
-                let request = StartRolloutRequest {
-                    project: project.unwrap_or_default(),
-                    document,
-                    actor: id::person(),
-                };
-                let mut client = Client::new(reach.open().await?);
-                answered(client.start(request).await?.into_inner(), output)
+                let project = project.unwrap_or_default();
+                let documents = super::start::documents(&files, analysis)?;
+                let line = reach.open().await?;
+                for plan in documents.plans {
+                    super::start::put(&line, &project, plan).await?;
+                }
+                let mut client = Client::new(line);
+                for document in documents.rollouts {
+                    let request = StartRolloutRequest {
+                        project: project.clone(),
+                        document,
+                        actor: id::person(),
+                    };
+                    answered(client.start(request).await?.into_inner(), output)?;
+                }
+                Ok(())
             }
             Self::List { project, output } => {
                 let mut client = Client::new(reach.open().await?);
@@ -121,6 +165,14 @@ impl Ask {
             Self::Resume(order) => order.give(reach, command::Ask::Resume(Resume {})).await,
             Self::Promote { order, full } => order.give(reach, command::Ask::Promote(Promote { full })).await,
             Self::Abort(order) => order.give(reach, command::Ask::Abort(Abort {})).await,
+            Self::Retry(order) => order.give(reach, command::Ask::Retry(Retry {})).await,
+            Self::Approve { order, gate, ticket } => {
+                let ask = command::Ask::Approve(Approve { gate, ticket });
+                order.give(reach, ask).await
+            }
+            Self::Undo(order) => order.give(reach, command::Ask::Undo(Undo {})).await,
+            Self::History { one, limit } => one.history(Client::new(reach.open().await?), limit).await,
+            Self::Gate { one, weight } => one.gate(Client::new(reach.open().await?), weight).await,
         }
     }
 }
@@ -154,6 +206,50 @@ impl One {
         Err(Fault::failed(
             "the server stopped telling before the rollout was over",
         ))
+    }
+}
+
+impl One {
+    async fn history(&self, mut client: Client, limit: u32) -> Result<(), Fault> {
+        let request = HistoryRequest {
+            project: self.project.clone().unwrap_or_default(),
+            name: self.name.clone(),
+            limit,
+        };
+        let entries = client.history(request).await?.into_inner().entries;
+        match self.output {
+            Output::Text => print::text(&audit::text(&entries)),
+            Output::Json => print::json(&Value::from(
+                entries.iter().map(audit::document).collect::<Vec<_>>(),
+            )),
+        }
+    }
+
+    async fn gate(&self, mut client: Client, weight: u32) -> Result<(), Fault> {
+        let request = GateRequest {
+            project: self.project.clone().unwrap_or_default(),
+            name: self.name.clone(),
+            weight,
+            ..GateRequest::default()
+        };
+        let answer = client.gate(request).await?.into_inner();
+        let verdict = match answer.verdict() {
+            GateVerdict::Pass => "pass",
+            GateVerdict::Fail => "fail",
+            GateVerdict::Wait | GateVerdict::Unspecified => "wait",
+        };
+        match self.output {
+            Output::Text => print::line(&format!("{verdict}: {}", answer.text))?,
+            Output::Json => print::json(&json!({
+                "verdict": verdict, "reason": view::reason(answer.reason), "text": answer.text, "weight": answer.weight,
+                "prior": answer.prior, "posterior": answer.posterior,
+            }))?,
+        }
+        match verdict {
+            "pass" => Ok(()),
+            "wait" => Err(Fault::invalid("not yet")),
+            _ => Err(Fault::failed("no")),
+        }
     }
 }
 

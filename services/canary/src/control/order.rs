@@ -100,12 +100,6 @@ pub fn order(aim: Aim, asked: Asked, seen: Seen, rules: Rules) -> Order {
             wait: wait(asked, target, seen),
         };
     }
-    // Until a router says so, traffic may be anywhere.
-    let (least, most) = seen.weights.unwrap_or((0, 100));
-    let (least, most) = (
-        least.min(asked.weight).min(weight),
-        most.max(asked.weight).max(weight),
-    );
     let wanted = match aim {
         // Sizes only grow on the way: what was scaled for a raise stays for it.
         Aim::Share(_) => target.max(asked.candidate),
@@ -120,16 +114,18 @@ pub fn order(aim: Aim, asked: Asked, seen: Seen, rules: Rules) -> Order {
         Aim::Everything => 100,
         Aim::Settled => 0,
     };
-    // Nothing is taken away from a track before the other one is seen to carry what is left.
-    let least_kept = if least >= weight {
-        100 - least
-    } else {
-        asked.stable.max(100 - least)
+    // Nothing is taken away from a track before the other one is seen to carry what is left; where nobody says, nothing is.
+    let (stable_needs, candidate_needs) = match seen.weights {
+        None => (asked.stable, asked.candidate.max(weight)),
+        Some((least, most)) => {
+            let least = least.min(asked.weight).min(weight);
+            (100 - least, most.max(asked.weight).max(weight))
+        }
     };
     let next = Asked {
         weight,
-        stable: kept.max(least_kept),
-        candidate: wanted.max(most),
+        stable: kept.max(stable_needs),
+        candidate: wanted.max(candidate_needs),
     };
     let reached = wait(next, target, seen);
     let short = |size: u8, ready: Option<u8>, by: Wait| (ready.unwrap_or(0) < size).then_some(by);

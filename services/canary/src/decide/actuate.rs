@@ -39,7 +39,7 @@ pub(super) fn within_order(rollout: &mut Rollout, wish: Wish, now: Timestamp) ->
     match wish.action {
         Action::RollBack => back(rollout, wish, (weight, next.wait), now),
         Action::Advance | Action::Bake if weight < wish.weight => {
-            let text = format!("{} waits for instances: {}", wish.weight, wish.text);
+            let text = format!("{} % wait for instances: {}", wish.weight, wish.text);
             Wish::new(Action::Hold, weight, Reason::CapacityWaits, text)
         }
         Action::Promote if rollout.phase != Phase::Baking || weight < 100 => {

@@ -61,10 +61,19 @@ pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Wi
         true => (Reason::BakeDone, "everything is on the candidate".to_owned()),
         false => (
             Reason::BakeDone,
-            format!("watched for {} s: {}", span.as_secs(), judged.figures),
+            format!("watched for {} s: {}", span.as_secs(), lately(rollout, judged)),
         ),
     };
     Wish::new(Action::Promote, 100, reason, text)
+}
+
+/// What the last thirty intervals say; without requests in them, what the comparison said before.
+fn lately(rollout: &Rollout, judged: &Judged) -> String {
+    let recent = rollout.tally.recent.iter();
+    match recent.fold((0, 0), |(bad, total), row| (bad + row[0], total + row[1])) {
+        (_, 0) => judged.figures.clone(),
+        (bad, total) => format!("{bad} of the candidate's last {total} requests failed"),
+    }
 }
 
 /// A gate that asks a person does not move the phase while it bakes.

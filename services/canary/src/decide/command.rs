@@ -1,21 +1,19 @@
 //! What people and tools ask of a rollout.
 
 use auspex_chassis::Reject;
-use auspex_proto::command::{Ask, CheckReport};
+use auspex_proto::Command;
+use auspex_proto::command::Ask;
 use auspex_proto::decision::{Action, Phase, Reason};
-use auspex_proto::{Command, Timestamp};
 
+use super::approve::{approved, reported};
 use super::judge::judge;
 use super::start::{self, Refusal};
 use super::voice::Voice;
-use super::{bake, course, gates, prior};
+use super::{again, bake, course, gates, prior};
 use crate::config::Config;
 use crate::document::Document;
 use crate::policy::Wish;
-use crate::state::{Pass, Rollout, State};
-
-/// Longest note, name or detail that is kept, in characters.
-const LONGEST_DETAIL: usize = 160;
+use crate::state::{Rollout, State};
 
 /// Carries a command out, or notes why not. Only a document that cannot be read is a dead letter.
 pub(super) fn carry_out(
@@ -32,8 +30,8 @@ pub(super) fn carry_out(
     }
     if let Ask::Retry | Ask::Undo = &command.ask {
         let begun = match &command.ask {
-            Ask::Retry => start::again(config, state, &command.rollout, voice),
-            _ => start::undo(config, state, &command.rollout, voice),
+            Ask::Retry => again::again(config, state, &command.rollout, voice),
+            _ => again::undo(config, state, &command.rollout, voice),
         };
         let refused = match begun {
             Ok(()) => String::new(),
@@ -58,6 +56,7 @@ pub(super) fn carry_out(
             None => format!("no rollout is called {}", command.rollout),
         },
         Some((service, mut rollout)) => {
+            rollout.course.blocked = start::blocks(state, &rollout);
             let refused = ask(&mut rollout, state, command, voice).err().unwrap_or_default();
             if rollout.phase.is_terminal() {
                 state.retire(rollout, voice.now());
@@ -137,19 +136,7 @@ fn ask(
             return Err("the candidate reports that it is not ready".to_owned());
         }
         Ask::Promote { .. } if rollout.phase == Phase::Baking => {
-            rollout.course.baked = true;
-            let text = said(command, "ended the bake");
-            let judged = judge(rollout);
-            let done = bake::wish(rollout, &judged, voice.now());
-            let done = match done.action {
-                Action::Promote => Wish {
-                    reason: Reason::Commanded,
-                    text,
-                    ..done
-                },
-                _ => done,
-            };
-            voice.carry(rollout, done, &judged);
+            end_bake(rollout, command, voice);
             return Ok(());
         }
         Ask::Promote { full: true } => match gates::refusal(rollout, voice.now()) {
@@ -163,10 +150,27 @@ fn ask(
     Ok(())
 }
 
-/// Where control scales, everything is watched until routers confirm it, whoever asked.
+/// A person ends the watch over a candidate that has everything.
+fn end_bake(rollout: &mut Rollout, command: &Command, voice: &mut Voice<'_>) {
+    rollout.course.baked = true;
+    let text = said(command, "ended the bake");
+    let judged = judge(rollout);
+    let done = bake::wish(rollout, &judged, voice.now());
+    let done = match done.action {
+        Action::Promote => Wish {
+            reason: Reason::Commanded,
+            text,
+            ..done
+        },
+        _ => done,
+    };
+    voice.carry(rollout, done, &judged);
+}
+
+/// Where stable is kept for a while, it is kept whoever asked.
 fn full(rollout: &mut Rollout, wish: Wish) -> Wish {
     rollout.course.open = true;
-    match rollout.is_scaled() {
+    match course::bakes(rollout) {
         true => Wish {
             action: Action::Bake,
             ..wish
@@ -182,87 +186,6 @@ fn drifted(rollout: &Rollout) -> bool {
         .is_some_and(|last| last.reason == Reason::Drift)
 }
 
-/// A check has been carried out. One that nobody waits for any more says nothing.
-fn reported(rollout: &mut Rollout, report: &CheckReport) -> Result<(), String> {
-    let run = rollout.course.checks.get_mut(&report.check);
-    let Some(run) = run.filter(|run| run.attempt == report.attempt && run.passed.is_none()) else {
-        return Err(format!(
-            "nobody waits for {} (attempt {})",
-            report.check, report.attempt
-        ));
-    };
-    run.passed = Some(report.passed);
-    run.detail = report.detail.chars().take(LONGEST_DETAIL).collect();
-    Ok(())
-}
-
-/// A person lets a gate pass; what is said when that was what it waited for.
-fn approved(
-    rollout: &mut Rollout,
-    command: &Command,
-    (gate, ticket): (&str, &str),
-    now: Timestamp,
-) -> Result<Option<String>, String> {
-    let gates = &rollout.terms.gates;
-    let waits = rollout.last.as_ref().map(|last| last.reason);
-    let passed = |name: &str| rollout.course.passed.contains_key(name);
-    let mut open = gates.approvals.iter().filter(|approval| !passed(&approval.name));
-    let gate = match (gate, ticket.is_empty(), waits) {
-        ("", false, _) | ("", _, Some(Reason::TicketWanted)) => gates::TICKET.to_owned(),
-        ("", true, Some(Reason::Frozen)) => gates::FREEZE.to_owned(),
-        ("", true, _) => open
-            .next()
-            .map_or_else(|| "switch".to_owned(), |approval| approval.name.clone()),
-        (gate, _, _) => gate.to_owned(),
-    };
-    let listed = gates.approvals.iter().find(|approval| approval.name == gate);
-    let switch = course::switch(rollout).is_some_and(|switch| !switch.auto_promotion);
-    let known = match gate.as_str() {
-        gates::TICKET => gates.ticket.is_some(),
-        gates::FREEZE => !gates.freeze.is_empty(),
-        "switch" if switch => true,
-        _ => listed.is_some(),
-    };
-    if !known {
-        return Err(format!("it has no gate called {gate} that a person passes"));
-    }
-    if passed(&gate) {
-        return Err(format!("{gate} is passed already"));
-    }
-    if let Some(approval) =
-        listed.filter(|approval| !approval.by.is_empty() && !approval.by.contains(&command.actor))
-    {
-        let (who, by) = (&command.actor, approval.by.join(", "));
-        return Err(format!("{who} is not among those who may approve {gate}: {by}"));
-    }
-    if gate == gates::TICKET {
-        let prefix = gates
-            .ticket
-            .as_ref()
-            .map(|t| t.prefix.clone())
-            .unwrap_or_default();
-        if ticket.is_empty() || !ticket.starts_with(&prefix) || ticket.len() > 64 {
-            return Err(format!(
-                "`{ticket}` is no ticket: one that begins with `{prefix}` is wanted"
-            ));
-        }
-    }
-    let pass = Pass {
-        actor: command.actor.chars().take(LONGEST_DETAIL).collect(),
-        at: now,
-        note: command.note.chars().take(LONGEST_DETAIL).collect(),
-        ticket: ticket.to_owned(),
-    };
-    rollout.course.passed.insert(gate.clone(), pass);
-    let asked = matches!(waits, Some(Reason::ApprovalWanted | Reason::TicketWanted));
-    let what = if gate == gates::TICKET {
-        format!("named ticket {ticket}")
-    } else {
-        format!("approved {gate}")
-    };
-    Ok((asked && rollout.phase == Phase::Paused).then_some(what))
-}
-
 /// Past the current hold: the wait for the score, a pause, a dwell, a step.
 fn push(
     rollout: &mut Rollout,
@@ -276,6 +199,7 @@ fn push(
         return Ok(());
     }
     let judged = judge(rollout);
+    let before = (rollout.cursor, rollout.course.clone());
     let Some(wish) = course::wish(rollout, &judged, voice.now(), true) else {
         return Ok(());
     };
@@ -283,6 +207,7 @@ fn push(
         wish.reason,
         Reason::ApprovalWanted | Reason::TicketWanted | Reason::Frozen | Reason::DependencyWaits
     ) {
+        (rollout.cursor, rollout.course) = before;
         return Err(wish.text);
     }
     let wish = match wish.action {

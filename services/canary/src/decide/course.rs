@@ -207,7 +207,7 @@ fn preview(rollout: &Rollout, switch: &BlueGreen, now: Timestamp, pushed: bool) 
 }
 
 /// The switch of a blue/green leg, when the last leg was one.
-pub(super) fn switch(rollout: &Rollout) -> Option<&BlueGreen> {
+pub(crate) fn switch(rollout: &Rollout) -> Option<&BlueGreen> {
     rollout.terms.legs.iter().find_map(|leg| match &leg.kind {
         Kind::Switch(switch) => Some(switch),
         _ => None,
@@ -286,7 +286,7 @@ fn region(rollout: &mut Rollout, now: Timestamp) -> Option<Wish> {
 }
 
 /// Whether stable is kept for a while after everything went to the candidate.
-fn bakes(rollout: &Rollout) -> bool {
+pub(super) fn bakes(rollout: &Rollout) -> bool {
     let terms = &rollout.terms;
     let contract = terms
         .gates

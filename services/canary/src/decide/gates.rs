@@ -242,6 +242,12 @@ pub(super) fn refusal(rollout: &Rollout, now: Timestamp) -> Option<String> {
             "{gate} is not approved: auspex rollout approve {name} --gate {gate}"
         ));
     }
+    let by_hand = super::course::switch(rollout).is_some_and(|switch| !switch.auto_promotion);
+    if by_hand && !course.passed.contains_key("switch") {
+        return Some(format!(
+            "switch is not approved: auspex rollout approve {name} --gate switch"
+        ));
+    }
     if gates.ticket.as_ref().is_some_and(|t| t.id.is_empty()) && !course.passed.contains_key(TICKET) {
         return Some(format!(
             "no change ticket is named: auspex rollout approve {name} --ticket ID"

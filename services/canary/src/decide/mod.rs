@@ -5,6 +5,8 @@
 //! act at once.
 
 mod actuate;
+mod again;
+mod approve;
 mod bake;
 mod close;
 mod command;
@@ -18,7 +20,7 @@ mod voice;
 mod wake;
 
 pub(crate) use self::actuate::sampling;
-pub(crate) use self::course::past;
+pub(crate) use self::course::{past, switch};
 pub(crate) use self::gates::instant;
 pub(crate) use self::rules::differs;
 

@@ -9,7 +9,7 @@ use auspex_proto::{EntityKind, Score};
 
 use super::judge::judge;
 use super::voice::Voice;
-use super::{course, rules};
+use super::{course, rules, start};
 use crate::policy::Wish;
 use crate::state::scores::{Known, Scores};
 use crate::state::{Prior, Rollout, State};
@@ -21,7 +21,9 @@ pub(super) fn learn(state: &mut State, score: &Score, voice: &mut Voice<'_>) {
         return;
     }
     let now = voice.now();
+    let blocked = start::blocked(state);
     for (service, mut rollout) in std::mem::take(&mut state.active) {
+        rollout.course.blocked = blocked.get(&service).cloned();
         if about(&known, &rollout) {
             if rollout.phase == Phase::Waiting {
                 settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
@@ -138,6 +140,7 @@ fn freeze(rollout: &mut Rollout, known: Option<Known>, portfolio: &mut Portfolio
     }
     let first = course::wish(rollout, &judged, voice.now(), false);
     let wish = match first {
+        Some(first) if first.action == Action::RollBack => first,
         // A gate holds it, or a check has failed: that is said at once.
         Some(held) if !rollout.course.open => held,
         Some(first) if first.action == Action::Advance => Wish {

@@ -14,9 +14,7 @@ use super::rules::rollback;
 use super::voice::Voice;
 use crate::config::Config;
 use crate::document::gates::Dependency;
-use crate::document::{
-    API_VERSION, Document, KIND, Metadata, PolicyChoice, Span, Spec, Step, Target, cycle, version,
-};
+use crate::document::{API_VERSION, Document, KIND, Metadata, Spec, Target, cycle, version};
 use crate::policy::Wish;
 use crate::state::{Course, MOST_ACTIVE, MOST_LISTED, Rollout, State, Toll, Window};
 use crate::terms::Terms;
@@ -109,98 +107,6 @@ pub(super) fn begin(
     launch(config, state, rollout, voice)
 }
 
-/// Begins once more what was rolled back, by the same terms.
-pub(super) fn again(
-    config: &Config,
-    state: &mut State,
-    name: &RolloutName,
-    voice: &mut Voice<'_>,
-) -> Result<(), Refusal> {
-    let impossible = |why: String| Err(Refusal::Impossible(why));
-    let Some(ended) = state.ended(name) else {
-        return impossible(format!("no rollout is called {name}, or it is under way"));
-    };
-    if ended.phase != Phase::RolledBack {
-        return impossible(format!("{name} was promoted: there is nothing to begin again"));
-    }
-    let Some(whole) = ended.whole.as_deref().cloned() else {
-        return impossible(format!(
-            "too many rollouts ended since {name}: start it by its document"
-        ));
-    };
-    let terms = whole.terms.clone();
-    let now = voice.now();
-    let fresh = fresh(
-        (whole.name, whole.service),
-        (whole.stable, whole.candidate),
-        terms,
-        now,
-    );
-    let rollout = Rollout {
-        deployment: whole.deployment,
-        ..fresh
-    };
-    launch(config, state, rollout, voice)
-}
-
-/// Back to what served before a promotion, as a rollout of its own: at once, and by the same gates against freezes.
-pub(super) fn undo(
-    config: &Config,
-    state: &mut State,
-    name: &RolloutName,
-    voice: &mut Voice<'_>,
-) -> Result<(), Refusal> {
-    let impossible = |why: String| Err(Refusal::Impossible(why));
-    let Some(ended) = state.ended(name).cloned() else {
-        return impossible(format!("no rollout called {name} is over"));
-    };
-    if ended.phase != Phase::Promoted || ended.mode != Mode::Act {
-        return impossible(format!("{name} moved nobody: there is nothing to undo"));
-    }
-    if ended.contracted {
-        return impossible(format!(
-            "the database was contracted after {name}: what served before can no longer work with it"
-        ));
-    }
-    let serving = state.serving(ended.service.as_str());
-    if serving != Some(&ended.candidate) {
-        return impossible(format!("{} has been promoted again since {name}", ended.service));
-    }
-    if ended.stable == TrackTarget::default() {
-        return impossible(format!("nobody said what served before {name}"));
-    }
-    let whole = Step {
-        set_weight: Some(100),
-        pause: None,
-    };
-    let spec = Spec {
-        service: ended.service.to_string(),
-        score_wait: Some(Span::seconds(0)),
-        min_samples: Some(0),
-        policy: PolicyChoice {
-            steps: Some(vec![whole]),
-            ..PolicyChoice::default()
-        },
-        ..Spec::default()
-    };
-    let terms = Terms {
-        affinity: ended
-            .whole
-            .as_ref()
-            .and_then(|whole| whole.terms.affinity.clone()),
-        ..Terms::of(&spec, config)
-    };
-    let undone = RolloutName::new(format!("{name}-undo"));
-    let undone = undone.map_err(|fault| Refusal::Impossible(fault.to_string()))?;
-    let rollout = fresh(
-        (undone, ended.service),
-        (ended.candidate, ended.stable),
-        terms,
-        voice.now(),
-    );
-    launch(config, state, rollout, voice)
-}
-
 /// Why each rollout that depends on others has to wait, by service.
 pub(super) fn blocked(state: &State) -> BTreeMap<String, String> {
     let waits = state.active.iter().filter(|(_, rollout)| !rollout.course.open);
@@ -209,6 +115,12 @@ pub(super) fn blocked(state: &State) -> BTreeMap<String, String> {
         Some((service.clone(), wanted.find_map(|wanted| lacks(state, wanted))?))
     });
     found.collect()
+}
+
+/// The same for one that is not among those under way at this moment.
+pub(super) fn blocks(state: &State, rollout: &Rollout) -> Option<String> {
+    let mut wanted = rollout.terms.gates.dependencies.iter();
+    wanted.find_map(|wanted| lacks(state, wanted))
 }
 
 fn lacks(state: &State, wanted: &Dependency) -> Option<String> {
@@ -260,7 +172,7 @@ fn allowed(config: &Config, state: &State, document: &Document) -> Result<(), Re
     }
 }
 
-fn launch(
+pub(super) fn launch(
     config: &Config,
     state: &mut State,
     mut rollout: Rollout,
@@ -301,6 +213,7 @@ fn launch(
         text,
     };
     voice.carry(&mut rollout, wish, &judged);
+    rollout.course.blocked = blocks(state, &rollout);
     prior::settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
     if rollout.phase.is_terminal() {
         state.retire(rollout, voice.now());
@@ -337,7 +250,7 @@ fn build(
 }
 
 /// A rollout before anything happened.
-fn fresh(
+pub(super) fn fresh(
     (name, service): (RolloutName, ServiceName),
     (stable, candidate): (TrackTarget, TrackTarget),
     terms: Terms,

@@ -39,6 +39,7 @@ pub(super) fn at(rollout: &Rollout, ticked: Timestamp) -> Timestamp {
 /// Whether nothing moves right now.
 fn quiet(rollout: &Rollout) -> bool {
     !rollout.course.stirred
+        && rollout.course.blocked.is_none()
         && rollout.phase != Phase::Returning
         && !rollout.course.checks.values().any(|run| run.passed != Some(true))
 }
@@ -62,12 +63,8 @@ fn timers(rollout: &Rollout) -> Vec<Timestamp> {
             .deadline
             .map(|deadline| rollout.started + deadline.duration()),
     );
-    out.extend(
-        rollout
-            .routers
-            .values()
-            .map(|router| router.time + ROUTER_LIFE + width),
-    );
+    let gone = ROUTER_LIFE + Duration::from_millis(1);
+    out.extend(rollout.routers.values().map(|router| router.time + gone));
     // What was reported becomes stale: one look after it.
     let stale = super::judge::FRESH.max(width * terms.silent_after) + width + terms.lateness.duration();
     out.extend(rollout.tally.reported.iter().map(|last| *last + stale));

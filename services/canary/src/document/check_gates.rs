@@ -22,27 +22,7 @@ const MOST_WORDS: usize = 32;
 impl Spec {
     pub(super) fn course_problems(&self, path: &str, found: &mut Vec<String>) {
         self.strategy_problems(&format!("{path}.strategy"), found);
-        if self.cohorts.len() > MOST_COHORTS {
-            found.push(format!("{path}.cohorts: are more than {MOST_COHORTS}"));
-        }
-        let mut names = BTreeSet::new();
-        for (at, cohort) in self.cohorts.iter().enumerate() {
-            let path = format!("{path}.cohorts[{at}]");
-            name(found, &path, &cohort.name, &mut names);
-            if cohort.cohort().is_none() {
-                found.push(format!("{path}: wants exactly one of header, cookie and user"));
-            }
-            if let Some(user) = &cohort.user {
-                range(found, &format!("{path}.user.share"), Some(user.share), (0.0, 1.0));
-                if user.header.is_empty() == user.cookie.is_empty() {
-                    found.push(format!("{path}.user: wants exactly one of header and cookie"));
-                }
-            }
-            let named = cohort.header.iter().chain(&cohort.cookie);
-            if named.clone().any(|m| m.name.is_empty()) {
-                found.push(format!("{path}: header or cookie has no name"));
-            }
-        }
+        self.cohort_problems(path, found);
         if self.cohorts_first.is_some() && !self.cohorts.iter().any(|cohort| !cohort.stable) {
             found.push(format!(
                 "{path}.cohorts_first: needs {path}.cohorts that go to the candidate"
@@ -83,6 +63,30 @@ impl Spec {
                 "{path}.gates.dependencies: {} cannot wait for itself",
                 wanted.service
             ));
+        }
+    }
+
+    fn cohort_problems(&self, path: &str, found: &mut Vec<String>) {
+        if self.cohorts.len() > MOST_COHORTS {
+            found.push(format!("{path}.cohorts: are more than {MOST_COHORTS}"));
+        }
+        let mut names = BTreeSet::new();
+        for (at, cohort) in self.cohorts.iter().enumerate() {
+            let path = format!("{path}.cohorts[{at}]");
+            name(found, &path, &cohort.name, &mut names);
+            if cohort.cohort().is_none() {
+                found.push(format!("{path}: wants exactly one of header, cookie and user"));
+            }
+            if let Some(user) = &cohort.user {
+                range(found, &format!("{path}.user.share"), Some(user.share), (0.0, 1.0));
+                if user.header.is_empty() == user.cookie.is_empty() {
+                    found.push(format!("{path}.user: wants exactly one of header and cookie"));
+                }
+            }
+            let named = cohort.header.iter().chain(&cohort.cookie);
+            if named.clone().any(|m| m.name.is_empty()) {
+                found.push(format!("{path}: header or cookie has no name"));
+            }
         }
     }
 
@@ -262,6 +266,10 @@ impl Gates {
             }
             check.problems(&path, &mut names, found);
         }
+        self.database_problems(path, &mut names, found);
+    }
+
+    fn database_problems<'a>(&'a self, path: &str, names: &mut BTreeSet<&'a str>, found: &mut Vec<String>) {
         if let Some(database) = &self.database {
             let expand = database.expand.iter().map(|check| ("expand".to_owned(), check));
             let verify = database.verify.iter().enumerate();
@@ -271,7 +279,7 @@ impl Gates {
                 .iter()
                 .map(|check| ("contract".to_owned(), check));
             for (field, check) in expand.chain(verify).chain(contract) {
-                check.problems(&format!("{path}.database.{field}"), &mut names, found);
+                check.problems(&format!("{path}.database.{field}"), names, found);
             }
         }
     }
@@ -280,7 +288,7 @@ impl Gates {
 impl Check {
     fn problems<'a>(&'a self, path: &str, names: &mut BTreeSet<&'a str>, found: &mut Vec<String>) {
         name(found, path, &self.name, names);
-        if self.http.is_some() == !self.command.is_empty() {
+        if self.http.is_some() != self.command.is_empty() {
             found.push(format!("{path}: wants exactly one of http and command"));
         }
         let long = self.command.iter().any(|word| word.len() > LONGEST_TEXT);

@@ -185,22 +185,13 @@ impl CohortChoice {
 }
 
 /// Which sizes control moves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScaleChoice {
     /// Instances of the full service; 0: not known, scalers go by percent. Default 0.
     pub replicas: u32,
     /// Stable shrinks as the candidate grows. Default false: it stays whole until the end.
     pub dynamic: bool,
-}
-
-impl Default for ScaleChoice {
-    fn default() -> Self {
-        Self {
-            replicas: 0,
-            dynamic: false,
-        }
-    }
 }
 
 /// A region: the candidate gets everything there, then its bake begins, then the next one's turn comes.

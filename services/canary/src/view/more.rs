@@ -4,6 +4,7 @@ use auspex_proto::decision::Phase;
 use auspex_proto::{Timestamp, wire};
 
 use crate::decide::{differs, instant};
+use crate::document::Check;
 use crate::legs::Leg;
 use crate::state::{Ended, Rollout, Toll};
 
@@ -34,45 +35,60 @@ pub(super) fn strategy(legs: &[Leg]) -> String {
 
 /// Every gate, and how it stands.
 pub(super) fn gates(rollout: &Rollout) -> Vec<wire::GateView> {
-    let (gates, course) = (&rollout.terms.gates, &rollout.course);
-    let mut out = Vec::new();
-    let pass = |name: &str, kind: &str, at: &str, text: String| {
-        let pass = course.passed.get(name);
-        wire::GateView {
-            name: name.to_owned(),
-            kind: kind.to_owned(),
-            at: at.to_owned(),
-            state: if pass.is_some() { "passed" } else { "waiting" }.to_owned(),
-            actor: pass.map(|pass| pass.actor.clone()).unwrap_or_default(),
-            time_ms: pass.map_or(0, |pass| pass.at.0),
-            note: pass.map(|pass| pass.note.clone()).unwrap_or_default(),
-            text,
-        }
-    };
-    for approval in &gates.approvals {
-        out.push(pass(
-            &approval.name,
-            "approval",
-            approval.point(),
-            approval.by.join(", "),
-        ));
+    let mut out = persons(rollout);
+    out.extend(outside(rollout));
+    out.extend(checks(rollout));
+    out
+}
+
+/// A gate that a person may have passed.
+fn pass(rollout: &Rollout, (name, kind, at): (&str, &str, &str), text: String) -> wire::GateView {
+    let pass = rollout.course.passed.get(name);
+    wire::GateView {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        at: at.to_owned(),
+        state: if pass.is_some() { "passed" } else { "waiting" }.to_owned(),
+        actor: pass.map(|pass| pass.actor.clone()).unwrap_or_default(),
+        time_ms: pass.map_or(0, |pass| pass.at.0),
+        note: pass.map(|pass| pass.note.clone()).unwrap_or_default(),
+        text,
     }
-    if let Some(ticket) = &gates.ticket {
-        let named = course.passed.get("ticket").map(|pass| pass.ticket.clone());
-        let mut view = pass(
-            "ticket",
-            "ticket",
-            "start",
-            named.unwrap_or_else(|| ticket.id.clone()),
-        );
+}
+
+fn persons(rollout: &Rollout) -> Vec<wire::GateView> {
+    let gates = &rollout.terms.gates;
+    let approvals = gates.approvals.iter();
+    let approvals = approvals.map(|a| pass(rollout, (&a.name, "approval", a.point()), a.by.join(", ")));
+    let switch = crate::decide::switch(rollout).filter(|switch| !switch.auto_promotion);
+    let switch = switch.map(|_| pass(rollout, ("switch", "approval", "promotion"), String::new()));
+    let ticket = gates.ticket.as_ref().map(|ticket| {
+        let named = rollout
+            .course
+            .passed
+            .get("ticket")
+            .map(|pass| pass.ticket.clone());
+        let text = named.unwrap_or_else(|| ticket.id.clone());
+        let mut view = pass(rollout, ("ticket", "ticket", "start"), text);
         if !ticket.id.is_empty() {
             "passed".clone_into(&mut view.state);
         }
-        out.push(view);
-    }
+        view
+    });
+    approvals.chain(switch).chain(ticket).collect()
+}
+
+/// Windows and other services.
+fn outside(rollout: &Rollout) -> Vec<wire::GateView> {
+    let (gates, course) = (&rollout.terms.gates, &rollout.course);
+    let mut out = Vec::new();
     for window in &gates.freeze {
         let text = course.frozen.map(|until| format!("until {}", instant(until)));
-        let mut view = pass("freeze", "freeze", "any raise", text.clone().unwrap_or_default());
+        let mut view = pass(
+            rollout,
+            ("freeze", "freeze", "any raise"),
+            text.unwrap_or_default(),
+        );
         if course.frozen.is_none() {
             "passed".clone_into(&mut view.state);
         }
@@ -82,30 +98,28 @@ pub(super) fn gates(rollout: &Rollout) -> Vec<wire::GateView> {
         out.push(view);
     }
     for dependency in &gates.dependencies {
-        let mut view = pass(
-            &dependency.service,
-            "dependency",
-            "start",
-            dependency.version.clone(),
-        );
-        let blocked = course.blocked.as_ref().filter(|_| !course.open);
-        match blocked {
+        let version = dependency.version.clone();
+        let mut view = pass(rollout, (&dependency.service, "dependency", "start"), version);
+        match course.blocked.as_ref().filter(|_| !course.open) {
             Some(why) => view.text.clone_from(why),
             None => "passed".clone_into(&mut view.state),
         }
         out.push(view);
     }
-    for (kind, check) in gates.all_checks() {
+    out
+}
+
+fn checks(rollout: &Rollout) -> Vec<wire::GateView> {
+    let all = rollout.terms.gates.all_checks();
+    let view = |(kind, check): (&str, &Check)| {
         let at = match kind {
             "expand" | "verify" => "start",
             "contract" => "end",
             _ => check.point(),
         };
         let kind = if kind.is_empty() { "check" } else { "migration" };
-        let runs = course
-            .checks
-            .iter()
-            .filter(|(name, _)| name.split('@').next() == Some(check.name.as_str()));
+        let mine = |name: &&String| name.split('@').next() == Some(check.name.as_str());
+        let runs = rollout.course.checks.iter().filter(|(name, _)| mine(name));
         let run = runs.max_by_key(|(_, run)| run.at).map(|(_, run)| run);
         let state = match run.map(|run| run.passed) {
             None => "later",
@@ -113,14 +127,14 @@ pub(super) fn gates(rollout: &Rollout) -> Vec<wire::GateView> {
             Some(Some(true)) => "passed",
             Some(Some(false)) => "failed",
         };
-        out.push(wire::GateView {
+        wire::GateView {
             state: state.to_owned(),
             time_ms: run.map_or(0, |run| run.at.0),
             text: run.map(|run| run.detail.clone()).unwrap_or_default(),
-            ..pass(&check.name, kind, at, String::new())
-        });
-    }
-    out
+            ..pass(rollout, (&check.name, kind, at), String::new())
+        }
+    };
+    all.map(view).collect()
 }
 
 /// The routers that were heard of in the last seconds.

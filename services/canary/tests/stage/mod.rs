@@ -17,6 +17,7 @@ use auspex_chassis::{Input, Route, Settings, Verb};
 use auspex_proto::command::Ask;
 use auspex_proto::event::{Body, Deployment, Event};
 use auspex_proto::observation::{Applied, Observation, Value};
+use auspex_proto::report::Capacity;
 use auspex_proto::score::Band;
 use auspex_proto::{
     Command, Decision, Entity, EntityKind, Fact, FactId, Meta, ObservationBatch, Project, Revision,
@@ -40,6 +41,9 @@ pub struct Stage {
     /// What is reported of both tracks besides, by its name.
     pub extra: Vec<(String, Extra)>,
     pub noise: Chance,
+    /// A scaler that does within a second what was asked, and its failure: the candidate is stuck at this many percent.
+    pub scaler: Option<Option<u8>>,
+    sizes: (u8, u8),
     /// What had fractions of requests left over: candidate, bad of both tracks, slow of both.
     rest: [f64; 5],
 }
@@ -64,6 +68,8 @@ impl Stage {
             keeps: true,
             extra: Vec::new(),
             noise: Chance(29),
+            scaler: None,
+            sizes: (100, 0),
             rest: [0.0; 5],
         }
     }
@@ -185,6 +191,28 @@ impl Stage {
         }
     }
 
+    /// A scaler's word: what is ready of stable and candidate.
+    pub fn sizes((stable, candidate): (u8, u8)) -> Applied {
+        let ready = |percent| {
+            Some(Capacity {
+                percent,
+                ready: 0,
+                wanted: 0,
+            })
+        };
+        Applied {
+            instance: "scaler".to_owned(),
+            report: RouterReport {
+                router: "kubernetes".to_owned(),
+                scaler: true,
+                stable: ready(stable),
+                candidate: ready(candidate),
+                ..RouterReport::default()
+            },
+            ..Self::applied(0, false)
+        }
+    }
+
     /// A second passes: the tick comes first, the report of the proxy right after it.
     pub fn second(&mut self, second: Second) -> Vec<Decision> {
         let (start, weight) = (self.now.boundary(Duration::from_secs(1)), self.weight());
@@ -198,6 +226,12 @@ impl Stage {
                 .extend(self.observed(&name, extra, units, start));
         }
         batch.applied.push(Self::applied(weight, false));
+        if let Some(stuck) = self.scaler {
+            let (stable, candidate) = self.sizes;
+            let candidate = stuck.map_or(candidate, |stuck| candidate.min(stuck));
+            batch.applied.push(Self::sizes((stable, candidate)));
+            self.sizes = self.rollout().and_then(|r| r.sizes).unwrap_or(self.sizes);
+        }
         assert_eq!(self.feed(Fact::Observations(batch)).unwrap(), []);
         said
     }
