@@ -1,5 +1,6 @@
 //! The command line: one file per group of commands.
 
+mod audit;
 mod config;
 mod demo;
 mod dlq;
@@ -8,6 +9,7 @@ mod features;
 mod history;
 pub(crate) mod id;
 mod judge;
+mod lint;
 mod model;
 mod print;
 mod reach;
@@ -55,6 +57,8 @@ enum Ask {
     /// Tell what happened: a change, a run, a deployment
     #[command(subcommand)]
     Event(event::Ask),
+    /// Check Rollout documents, and say every fault with its line and field
+    Lint(lint::Lint),
     /// The feature store: definitions, values now and then, drift
     #[command(subcommand)]
     Features(features::Ask),
@@ -136,6 +140,7 @@ impl Cli {
             Ask::Dlq(dlq) => dlq.carry_out(&self.reach).await.map(done),
             Ask::Event(event) => event.carry_out(&self.reach).await.map(done),
             Ask::Features(ask) => Box::pin(ask.carry_out(&self.reach)).await.map(done),
+            Ask::Lint(lint) => lint.carry_out(),
             Ask::Rollout(rollout) => rollout.carry_out(&self.reach).await.map(done),
             Ask::Router(router) => router.carry_out(&self.reach).await.map(done),
             Ask::History(history) => Box::pin(history.carry_out(&self.reach)).await.map(done),
