@@ -1,6 +1,7 @@
 //! `auspex bench`: figures beside the limit that was measured in the same run, so that another machine, or a busy one, gives
 //! the same ratios. What is measured and its limit take turns; the round with the median ratio is the one reported.
 
+mod features;
 mod hop;
 mod ingest;
 mod judge;
@@ -8,9 +9,12 @@ mod load;
 mod pace;
 mod path;
 mod proxy;
+mod router;
 mod row;
 mod score;
+mod shap;
 mod site;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -43,6 +47,10 @@ pub enum Bench {
     Score,
     /// Requests a second through the proxy, against HAProxy; lost requests while the weight flips
     Proxy,
+    /// From the log to weight 0 at HAProxy and Envoy; lost requests in flips while controllers are killed
+    Router,
+    /// Reads of the feature store over gRPC, updates, memory
+    Features,
     /// False alarms and detection of the judge, in seeded simulations
     Judge,
 }
@@ -54,6 +62,8 @@ impl Bench {
             Self::Ingest => "ingest",
             Self::Score => "score",
             Self::Proxy => "proxy",
+            Self::Router => "router",
+            Self::Features => "features",
             Self::Judge => "judge",
         }
     }
@@ -72,6 +82,8 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
         Bench::Ingest => Box::pin(ingest::measure(args.quick)).await,
         Bench::Score => score::measure(args.quick).await,
         Bench::Proxy => Box::pin(proxy::measure(args.quick)).await,
+        Bench::Router => Box::pin(router::measure(args.quick)).await,
+        Bench::Features => Box::pin(features::measure(args.quick)).await,
         Bench::Judge => judge::measure(args.quick).await,
     }?;
     let report = Report {

@@ -1,4 +1,5 @@
-//! One vector scored, against nothing but the ONNX Runtime session: in this process, on one thread.
+//! One vector scored, against nothing but the ONNX Runtime session in this process, on one thread; over gRPC, against an empty
+//! call; explained, against LightGBM.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use auspex_scoring::model::Model;
 use auspex_scoring::runtime::{Reasons, Runtime, Scorer};
 
 use super::row::{Better, Row, median, median_round, micros};
+use super::{shap, wire};
 
 const ROUNDS: usize = 21;
 /// Vectors a round and way.
@@ -21,7 +23,19 @@ const VECTORS: usize = 500;
 pub(super) async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
     let (mut scorer, vectors) = open().await?;
     let rounds = if quick { 7 } else { ROUNDS };
-    tokio::task::spawn_blocking(move || compare(&mut scorer, &vectors, rounds)).await?
+    let asked = vectors.clone();
+    let compared = tokio::task::spawn_blocking(move || {
+        let mut rows = compare(&mut scorer, &vectors, rounds)?;
+        let model = scorer.model();
+        let golden: Vec<Vec<f32>> = model.golden.rows.iter().map(GoldenRow::row).collect();
+        if let Some(ensemble) = &model.ensemble {
+            rows.extend(shap::measure(rounds, ensemble, &golden)?);
+        }
+        anyhow::Ok(rows)
+    });
+    let mut rows = compared.await??;
+    rows.extend(wire::measure(rounds, &asked).await?);
+    Ok(rows)
 }
 
 /// A scorer of the model that comes with the program, and its golden rows as vectors.
