@@ -21,7 +21,8 @@ pub struct Config {
     pub working_hours_from: u8,
     /// First hour after work, above `working_hours_from`, at most 24.
     pub working_hours_to: u8,
-    /// Where rows are kept for good: a folder, or `s3://`, `gs://`, `az://BUCKET/PREFIX` (feature `clouds`). Empty: nowhere.
+    /// Where rows are kept for good: a folder, or `s3://`, `gs://`, `az://BUCKET/PREFIX` (feature `clouds`). Empty:
+    /// `auspex up` makes one of its own, others keep none.
     pub offline: String,
     /// How long they are kept there, days.
     pub offline_days: i64,
@@ -43,7 +44,7 @@ impl Default for Config {
             time_zone: "UTC".to_owned(),
             working_hours_from: 8,
             working_hours_to: 18,
-            offline: ".auspex/features".to_owned(),
+            offline: String::new(),
             offline_days: 400,
             compact_seconds: 900,
             teams: BTreeMap::new(),

@@ -58,12 +58,12 @@ fn resolutions(batch: &FeatureRows) -> impl Iterator<Item = Resolution> {
         .filter_map(|(resolution, kept)| kept.then_some(resolution))
 }
 
-/// The tile that a key speaks of, when the key is one of this entity's.
-fn tile_of<'a>(key: &'a str, batch: &FeatureRows, entity: &str) -> Option<&'a str> {
+/// The entity and the tile that a key speaks of, when it is a key of this fact's.
+fn place_of<'a>(key: &'a str, batch: &FeatureRows) -> Option<(&'a str, &'a str)> {
     let (account, tile) = key.rsplit_once('/')?;
     // project / source @ digest / entity: all rows of a fact share what comes before the entity.
     let head = batch.meta.project.as_str().len() + batch.source.len() + 11;
-    (account.strip_suffix(entity)?.len() == head).then_some(tile)
+    Some((account.get(head..)?, tile))
 }
 
 impl Verb for Store {
@@ -87,8 +87,8 @@ impl Verb for Store {
 
     fn absorb(&self, state: &mut State, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
         if let Fact::Rows(batch) = input.fact {
-            for row in &batch.rows {
-                if let Some(tile) = tile_of(input.key, batch, &row.entity) {
+            if let Some((entity, tile)) = place_of(input.key, batch) {
+                for row in batch.rows.iter().filter(|row| row.entity == entity) {
                     absorb_row(state, batch, row, tile);
                 }
             }

@@ -41,6 +41,11 @@ impl Up {
             let folder = self.data.join("history");
             options.set.push(format!("history.folder={}", folder.display()));
         }
+        let features: auspex_features::Config = options.load(&services::ALL)?.get("features")?;
+        if features.offline.is_empty() {
+            let folder = self.data.join("features");
+            options.set.push(format!("features.offline={}", folder.display()));
+        }
         Ok(Box::pin(auspex_chassis::run(&services::ALL, &options)).await?)
     }
 }

@@ -13,6 +13,8 @@ use crate::scale::quantile;
 
 /// How many bins, at most: quantiles of the reference.
 const BINS: usize = 10;
+/// How many samples of the lesser side a bin needs: with fewer the distribution of PSI has a heavier tail than is assumed.
+const IN_BIN: usize = 20;
 /// What an empty bin counts for.
 const EMPTY: f64 = 0.5;
 
@@ -113,8 +115,9 @@ fn psi(reference: &[f64], current: &[f64]) -> Option<(f64, f64)> {
     if reference.is_empty() || current.is_empty() {
         return None;
     }
-    let mut bounds: Vec<f64> = (1..BINS)
-        .filter_map(|n| quantile(reference, float(n) / float(BINS)))
+    let bins = (reference.len().min(current.len()) / IN_BIN).clamp(2, BINS);
+    let mut bounds: Vec<f64> = (1..bins)
+        .filter_map(|n| quantile(reference, float(n) / float(bins)))
         .collect();
     bounds.dedup();
     let (then, now) = (counts(reference, &bounds), counts(current, &bounds));
