@@ -25,7 +25,9 @@ pub struct Config {
     pub project: String,
     /// Where control answers gRPC.
     pub control: String,
-    /// Access token for control.
+    /// Where analyses are answered, by gRPC; empty: where control is.
+    pub analysis: String,
+    /// Access token for both.
     pub token: Secret,
     /// Root certificates (PEM file) to trust for control beside the usual ones; empty: none.
     pub ca: String,
@@ -53,6 +55,7 @@ impl Default for Config {
             argo_lease: "argo-rollouts/argo-rollouts-controller-lock".to_owned(),
             project: String::new(),
             control: "http://127.0.0.1:7700".to_owned(),
+            analysis: String::new(),
             token: Secret::default(),
             ca: String::new(),
             lease_namespace: "auspex".to_owned(),
@@ -87,6 +90,12 @@ impl Settings for Config {
         }
         if !(self.control.starts_with("http://") || self.control.starts_with("https://")) {
             found.push(format!("control: {} is not http(s)://host:port", self.control));
+        }
+        if !(self.analysis.is_empty()
+            || self.analysis.starts_with("http://")
+            || self.analysis.starts_with("https://"))
+        {
+            found.push(format!("analysis: {} is not http(s)://host:port", self.analysis));
         }
         if self.lease_of_argo().is_none() {
             found.push(format!("argo_lease: {} is not namespace/name", self.argo_lease));

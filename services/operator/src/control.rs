@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use auspex_proto::wire;
+use auspex_proto::wire::analysis_service_client::AnalysisServiceClient;
 use auspex_proto::wire::rollout_service_client::RolloutServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -20,6 +21,7 @@ const WITHIN: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone)]
 pub struct Control {
     client: RolloutServiceClient<InterceptedService<Channel, Bearer>>,
+    analyses: AnalysisServiceClient<InterceptedService<Channel, Bearer>>,
 }
 
 /// What became of a command.
@@ -50,15 +52,6 @@ impl Control {
     /// # Errors
     /// When the address, the token or the certificates cannot be used.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        let mut endpoint = Endpoint::from_shared(config.control.clone()).context("operator.control")?;
-        if config.control.starts_with("https://") {
-            let mut tls = ClientTlsConfig::new().with_webpki_roots();
-            if !config.ca.is_empty() {
-                let pem = std::fs::read(&config.ca).with_context(|| format!("operator.ca: {}", config.ca))?;
-                tls = tls.ca_certificate(Certificate::from_pem(pem));
-            }
-            endpoint = endpoint.tls_config(tls).context("operator.control")?;
-        }
         let bearer = match config.token.is_empty() {
             true => None,
             false => {
@@ -69,12 +62,17 @@ impl Control {
                 Some(value)
             }
         };
-        let channel = endpoint
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(WITHIN)
-            .connect_lazy();
+        let analysis = if config.analysis.is_empty() {
+            &config.control
+        } else {
+            &config.analysis
+        };
         Ok(Self {
-            client: RolloutServiceClient::with_interceptor(channel, Bearer(bearer)),
+            client: RolloutServiceClient::with_interceptor(
+                channel(&config.control, &config.ca)?,
+                Bearer(bearer.clone()),
+            ),
+            analyses: AnalysisServiceClient::with_interceptor(channel(analysis, &config.ca)?, Bearer(bearer)),
         })
     }
 
@@ -105,12 +103,51 @@ impl Control {
                     Answer::Refused(answer.refused)
                 })
             }
-            Err(status) => match status.code() {
-                Code::InvalidArgument | Code::FailedPrecondition | Code::NotFound => {
-                    Ok(Answer::Refused(status.message().to_owned()))
-                }
-                _ => Err(anyhow::Error::new(status).context("control")),
-            },
+            Err(status) => refusal(status),
         }
+    }
+
+    /// Keeps what is measured beside a rollout; the same plan again is the same plan.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn analysis(&self, project: &str, document: &str) -> anyhow::Result<Answer> {
+        let asked = wire::PutAnalysisRequest {
+            project: project.to_owned(),
+            document: document.to_owned(),
+            actor: "kubernetes".to_owned(),
+        };
+        match self.analyses.clone().put(asked).await {
+            Ok(_) => Ok(Answer::Done(None)),
+            Err(status) => refusal(status),
+        }
+    }
+}
+
+/// A connection that comes about when it is needed first.
+fn channel(address: &str, ca: &str) -> anyhow::Result<Channel> {
+    let named = || format!("operator.control, operator.analysis: {address}");
+    let mut endpoint = Endpoint::from_shared(address.to_owned()).with_context(named)?;
+    if address.starts_with("https://") {
+        let mut tls = ClientTlsConfig::new().with_webpki_roots();
+        if !ca.is_empty() {
+            let pem = std::fs::read(ca).with_context(|| format!("operator.ca: {ca}"))?;
+            tls = tls.ca_certificate(Certificate::from_pem(pem));
+        }
+        endpoint = endpoint.tls_config(tls).with_context(named)?;
+    }
+    Ok(endpoint
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(WITHIN)
+        .connect_lazy())
+}
+
+/// A refusal that asking again does not change; everything else is an absence.
+fn refusal(status: Status) -> anyhow::Result<Answer> {
+    match status.code() {
+        Code::InvalidArgument | Code::FailedPrecondition | Code::NotFound => {
+            Ok(Answer::Refused(status.message().to_owned()))
+        }
+        _ => Err(anyhow::Error::new(status).context("control")),
     }
 }

@@ -43,6 +43,9 @@ pub const REFUSED: &str = "auspex.dev/refused";
 /// Annotation of such an object: what is otherwise than with Argo.
 pub const NOTES: &str = "auspex.dev/notes";
 
+/// Annotation: what is measured beside the rollout, the spec of a document of kind `Analysis` as JSON.
+pub const ANALYSIS: &str = "auspex.dev/analysis";
+
 /// A text in the metadata; empty when there is none.
 #[must_use]
 pub fn meta<'a>(object: &'a Value, field: &str) -> &'a str {

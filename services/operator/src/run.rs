@@ -209,7 +209,7 @@ impl Operator {
         let status = match (next, wanted) {
             (Next::Rest, _) => return,
             (Next::Write(status), _) => status,
-            (Next::Start(command), Some(wanted)) => match self.control.command(command).await {
+            (Next::Start(command), Some(wanted)) => match self.begin(&wanted, command).await {
                 Ok(Answer::Done(Some(view))) => status::of(object, &wanted, Some(&view), &stamp),
                 // It is on the log, and is told with the next look.
                 Ok(Answer::Done(None)) => return,
@@ -238,6 +238,16 @@ impl Operator {
         let done = self.cluster.replace(&place, &whole).await;
         self.written.insert(key.clone(), Instant::now());
         self.keep(key, done);
+    }
+
+    /// What is measured is kept first: a rollout must not be under way without it.
+    async fn begin(&self, wanted: &plan::Wanted, command: wire::Command) -> anyhow::Result<Answer> {
+        if let Some(document) = &wanted.analysis
+            && let refused @ Answer::Refused(_) = self.control.analysis(&wanted.project, document).await?
+        {
+            return Ok(refused);
+        }
+        self.control.command(command).await
     }
 
     /// Takes in what was written, or says why it was not.

@@ -65,6 +65,7 @@ pub fn shown(argo: &Value, templates: &Templates, alive: Option<&str>) -> Option
             Some(_) => {}
         }
     }
+    let mut analysis = None;
     let (spec, refused, notes) = match Kind::of(&told) {
         Err((field, reason)) => (None, vec![format!("{field}: {reason}")], Vec::new()),
         Ok(kind) => {
@@ -76,15 +77,13 @@ pub fn shown(argo: &Value, templates: &Templates, alive: Option<&str>) -> Option
                     .iter()
                     .map(|name| format!("template {name} is not there")),
             );
-            let rollout = converted
-                .documents
-                .iter()
-                .find(|document| document.get("kind").is_some_and(|kind| kind == "Rollout"));
-            (
-                rollout.and_then(|rollout| rollout.get("spec")).cloned(),
-                refused,
-                said(&converted.notes),
-            )
+            let spec = |wanted: &str| {
+                let mut all = converted.documents.iter();
+                let found = all.find(|document| document.get("kind").is_some_and(|kind| kind == wanted));
+                found.and_then(|document| document.get("spec")).cloned()
+            };
+            analysis = spec("Analysis");
+            (spec("Rollout"), refused, said(&converted.notes))
         }
     };
     let mut refused = refused;
@@ -99,7 +98,13 @@ pub fn shown(argo: &Value, templates: &Templates, alive: Option<&str>) -> Option
             .entry("stable")
             .or_insert_with(|| json!({ "revision": stable }));
     }
-    Some(object(argo, spec, &refused, &notes))
+    let mut shown = object(argo, spec, &refused, &notes);
+    if let (Some(analysis), Some(annotations)) = (analysis, shown.pointer_mut("/metadata/annotations")) {
+        if let Some(annotations) = annotations.as_object_mut() {
+            annotations.insert(kinds::ANALYSIS.to_owned(), json!(analysis.to_string()));
+        }
+    }
+    Some(shown)
 }
 
 /// What becomes of the object that is there.
@@ -116,7 +121,13 @@ pub fn settle(there: Option<&Value>, wanted: &Value) -> Show {
     if there.get("spec") != wanted.get("spec") {
         patch.replace("/spec", wanted.get("spec").cloned().unwrap_or_default());
     }
-    for name in [kinds::REFUSED, kinds::NOTES, kinds::PROJECT, kinds::ASK] {
+    for name in [
+        kinds::REFUSED,
+        kinds::NOTES,
+        kinds::PROJECT,
+        kinds::ASK,
+        kinds::ANALYSIS,
+    ] {
         let path = format!("/metadata/annotations/{}", name.replace('/', "~1"));
         match (annotation(there, name), annotation(wanted, name)) {
             (last, new) if last == new => {}

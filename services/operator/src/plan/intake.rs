@@ -21,6 +21,8 @@ pub struct Wanted {
     pub generation: i64,
     /// The document that control reads (JSON is YAML).
     pub document: String,
+    /// What is measured beside it: a document of kind `Analysis`, kept before the rollout begins.
+    pub analysis: Option<String>,
     uid: String,
     named: String,
 }
@@ -56,7 +58,22 @@ pub fn read(object: &Value, project: &str) -> Result<Wanted, String> {
         "metadata": { "name": rollout, "project": project },
         "spec": spec,
     });
+    let analysis = match annotation(object, kinds::ANALYSIS) {
+        None => None,
+        Some(text) => {
+            let spec: Value =
+                serde_json::from_str(text).map_err(|fault| format!("{}: {fault}", kinds::ANALYSIS))?;
+            let plan = json!({
+                "apiVersion": kinds::ROLLOUTS.api_version(),
+                "kind": "Analysis",
+                "metadata": { "name": rollout, "project": project },
+                "spec": spec,
+            });
+            Some(plan.to_string())
+        }
+    };
     Ok(Wanted {
+        analysis,
         project: project.to_owned(),
         rollout,
         generation,

@@ -294,6 +294,35 @@ mod adopting {
     }
 
     #[test]
+    fn what_is_measured_goes_with_it() {
+        let mut argo = argo(json!({}), json!({}));
+        let steps = argo["spec"]["strategy"]["canary"]["steps"]
+            .as_array_mut()
+            .unwrap();
+        steps.insert(
+            1,
+            json!({ "analysis": { "templates": [{ "templateName": "errors" }] } }),
+        );
+        let refused = show(&argo, None)["metadata"]["annotations"]["auspex.dev/refused"].clone();
+        assert!(refused.as_str().unwrap().contains("errors"), "{refused}");
+        let template = json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
+            "metadata": { "name": "errors", "namespace": "shop" },
+            "spec": { "metrics": [{ "name": "errors", "successCondition": "result[0] < 0.05",
+                "provider": { "prometheus": { "address": "http://prometheus", "query": "up" } } }] } });
+        let mut elsewhere = template.clone();
+        elsewhere["metadata"]["namespace"] = json!("other");
+        assert!(shown(&argo, &templates([&elsewhere], "shop"), None).unwrap()["metadata"]["annotations"]["auspex.dev/refused"].is_string());
+        let object = shown(&argo, &templates([&template], "shop"), None).unwrap();
+        let plan = intake::read(&object, "").unwrap().analysis.unwrap();
+        let plan: Value = serde_json::from_str(&plan).unwrap();
+        assert_eq!(
+            (&plan["kind"], &plan["metadata"]["project"]),
+            (&json!("Analysis"), &json!("shop"))
+        );
+        assert!(plan["spec"].to_string().contains("result[0] < 0.05"), "{plan}");
+    }
+
+    #[test]
     fn what_runs_stable_has_nothing_under_way() {
         let argo = argo(json!({ "stableRS": "abc", "currentPodHash": "abc" }), json!({}));
         assert_eq!(shown(&argo, &templates([], "shop"), None), None);
