@@ -1,7 +1,11 @@
 //! The command line: one file per group of commands.
 
+mod analysis;
+mod analysis_run;
+mod analysis_view;
 mod audit;
 mod config;
+mod convert;
 mod demo;
 mod dlq;
 mod event;
@@ -16,9 +20,11 @@ mod reach;
 mod recover;
 mod rollout;
 mod router;
+mod start;
 mod token;
 mod tools;
 mod topology;
+mod train;
 mod up;
 pub(crate) mod view;
 
@@ -80,8 +86,17 @@ enum Ask {
     Tools,
     /// Ask a process of the mesh whether it is ready
     Health,
+    /// Conditions, limits and measurements of Argo Rollouts' templates
+    #[command(subcommand)]
+    Analysis(Box<analysis::Ask>),
+    /// Turn documents of Argo Rollouts into Auspex's own
+    Convert(convert::Convert),
     /// Judge a candidate from a file of measurements
     Judge(Box<judge::Judge>),
+    /// Learn from a table of what happened, and say what the model is worth
+    Train(Box<train::Train>),
+    /// Score a table with a model, and judge what it said
+    Evaluate(Box<train::Evaluate>),
     /// See it at work: a bad and a good deployment on real traffic
     Demo(demo::Demo),
     /// Measure the product beside the limits of this machine
@@ -139,8 +154,8 @@ impl Cli {
             Ask::Token(token) => token.carry_out().map(done),
             Ask::Dlq(dlq) => dlq.carry_out(&self.reach).await.map(done),
             Ask::Event(event) => event.carry_out(&self.reach).await.map(done),
-            Ask::Features(ask) => Box::pin(ask.carry_out(&self.reach)).await.map(done),
             Ask::Lint(lint) => lint.carry_out(),
+            Ask::Features(ask) => Box::pin(ask.carry_out(&self.reach)).await.map(done),
             Ask::Rollout(rollout) => rollout.carry_out(&self.reach).await.map(done),
             Ask::Router(router) => router.carry_out(&self.reach).await.map(done),
             Ask::History(history) => Box::pin(history.carry_out(&self.reach)).await.map(done),
@@ -148,7 +163,11 @@ impl Cli {
             Ask::Tools => tools::install().await.map(done),
             Ask::Health => tools::health(&self.reach).await.map(done),
             Ask::Recover(recover) => recover.carry_out().await.map(done),
+            Ask::Analysis(analysis) => analysis.carry_out(&self.reach).await.map(done),
+            Ask::Convert(convert) => convert.carry_out(),
             Ask::Judge(judge) => judge.carry_out().map(done),
+            Ask::Train(train) => train.carry_out().await.map(done),
+            Ask::Evaluate(evaluate) => evaluate.carry_out().await.map(done),
             Ask::Demo(demo) => demo.carry_out().await,
             Ask::Bench(args) => Ok(Box::pin(crate::bench::run(args)).await?),
         }

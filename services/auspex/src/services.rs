@@ -5,7 +5,7 @@ use auspex_chassis::{Section, ServiceSpec};
 use crate::fault::Fault;
 
 /// All services.
-pub const ALL: [ServiceSpec; 11] = [
+pub const ALL: [ServiceSpec; 12] = [
     auspex_ingest::SERVICE,
     auspex_features::SERVICE,
     auspex_scoring::SERVICE,
@@ -17,6 +17,7 @@ pub const ALL: [ServiceSpec; 11] = [
     auspex_router::SERVICE,
     auspex_history::SERVICE,
     auspex_operator::SERVICE,
+    auspex_trainer::SERVICE,
 ];
 
 /// The services of these names; `all` is every one.

@@ -11,6 +11,7 @@ use auspex_argo::traps;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
 
+use super::reach::Reach;
 use super::{Output, print};
 use crate::fault::Fault;
 
@@ -22,6 +23,10 @@ pub(crate) enum Ask {
     Assess(Assess),
     /// Measure what a template says, for real
     Run(super::analysis_run::Run),
+    /// What is measured beside rollouts
+    List(super::analysis_view::List),
+    /// What is measured beside one rollout, and what it says
+    Get(super::analysis_view::Get),
 }
 
 /// Whether Argo's quirks are kept.
@@ -95,11 +100,13 @@ pub(crate) struct Assess {
 }
 
 impl Ask {
-    pub(crate) async fn carry_out(self) -> Result<(), Fault> {
+    pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
         match self {
             Self::Eval(eval) => eval.carry_out(),
             Self::Assess(assess) => assess.carry_out(),
             Self::Run(run) => run.carry_out().await,
+            Self::List(list) => list.carry_out(reach).await,
+            Self::Get(get) => get.carry_out(reach).await,
         }
     }
 }

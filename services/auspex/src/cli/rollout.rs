@@ -130,8 +130,8 @@ impl Ask {
                 project,
                 output,
             } => {
-                let project = project.unwrap_or_default();
                 let documents = super::start::documents(&files, analysis)?;
+                let project = project.unwrap_or(documents.project);
                 let line = reach.open().await?;
                 for plan in documents.plans {
                     super::start::put(&line, &project, plan).await?;

@@ -361,8 +361,8 @@ impl Parser {
     fn secondary(&mut self) -> Result<Node, Fault> {
         let node = match self.kind() {
             Kind::Number => {
-                let text = self.next();
-                return self.number(&text);
+                let literal = super::number::literal(&self.next())?;
+                return self.node(literal);
             }
             Kind::Text => {
                 let text = self.next();
@@ -390,11 +390,6 @@ impl Parser {
             _ => return Err(self.unexpected()),
         };
         self.postfix(node)
-    }
-
-    fn number(&mut self, text: &str) -> Result<Node, Fault> {
-        let node = super::number::literal(text)?;
-        self.node(node)
     }
 }
 
