@@ -20,7 +20,7 @@ async fn flip_and_flip_back(plane: &impl Plane, folder: &Folder) {
     let test = TestHouse::start().await.unwrap();
     let settings = settings(plane, "");
     let start = || Controller::start(&test, &folder.0, &settings);
-    let mut controllers = vec![start(), start()];
+    let mut controllers = [start(), start()];
     publish(&test.house, decision(1, 0, Action::Start)).await;
     until_kept(&test.house, "the first word", |record| record.is_verified()).await;
 

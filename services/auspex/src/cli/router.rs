@@ -49,7 +49,9 @@ impl Ask {
                 let routers = client.list(request).await?.into_inner().routers;
                 match output {
                     Output::Text => print::text(&list(&routers)),
-                    Output::Json => print::json(&Value::from(routers.iter().map(document).collect::<Vec<_>>())),
+                    Output::Json => {
+                        print::json(&Value::from(routers.iter().map(document).collect::<Vec<_>>()))
+                    }
                 }
             }
             Self::Status { name, output } => {
@@ -104,7 +106,11 @@ fn document(router: &RouteView) -> Value {
 
 /// A weight, or a dash.
 fn percent(known: bool, weight: u32) -> String {
-    if known { format!("{weight} %") } else { "-".to_owned() }
+    if known {
+        format!("{weight} %")
+    } else {
+        "-".to_owned()
+    }
 }
 
 /// What a person must know first.
@@ -120,7 +126,9 @@ fn state(router: &RouteView) -> String {
 }
 
 fn list(routers: &[RouteView]) -> String {
-    let head = ["NAME", "PROJECT", "SERVICE", "KIND", "WEIGHT", "READ", "VERIFIED", "STATE"];
+    let head = [
+        "NAME", "PROJECT", "SERVICE", "KIND", "WEIGHT", "READ", "VERIFIED", "STATE",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(routers.iter().map(|router| {
         vec![
@@ -138,7 +146,13 @@ fn list(routers: &[RouteView]) -> String {
 }
 
 fn status(router: &RouteView) -> String {
-    let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    let or_dash = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
     let verified = match router.unverified_reason.as_str() {
         "" => router.verified.clone(),
         why => format!("{} ({why})", router.verified),
@@ -158,7 +172,15 @@ fn status(router: &RouteView) -> String {
         ("verified by", or_dash(&router.verified_by)),
         ("rollout", or_dash(&router.rollout)),
         ("decision", or_dash(&router.decision_id)),
-        ("places", if router.swapped { "swapped" } else { "as configured" }.to_owned()),
+        (
+            "places",
+            if router.swapped {
+                "swapped"
+            } else {
+                "as configured"
+            }
+            .to_owned(),
+        ),
         ("holder", or_dash(&router.holder)),
         ("epoch", router.epoch.to_string()),
         ("can", can),
