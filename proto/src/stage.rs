@@ -185,8 +185,25 @@ pub const ANALYSIS: Stage = Stage {
     keeps: Keeps::Claims,
 };
 
+/// What was served meets what became of it.
+pub const TRAINER: Stage = Stage {
+    name: "trainer",
+    does: "keep served vectors with their outcomes, as examples to learn from",
+    reads: &[FactKind::Vector, FactKind::Event, FactKind::Decision],
+    writes: &[],
+    keeps: Keeps::State,
+};
+/// Examples become model versions.
+pub const TRAINING: Stage = Stage {
+    name: "training",
+    does: "fit candidates to the examples when it is time, gate and register the best",
+    reads: &[],
+    writes: &[],
+    keeps: Keeps::Claims,
+};
+
 /// All stages, in the order of the path.
-pub const STAGES: [Stage; 15] = [
-    INGEST, FEATURES, STORE, OFFLINE, SCORING, REGISTRY, FEEDBACK, CANARY, ANALYSIS, ALERTS, DELIVERY, PROXY, ROUTER,
-    HISTORY, OPERATOR,
+pub const STAGES: [Stage; 17] = [
+    INGEST, FEATURES, STORE, OFFLINE, SCORING, REGISTRY, FEEDBACK, CANARY, ANALYSIS, ALERTS, DELIVERY, PROXY,
+    ROUTER, HISTORY, OPERATOR, TRAINER, TRAINING,
 ];

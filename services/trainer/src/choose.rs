@@ -100,8 +100,8 @@ fn picked(weights: &[f64], rows: &[usize]) -> Vec<f64> {
 pub struct Tried {
     /// Which.
     pub candidate: Candidate,
-    /// One for each group where each was fitted alone.
-    pub by_group: bool,
+    /// How it deals with groups, as the end of its name.
+    pub variant: &'static str,
     /// Fitted to all training rows; `Err`: why there is none.
     pub model: Result<Forest, String>,
     /// Log-odds for the unseen rows.
@@ -122,8 +122,7 @@ impl Tried {
     /// Its name in a report.
     #[must_use]
     pub fn name(&self) -> String {
-        let by = if self.by_group { "_by_group" } else { "" };
-        format!("{}{by}", self.candidate)
+        format!("{}{}", self.candidate, self.variant)
     }
 }
 
@@ -167,7 +166,7 @@ pub fn tried(candidate: Candidate, fits: Vec<Fitted>, train: &Sample, unseen: &U
     let last = models.pop().unwrap_or_else(|| Err("was not fitted".to_owned()));
     let mut tried = Tried {
         candidate,
-        by_group: false,
+        variant: "",
         model: fault.map_or(last, Err),
         raws: Vec::new(),
         figures: Figures::default(),
@@ -238,7 +237,7 @@ pub fn ensemble(tried: &mut [Tried], train: &Sample, unseen: &Unseen) -> Option<
     }
     Some(Tried {
         candidate: Candidate::Ensemble,
-        by_group: false,
+        variant: "",
         model: Ok(forest),
         figures: figures(unseen, &raws, train),
         raws,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::encode::{self, Encoding};
 use crate::fault::{Fault, failed, invalid};
 use crate::figures::{Figures, Plots};
+use crate::history;
 use crate::request::Recalibrate;
 use crate::sample::Sample;
 use crate::table::choice::{Choice, Feature, Wanted};
@@ -84,6 +85,10 @@ struct Lineage {
     group: Option<String>,
     #[serde(default)]
     effort: Vec<String>,
+    #[serde(default)]
+    history: bool,
+    #[serde(default)]
+    label_delay: f64,
 }
 
 /// Scores a table and judges what was said.
@@ -100,8 +105,16 @@ pub fn evaluate(evaluation: &Evaluation, runtime: &Path) -> Result<Evaluated, Fa
         serde_json::from_slice(&files.manifest).map_err(|fault| invalid("--model", fault.to_string()))?;
     let model = Arc::new(Model::check(files).map_err(|fault| invalid("--model", fault.to_string()))?);
     let seen = survey(&evaluation.table)?;
-    let (choice, notes) = choice(evaluation, &model, &told, &seen)?;
+    let (mut choice, notes) = choice(evaluation, &model, &told, &seen)?;
     let mut sample = load(&evaluation.table, &seen, &choice)?;
+    if told.lineage.history {
+        let delay = if evaluation.delay > 0.0 {
+            evaluation.delay
+        } else {
+            told.lineage.label_delay
+        };
+        history::add(None, &mut sample, &mut choice, delay);
+    }
     encode::apply(&told.encodings, &choice, &mut sample);
     let sample = arranged(sample, &model)?;
     let runtime = Runtime::load(runtime).map_err(failed)?;
@@ -150,7 +163,8 @@ fn choice(
     let group = told.encodings.group.as_ref();
     let mut features = Vec::new();
     for column in &model.manifest.features {
-        if Some(&column.name) == group {
+        let derived = lineage.history && history::NAMES.contains(&column.name.as_str());
+        if Some(&column.name) == group || derived {
             continue;
         }
         if !has(&column.name) {

@@ -1,9 +1,19 @@
-//! Training.
+//! Trainer: what happened becomes a model that may score.
+//!
+//! - *Reads*: `FeatureVector`, `Event`, `Decision`.
+//! - *Writes*: nothing on the log: a version goes to the registry by gRPC, and the registry tells of it.
+//! - *Answers*: `Trainer`: train now, what was trained. As a library it stands behind `auspex train` and `auspex evaluate`.
+//! - *Remembers*: per project served vectors that wait for their outcome, and those that have one; past trainings.
+//! - *Invariants*: an example is a vector as it was served; candidates, weights and calibration are chosen on older rows than
+//!   those they are tested on; what is published has been scored by the very checks of whoever serves it; one process trains
+//!   at a time.
 
 pub mod artifact;
 pub mod backtest;
 pub mod candidate;
 pub mod choose;
+pub mod collect;
+pub mod config;
 pub mod encode;
 pub mod evaluate;
 pub mod fault;
@@ -11,20 +21,60 @@ pub mod figures;
 pub mod fit;
 pub mod golden;
 pub mod graph;
+pub mod history;
+pub mod job;
 pub mod local;
 pub mod plugin;
 pub mod prepare;
+pub mod publish;
+pub mod query;
 pub mod report;
 pub mod request;
 pub mod sample;
+pub mod schedule;
 mod suspect;
 pub mod table;
 pub mod train;
 pub mod verdict;
 
+use auspex_chassis::{Group, House, Part, Section, ServiceSpec};
+use auspex_proto::stage;
+use auspex_proto::wire::trainer_server::TrainerServer;
+use tokio::sync::mpsc;
+
 pub use candidate::Candidate;
+pub use config::Config;
 pub use evaluate::{Evaluation, evaluate};
 pub use fault::Fault;
 pub use report::Report;
 pub use request::{Bench, Recalibrate, Request};
 pub use train::train;
+
+/// The trainer, as the program sees it.
+pub const SERVICE: ServiceSpec = ServiceSpec {
+    name: stage::TRAINER.name,
+    build: |house| Box::pin(build(house)),
+    section: Section::of::<Config>(stage::TRAINER.name),
+};
+
+/// Requests for a training that may wait.
+const MOST_DEMANDS: usize = 4;
+
+async fn build(house: House) -> anyhow::Result<Part> {
+    let config: Config = house.settings(stage::TRAINER.name)?;
+    let collect = collect::Collect {
+        config: config.clone(),
+    };
+    let view = house.run_verb(stage::TRAINER, collect).await?;
+    let registry = publish::Registry::of(&config.registry, &config.token)?;
+    let job = job::Job {
+        house: house.clone(),
+        config,
+        view,
+        registry,
+    };
+    let (demands, waiting) = mpsc::channel(MOST_DEMANDS);
+    let answers = query::Answers::new(job.clone(), demands);
+    house.spawn("training", Group::Work, move |stop| job.run(waiting, stop));
+    Ok(Part::empty().grpc(TrainerServer::new(answers)))
+}

@@ -3,7 +3,7 @@
 
 use auspex_learn::calibrate::Platt;
 use auspex_learn::gbdt::{self, Growth};
-use auspex_learn::{Forest, Node, Tree, sigmoid};
+use auspex_learn::{Forest, Node, Tree, logit, sigmoid};
 
 use crate::backtest::{Stretch, Unseen};
 use crate::candidate::Candidate;
@@ -31,14 +31,15 @@ fn numbers(train: &Sample) -> Vec<(u32, f32)> {
     found
 }
 
-/// Boosted trees for each group alone, as one candidate; empty when the groups are not few and large.
+/// Boosted trees for groups that are few and large, as candidates: for each group alone, and for all together with the group
+/// as an offset, so that no split is spent on telling groups apart. None when the groups are many or small.
 #[must_use]
 pub fn tried(
     train: &Sample,
     stretches: &[Stretch],
     weights: &[f64],
     (unseen, entrants, seed): (&Unseen, &[Candidate], u64),
-) -> Option<Tried> {
+) -> Vec<Tried> {
     let groups = train.by_group();
     let large = groups.iter().all(|(_, rows)| rows.len() >= LEAST_ROWS);
     let named = numbers(train).len() == groups.len() && !train.names.is_empty();
@@ -47,25 +48,61 @@ pub fn tried(
         || !named
         || !entrants.contains(&Candidate::Ensemble)
     {
-        return None;
+        return Vec::new();
     }
-    let started = std::time::Instant::now();
+    type Way = fn(&Sample, &[usize], &[f64], u64) -> Forest;
+    let ways: [(&str, Way); 2] = [("_by_group", each), ("_pooled", pooled)];
     let all: Vec<usize> = (0..train.rows()).collect();
-    let fits = stretches
-        .iter()
-        .map(|stretch| &stretch.fit)
-        .chain([&all])
-        .map(|rows| Fitted {
-            forest: Ok(each(train, rows, weights, seed)),
+    let one = |(variant, way): (&'static str, Way)| {
+        let started = std::time::Instant::now();
+        let parts = stretches.iter().map(|stretch| &stretch.fit).chain([&all]);
+        let fits = parts.map(|rows| Fitted {
+            forest: Ok(way(train, rows, weights, seed)),
             seconds: 0.0,
             parity: None,
             versions: std::collections::BTreeMap::new(),
-        })
+        });
+        let mut tried = choose::tried(Candidate::Gbdt, fits.collect(), train, unseen);
+        tried.variant = variant;
+        tried.seconds = started.elapsed().as_secs_f64();
+        tried
+    };
+    ways.into_iter().map(one).collect()
+}
+
+/// A forest that does not know of groups, on top of each group's own failure rate.
+fn pooled(train: &Sample, rows: &[usize], weights: &[f64], seed: u64) -> Forest {
+    let part = train.take(rows);
+    let own: Vec<f64> = rows
+        .iter()
+        .map(|row| weights.get(*row).copied().unwrap_or(1.0))
         .collect();
-    let mut tried = choose::tried(Candidate::Gbdt, fits, train, unseen);
-    tried.by_group = true;
-    tried.seconds = started.elapsed().as_secs_f64();
-    Some(tried)
+    let mut sums = std::collections::BTreeMap::<u32, (f64, f64)>::new();
+    for ((group, label), weight) in part.groups.iter().zip(&part.labels).zip(&own) {
+        let sum = sums.entry(*group).or_default();
+        *sum = (sum.0 + weight, sum.1 + if *label { *weight } else { 0.0 });
+    }
+    let offset = |(all, failed): &(f64, f64)| logit((failed + 0.5) / (all + 1.0));
+    let mean = sums.values().map(offset).sum::<f64>() / sums.len().max(1) as f64;
+    let start: Vec<f64> = part
+        .groups
+        .iter()
+        .map(|group| sums.get(group).map_or(mean, offset))
+        .collect();
+    let columns: Vec<usize> = (0..part.table.width().saturating_sub(1)).collect();
+    let growth = Growth {
+        trees: 200,
+        leaves: 31,
+        ..crate::fit::growth(&Candidate::Gbdt.settings(part.rows()), seed)
+    };
+    let mut forest = gbdt::fit_from(&part.table.select(&columns), &part.labels, &own, &growth, &start);
+    let above: Vec<(u32, f64)> = sums
+        .iter()
+        .map(|(group, sum)| (*group, offset(sum) - mean))
+        .collect();
+    forest.trees.extend(switch(train, &above));
+    forest.shift(mean);
+    forest
 }
 
 /// A forest whose trees ask first which group it is.

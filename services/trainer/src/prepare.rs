@@ -4,6 +4,7 @@ use auspex_learn::metrics;
 
 use crate::encode::{self, Encoding};
 use crate::fault::{Fault, invalid};
+use crate::history;
 use crate::request::Request;
 use crate::sample::Sample;
 use crate::table::choice::{Choice, LeftOut, choose};
@@ -55,6 +56,13 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
         Some(path) => Some(load(path, &survey(path)?, &choice)?),
     };
     without_copies(&mut choice, &mut sample, test.as_mut())?;
+    if request.history {
+        let before = sample.clone();
+        history::add(None, &mut sample, &mut choice, request.delay);
+        if let Some(test) = &mut test {
+            history::add(Some(&before), test, &mut choice, request.delay);
+        }
+    }
     let (train, test, older) = match test {
         None => {
             let (older, newer) = sample.cut(request.split);
@@ -109,7 +117,11 @@ fn classes(sample: &Sample, choice: &Choice) -> Result<(), Fault> {
     Ok(())
 }
 
-fn enough(train: &Sample, test: &Sample) -> Result<(), Fault> {
+/// Whether rows are enough to learn from and to test on.
+///
+/// # Errors
+/// [`Fault::Invalid`] saying how many there are and how many are needed.
+pub fn enough(train: &Sample, test: &Sample) -> Result<(), Fault> {
     let (rows, failed) = (train.rows(), metrics::failures(&train.labels));
     if rows < LEAST_ROWS || failed.min(rows - failed) < LEAST_OF_A_CLASS {
         let reason = format!(
@@ -138,7 +150,7 @@ fn notes(choice: &mut Choice, request: &Request, train: &Sample) {
     if train.stride > 1 {
         choice
             .notes
-            .push(format!("a large table: every {}th row is used", train.stride));
+            .push(format!("a large table: every {} rows one is used", train.stride));
     }
     if train.unlabelled > 0 {
         choice.notes.push(format!(

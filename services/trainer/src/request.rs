@@ -24,6 +24,9 @@ pub struct Request {
     pub recalibrate: Recalibrate,
     /// Time from a row to its outcome being known, in the unit of the time column (seconds, or rows).
     pub delay: f64,
+    /// Whether the outcomes of a group's earlier rows, as far as they were known, are learned from too; see
+    /// [`crate::history`].
+    pub history: bool,
     /// Where everything is written.
     pub out: PathBuf,
     /// Name of the model.

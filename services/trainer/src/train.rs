@@ -48,7 +48,19 @@ pub(crate) struct Winner {
 /// # Errors
 /// [`Fault`].
 pub fn train(request: &Request, bench: &Bench, say: &dyn Fn(&str)) -> Result<Report, Fault> {
-    let prepared = prepare(request, say)?;
+    finish(request, bench, prepare(request, say)?, say)
+}
+
+/// The same from rows that are at hand.
+///
+/// # Errors
+/// [`Fault`].
+pub fn finish(
+    request: &Request,
+    bench: &Bench,
+    prepared: Prepared,
+    say: &dyn Fn(&str),
+) -> Result<Report, Fault> {
     let trained = compete(request, bench, prepared, say)?;
     let winner = win(&trained)?;
     let naming = naming(request, &trained.prepared.train.names);
@@ -262,6 +274,7 @@ fn lineage(request: &Request, trained: &Trained) -> Value {
             "rows": prepared.train.rows(),
             "times": ends(&prepared.train.times),
             "label_delay": request.delay,
+            "history": request.history,
             "seed": request.seed,
             "champion": champion,
             "weighing": trained.weighing,

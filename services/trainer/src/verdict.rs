@@ -262,6 +262,7 @@ pub(crate) fn report(
     (mut served, files, naming): (Served, &Files, Naming),
 ) -> Result<Report, Fault> {
     let prepared = &trained.prepared;
+    let online = request.recalibrate == Recalibrate::Online;
     let test = &prepared.test;
     let p = served.p(&test.table)?;
     let thresholds = golden::rows(&winner.forest, &prepared.train.table, request.seed ^ 1);
@@ -311,8 +312,7 @@ pub(crate) fn report(
             .unwrap_or_default(),
         candidates: rows(trained),
         test: Figures::with_bounds(judged(test, &said), request.seed),
-        test_as_trained: (request.recalibrate == Recalibrate::Online)
-            .then(|| Figures::with_bounds(judged(test, &p), request.seed)),
+        test_as_trained: (online).then(|| Figures::with_bounds(judged(test, &p), request.seed)),
         recalibrate: if request.recalibrate == Recalibrate::Online {
             "online"
         } else {
@@ -321,6 +321,9 @@ pub(crate) fn report(
         .to_owned(),
         groups,
         mean_of_groups,
+        mean_of_groups_as_trained: online
+            .then(|| by_group(test, &p, &prepared.choice.groups, request.seed).1)
+            .flatten(),
         slices: slices(test, &said),
         table: table(request, trained),
         weighing: Some(trained.weighing),

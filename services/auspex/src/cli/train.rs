@@ -46,6 +46,9 @@ pub(crate) struct Train {
     /// Time until an outcome is known, as in 90d or 12h; a number is in the unit of the time column
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = delay)]
     label_delay: f64,
+    /// Learn from the outcomes of earlier rows too, as far as they were known by then (`--label-delay`), and from the hour
+    #[arg(long)]
+    history: bool,
     /// The folder to write
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -169,6 +172,7 @@ impl Train {
             candidates: self.candidates,
             recalibrate: self.recalibrate,
             delay: self.label_delay,
+            history: self.history,
             out: self.out,
             name: self.name,
             version: self.version,

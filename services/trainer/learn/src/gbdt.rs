@@ -96,6 +96,13 @@ struct Grower<'a> {
 /// Fits trees to labelled rows with weights; `weights` may be empty for equal ones. The first tree is the base rate.
 #[must_use]
 pub fn fit(table: &Matrix, labels: &[bool], weights: &[f64], growth: &Growth) -> Forest {
+    fit_from(table, labels, weights, growth, &[])
+}
+
+/// Fits trees to what log-odds that each row starts with leave unexplained. Those are not part of the forest; without any, the
+/// first tree is the base rate.
+#[must_use]
+pub fn fit_from(table: &Matrix, labels: &[bool], weights: &[f64], growth: &Growth, start: &[f64]) -> Forest {
     let weight = |row: usize| weights.get(row).copied().unwrap_or(1.0);
     let binned = Binned::of(table, 128);
     let mass: f64 = (0..labels.len()).map(weight).sum();
@@ -107,8 +114,13 @@ pub fn fit(table: &Matrix, labels: &[bool], weights: &[f64], growth: &Growth) ->
         .sum();
     let base = logit((failed + 0.5) / (mass + 1.0));
     let mut forest = Forest::default();
-    forest.shift(base);
-    let mut raws = vec![base; labels.len()];
+    let mut raws = match start.is_empty() {
+        true => vec![base; labels.len()],
+        false => start.to_vec(),
+    };
+    if start.is_empty() {
+        forest.shift(base);
+    }
     let mut random = Random::new(growth.seed);
     for _ in 0..growth.trees {
         let gradients: Vec<(f64, f64)> = raws

@@ -7,14 +7,18 @@
 //!
 //! An outcome counts when it is known, not when it happens: whoever feeds this keeps the delay.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{logit, sigmoid};
 
 /// Drift a row, as the standard deviation of the offset's step; 0 changes nothing.
-const PACES: [f64; 5] = [0.0, 0.002, 0.01, 0.03, 0.08];
+const PACES: [f64; 5] = [0.0, 0.0005, 0.002, 0.006, 0.02];
 /// How much an old outcome weighs for the weights, a row.
-const MEMORY: f64 = 0.995;
+const MEMORY: f64 = 0.998;
+/// What speaks at first for changing nothing, in nats.
+const TRUST: f64 = 2.0;
 
 /// One filter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -35,7 +39,7 @@ impl Watcher {
             slope: 1.0,
             offset: 0.0,
             spread: if pace == 0.0 { [0.0; 3] } else { [0.01, 0.0, 0.04] },
-            merit: 0.0,
+            merit: if pace == 0.0 { TRUST } else { 0.0 },
         }
     }
 
@@ -43,12 +47,13 @@ impl Watcher {
         self.slope * z + self.offset
     }
 
-    fn learn(&mut self, z: f64, failed: bool) {
-        let p = sigmoid(self.says(z)).clamp(1e-6, 1.0 - 1e-6);
-        self.merit = self.merit * MEMORY + if failed { p } else { 1.0 - p }.ln();
+    fn learn(&mut self, z: f64, said: f64, failed: bool) {
+        let told = sigmoid(said).clamp(1e-6, 1.0 - 1e-6);
+        self.merit = self.merit * MEMORY + if failed { told } else { 1.0 - told }.ln();
         if self.pace == 0.0 {
             return;
         }
+        let p = sigmoid(self.says(z)).clamp(1e-6, 1.0 - 1e-6);
         let [aa, ab, bb] = self.spread;
         let (aa, bb) = (aa + (self.pace * 0.2).powi(2), bb + self.pace.powi(2));
         let (ka, kb) = (aa * z + ab, ab * z + bb);
@@ -71,6 +76,17 @@ impl Watcher {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recalibrator(Vec<Watcher>);
 
+/// What was said about a row: kept until its outcome is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Said {
+    /// What the model said, before any recalibration.
+    pub p: f64,
+    /// What each watcher made of it, in log-odds.
+    each: Vec<f64>,
+    /// What was told.
+    pub recalibrated: f64,
+}
+
 impl Default for Recalibrator {
     fn default() -> Self {
         Self(PACES.map(Watcher::new).to_vec())
@@ -80,23 +96,29 @@ impl Default for Recalibrator {
 impl Recalibrator {
     /// What a model's probability becomes.
     #[must_use]
-    pub fn apply(&self, p: f64) -> f64 {
+    pub fn apply(&self, p: f64) -> Said {
         let z = logit(p);
         let best = self.0.iter().map(|w| w.merit).fold(f64::NEG_INFINITY, f64::max);
+        let each: Vec<f64> = self.0.iter().map(|watcher| watcher.says(z)).collect();
         let (mut sum, mut mass) = (0.0, 0.0);
-        for watcher in &self.0 {
+        for (watcher, says) in self.0.iter().zip(&each) {
             let weight = (watcher.merit - best).exp();
-            sum += weight * watcher.says(z);
+            sum += weight * says;
             mass += weight;
         }
-        sigmoid(sum / mass)
+        Said {
+            p,
+            each,
+            recalibrated: sigmoid(sum / mass),
+        }
     }
 
-    /// An outcome has become known; `p` is what the model said, before any recalibration.
-    pub fn learn(&mut self, p: f64, failed: bool) {
-        let z = logit(p);
-        for watcher in &mut self.0 {
-            watcher.learn(z, failed);
+    /// An outcome has become known. Watchers are judged by what they said when the row was scored, not by what they would say
+    /// now: who follows the last outcomes closely would else look better than it is when outcomes come late.
+    pub fn learn(&mut self, said: &Said, failed: bool) {
+        let z = logit(said.p);
+        for (watcher, said) in self.0.iter_mut().zip(&said.each) {
+            watcher.learn(z, *said, failed);
         }
     }
 }
@@ -118,39 +140,30 @@ pub struct Told {
 /// least `delay` old, and never with its own. `past` comes first and is only learned from.
 #[must_use]
 pub fn walk(past: &[Told], rows: &[Told], delay: f64) -> Vec<f64> {
-    let mut watch = std::collections::BTreeMap::<u32, Recalibrator>::new();
-    let mut waiting = std::collections::VecDeque::<Told>::new();
-    let mut settle = |now: f64, waiting: &mut std::collections::VecDeque<Told>| {
-        let mut changed = Vec::new();
-        while let Some(known) = waiting.front().copied().filter(|told| told.time + delay < now) {
-            waiting.pop_front();
-            changed.push(known);
-        }
-        for known in changed {
-            watch.entry(known.group).or_default().learn(known.p, known.failed);
-        }
-        watch.clone()
+    let mut watch = BTreeMap::<u32, Recalibrator>::new();
+    // By group: a group's time is its own, and one group's rows wait for no other's.
+    let mut waiting = BTreeMap::<u32, VecDeque<(Told, Said)>>::new();
+    let sorted = |rows: &[Told]| {
+        let mut order: Vec<(usize, Told)> = rows.iter().copied().enumerate().collect();
+        order.sort_by(|a, b| a.1.time.total_cmp(&b.1.time));
+        order
     };
-    let mut ordered: Vec<(usize, Told)> = rows.iter().copied().enumerate().collect();
-    ordered.sort_by(|a, b| a.1.time.total_cmp(&b.1.time));
-    let mut before: Vec<Told> = past.to_vec();
-    before.sort_by(|a, b| a.time.total_cmp(&b.time));
-    waiting.extend(before);
-    let mut said = vec![0.0; rows.len()];
-    let mut now_watch = std::collections::BTreeMap::new();
-    let mut last = f64::NEG_INFINITY;
-    for (place, told) in ordered {
-        if told.time > last {
-            now_watch = settle(told.time, &mut waiting);
-            last = told.time;
+    let mut told = vec![0.0; rows.len()];
+    let before = sorted(past).into_iter().map(|(_, row)| (None, row));
+    let now = sorted(rows).into_iter().map(|(place, row)| (Some(place), row));
+    for (place, row) in before.chain(now) {
+        let own = watch.entry(row.group).or_default();
+        let queue = waiting.entry(row.group).or_default();
+        while let Some((known, said)) = queue.pop_front_if(|(waits, _)| waits.time + delay < row.time) {
+            own.learn(&said, known.failed);
         }
-        let own = now_watch.get(&told.group).map_or(told.p, |own| own.apply(told.p));
-        if let Some(slot) = said.get_mut(place) {
-            *slot = own;
+        let said = own.apply(row.p);
+        if let Some(slot) = place.and_then(|place| told.get_mut(place)) {
+            *slot = said.recalibrated;
         }
-        waiting.push_back(told);
+        queue.push_back((row, said));
     }
-    said
+    told
 }
 
 #[cfg(test)]
@@ -214,7 +227,7 @@ mod tests {
             walk(&[], &told, 1e9)
                 .iter()
                 .zip(&told)
-                .all(|(said, t)| *said == t.p)
+                .all(|(said, t)| (said - t.p).abs() < 1e-9)
         );
     }
 }

@@ -37,6 +37,7 @@ def main():
     columns = len(work["features"])
     x = np.fromfile(folder / work["x"], dtype="<f4").reshape(-1, columns)
     y = np.fromfile(folder / work["y"], dtype=np.uint8)
+    groups = np.fromfile(folder / work["groups"], dtype="<u4")
     for job in work["jobs"]:
         out = folder / job["out"]
         out.mkdir(parents=True, exist_ok=True)
@@ -44,7 +45,7 @@ def main():
         try:
             rows = np.fromfile(folder / job["rows"], dtype="<u4")
             weights = np.fromfile(folder / job["weights"], dtype="<f8")
-            part = contract.Part(x[rows], y[rows].astype(np.float64), weights, work, job)
+            part = contract.Part(x[rows], y[rows].astype(np.float64), weights, work, job, x, groups, rows)
             fit = fitter(job["candidate"])(part)
             contract.write(out, fit, part, time.monotonic() - started)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the run goes on and tells it

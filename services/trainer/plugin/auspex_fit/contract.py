@@ -16,6 +16,9 @@ class Part:
     w: np.ndarray  # float64
     work: dict
     job: dict
+    table: np.ndarray = None  # all rows there are, for those who look back
+    groups: np.ndarray = None  # of all of them
+    rows: np.ndarray = None  # numbers of the rows of the job among them
 
     @property
     def settings(self):
@@ -38,6 +41,8 @@ class Fit:
     thresholds: dict = field(default_factory=dict)  # column -> split thresholds, as float32
     nan_columns: list = field(default_factory=list)  # columns whose missing values the library treats as the file does
     libraries: tuple = ()
+    golden: np.ndarray = None  # golden rows of its own
+    flat: np.ndarray = None  # rows as the file reads them, when they are not those of the table
 
 
 def sigmoid(z):
@@ -65,12 +70,12 @@ def golden_rows(fit, part):
 
 def write(out, fit, part, seconds):
     (out / "model.onnx").write_bytes(fit.model.SerializeToString(deterministic=True))
-    rows = golden_rows(fit, part)
+    rows = golden_rows(fit, part) if fit.golden is None else fit.golden
     raw = np.asarray(fit.raw(rows), dtype=np.float64)
     listed = [dict(features=[None if np.isnan(v) else float(v) for v in r], raw=float(z), p_fail=float(sigmoid(z)))
               for r, z in zip(rows, raw)]
     (out / "golden.json").write_text(json.dumps({"rows": listed}))
-    p = np.clip(sigmoid(np.asarray(fit.raw(part.x), dtype=np.float64)), 1e-12, 1 - 1e-12)
+    p = np.clip(sigmoid(np.asarray(fit.raw(part.x if fit.flat is None else fit.flat), dtype=np.float64)), 1e-12, 1 - 1e-12)
     loss = -np.average(part.y * np.log(p) + (1 - part.y) * np.log1p(-p), weights=part.w)
     (out / "metrics.json").write_text(json.dumps({"train_log_loss": float(loss), "seconds": seconds, "rows": len(part.y)}))
     versions = {name: metadata.version(name) for name in fit.libraries}

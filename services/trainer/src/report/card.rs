@@ -80,6 +80,9 @@ pub fn card(report: &Report) -> String {
     if let Some(mean) = &report.mean_of_groups {
         out.push_str(&line("**mean of groups**", mean));
     }
+    if let Some(mean) = &report.mean_of_groups_as_trained {
+        out.push_str(&line("mean of groups (as trained)", mean));
+    }
     out.push_str("\n*Brier of the rate* is that of saying the failure rate of these very rows, which nobody knows beforehand. *ECE*: ten \
         equal-width bins. *Recall at 20 % effort*: share of failures found in the first 20 % of the effort");
     match table.effort.is_empty() {

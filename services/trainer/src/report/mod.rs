@@ -36,6 +36,9 @@ pub struct Report {
     /// Mean over the groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_of_groups: Option<Figures>,
+    /// The same without what came in meanwhile; only with recalibration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_of_groups_as_trained: Option<Figures>,
     /// By stretch of test time, the oldest first.
     pub slices: Vec<Slice>,
     /// What was learned from.

@@ -113,6 +113,12 @@ pub fn text(report: &Report) -> String {
             .iter()
             .map(|figures| row("  mean of groups", figures)),
     );
+    rows.extend(
+        report
+            .mean_of_groups_as_trained
+            .iter()
+            .map(|figures| row("  mean of groups, as trained", figures)),
+    );
     out.push_str(&table(&rows));
     let test = &report.test;
     out.push_str(&format!(

@@ -1,0 +1,181 @@
+//! Section `[trainer]`.
+
+use auspex_chassis::{Secret, Settings};
+use serde::{Deserialize, Serialize};
+
+use crate::candidate::Candidate;
+
+/// When training happens, what counts as a failure, and where versions go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// When a model is trained beside drift and demand: `weekly`, `monthly`, `never`.
+    pub schedule: Schedule,
+    /// Whether a failure rate that has moved brings a training of its own.
+    pub on_drift: bool,
+    /// Examples without which nothing is trained, at least 63. 200: fewer give bounds too wide to be of use.
+    pub least_examples: u64,
+    /// What counts as a failure: `rollback` (a deployment that failed or was rolled back), `pipeline` (a run of the revision
+    /// that failed), `incident` (one of its service within the time to maturity after it was released last there).
+    pub failures: Vec<Rule>,
+    /// After a release, this long without a failure counts as an outcome, in minutes. 1,440: a day.
+    pub maturity_minutes: u64,
+    /// What has no outcome by then is forgotten, in days. 30.
+    pub give_up_days: u64,
+    /// Name of the model that is registered.
+    pub model: String,
+    /// Feature service whose vectors are learned from; those of its later versions count too. As in `change-risk`.
+    pub feature_service: String,
+    /// The alias that a version which passes its gates takes: `challenger`, `shadow`, `champion`; empty: none.
+    pub alias: String,
+    /// Who competes. Those of the plug-in need Python 3 with venv and pip; the others need nothing.
+    pub candidates: Vec<String>,
+    /// Address of the registry.
+    pub registry: String,
+    /// Access token for it. Empty: none.
+    pub token: Secret,
+    /// How often is looked whether it is time, in seconds, 1..=3600.
+    pub look_seconds: u64,
+}
+
+/// When a model is trained.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Every seven days.
+    #[default]
+    Weekly,
+    /// Every thirty days.
+    Monthly,
+    /// On drift and demand alone.
+    Never,
+}
+
+impl Schedule {
+    /// Time between two trainings, in milliseconds.
+    #[must_use]
+    pub fn every_ms(self) -> Option<i64> {
+        const DAY: i64 = 86_400_000;
+        match self {
+            Self::Weekly => Some(7 * DAY),
+            Self::Monthly => Some(30 * DAY),
+            Self::Never => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// What counts as a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// A deployment failed or was rolled back.
+    Rollback,
+    /// A run failed.
+    Pipeline,
+    /// An incident opened.
+    Incident,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            schedule: Schedule::Weekly,
+            on_drift: true,
+            least_examples: 200,
+            failures: vec![Rule::Rollback, Rule::Incident],
+            maturity_minutes: 1440,
+            give_up_days: 30,
+            model: "change-risk".to_owned(),
+            feature_service: "change-risk".to_owned(),
+            alias: "challenger".to_owned(),
+            candidates: vec!["logistic".to_owned(), "gbdt".to_owned(), "ensemble".to_owned()],
+            registry: "http://127.0.0.1:7700".to_owned(),
+            token: Secret::default(),
+            look_seconds: 60,
+        }
+    }
+}
+
+impl Config {
+    /// The candidates; those that there are.
+    #[must_use]
+    pub fn entrants(&self) -> Vec<Candidate> {
+        self.candidates
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect()
+    }
+}
+
+impl Settings for Config {
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.least_examples < 63 {
+            problems.push(format!("least_examples: {} is below 63", self.least_examples));
+        }
+        if self.failures.is_empty() {
+            problems.push("failures: is empty: nothing would ever fail".to_owned());
+        }
+        if self.maturity_minutes == 0 {
+            problems.push("maturity_minutes: is 0: success would be known at once".to_owned());
+        }
+        if self.give_up_days == 0 {
+            problems.push("give_up_days: is 0: everything would be forgotten".to_owned());
+        }
+        for (field, value) in [
+            ("model", &self.model),
+            ("feature_service", &self.feature_service),
+            ("registry", &self.registry),
+        ] {
+            if value.is_empty() {
+                problems.push(format!("{field}: is empty"));
+            }
+        }
+        if self.candidates.is_empty() {
+            problems.push("candidates: is empty".to_owned());
+        }
+        let unknown = self
+            .candidates
+            .iter()
+            .filter_map(|name| name.parse::<Candidate>().err());
+        problems.extend(unknown.map(|fault| format!("candidates: {fault}")));
+        if !(1..=3600).contains(&self.look_seconds) {
+            problems.push(format!(
+                "look_seconds: {} is not within 1..=3600",
+                self.look_seconds
+            ));
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_told() {
+        assert_eq!(Config::default().problems(), Vec::<String>::new());
+        let wrong = Config {
+            least_examples: 1,
+            failures: Vec::new(),
+            maturity_minutes: 0,
+            give_up_days: 0,
+            model: String::new(),
+            candidates: vec!["svm".to_owned()],
+            look_seconds: 0,
+            ..Config::default()
+        };
+        assert_eq!(wrong.problems().len(), 7);
+    }
+}

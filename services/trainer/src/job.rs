@@ -1,0 +1,330 @@
+//! The job: when it is time, one process of all takes the lease, learns from what all projects have shown, and registers what
+//! passes its gates.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use auspex_chassis::stage::View;
+use auspex_chassis::{House, Stop, tools};
+use auspex_learn::Matrix;
+use auspex_proto::{Project, stage};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::collect::State;
+use crate::config::Config;
+use crate::encode::Encoding;
+use crate::plugin::Plugin;
+use crate::prepare::Prepared;
+use crate::publish::{self, Registry};
+use crate::report::Report;
+use crate::request::{Bench, Recalibrate, Request};
+use crate::sample::Sample;
+use crate::schedule::{self, Past, Run, Stock};
+use crate::table::choice::{Choice, Wanted};
+
+/// Who asks for a training now: by whom, and the way back.
+pub struct Demand {
+    /// Who, and why.
+    pub note: String,
+    /// The answer.
+    pub reply: oneshot::Sender<Result<Run, String>>,
+}
+
+/// What the job works with.
+#[derive(Clone)]
+pub struct Job {
+    pub(crate) house: House,
+    pub(crate) config: Config,
+    pub(crate) view: View<State>,
+    pub(crate) registry: Registry,
+}
+
+/// The examples of all projects.
+struct Gathered {
+    sample: Sample,
+    service: String,
+    schema: String,
+}
+
+impl Job {
+    /// Looks whether it is time, again and again; trains when it is, or when somebody asks.
+    ///
+    /// # Errors
+    /// None: what goes wrong is told and tried again.
+    pub async fn run(self, mut demands: mpsc::Receiver<Demand>, stop: Stop) -> anyhow::Result<()> {
+        let mut looks = tokio::time::interval(Duration::from_secs(self.config.look_seconds));
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let demand = tokio::select! {
+                () = stop.requested() => return Ok(()),
+                _ = looks.tick() => None,
+                demand = demands.recv() => demand,
+            };
+            let asked = demand.as_ref().map(|demand| demand.note.clone());
+            let done = tokio::select! {
+                () = stop.requested() => return Ok(()),
+                done = self.look(asked) => done,
+            };
+            match (demand, done) {
+                (Some(demand), done) => {
+                    let answer = done
+                        .map_err(|fault| format!("{fault:#}"))
+                        .and_then(|run| run.ok_or_else(|| "nothing was trained".to_owned()));
+                    // Whoever asked may have gone.
+                    demand.reply.send(answer).ok();
+                }
+                (None, Err(fault)) => {
+                    tracing::warn!(fault = format!("{fault:#}"), "the training is tried again")
+                }
+                (None, Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Trains when it is time, or when asked.
+    async fn look(&self, asked: Option<String>) -> anyhow::Result<Option<Run>> {
+        let states = self.view.list().await?;
+        let states: Vec<(String, State)> = states.into_iter().map(|(key, kept)| (key, kept.state)).collect();
+        let all = Project::all();
+        let claim = self
+            .house
+            .claim::<Past>(stage::TRAINING, &all, &self.config.model)
+            .await?;
+        let Some(kept) = claim.take().await? else {
+            return asked.map_or(Ok(None), |_| Err(anyhow!("another process is training")));
+        };
+        let past = kept.record;
+        let stock = stock(&states, past.last_ms);
+        let cause = match &asked {
+            Some(_) => Some("demand"),
+            None => schedule::due(&self.config, &past, stock),
+        };
+        let Some(cause) = cause else {
+            claim.release().await;
+            return Ok(None);
+        };
+        let work = self.train(&states, stock, cause);
+        tokio::pin!(work);
+        let mut renewals = tokio::time::interval(Duration::from_secs(3));
+        let run = loop {
+            tokio::select! {
+                run = &mut work => break run,
+                _ = renewals.tick() => if let Err(fault) = claim.confirm().await {
+                    tracing::warn!(%fault, "the lease on the training");
+                },
+            }
+        };
+        let run = match run {
+            Ok(run) => run,
+            Err(fault) if asked.is_some() => {
+                claim.release().await;
+                return Err(fault);
+            }
+            // Noted, so that it is tried again when there is more to learn from, not at every look.
+            Err(fault) => Run {
+                as_of_ms: stock.clock,
+                cause: cause.to_owned(),
+                text: format!("{fault:#}"),
+                examples: stock.examples,
+                failures: stock.failures,
+                ..Run::default()
+            },
+        };
+        tracing::info!(
+            cause,
+            published = run.published,
+            version = run.version,
+            text = run.text,
+            "a training has ended"
+        );
+        let mut past = past;
+        past.note(run.clone());
+        let saved = claim.save(past).await;
+        claim.release().await;
+        saved.map_err(|fault| anyhow!("{fault}"))?;
+        Ok(Some(run))
+    }
+
+    async fn train(
+        &self,
+        states: &[(String, State)],
+        stock: Stock,
+        cause: &'static str,
+    ) -> anyhow::Result<Run> {
+        let gathered = gather(states).context("gathering examples")?;
+        let folder = tempfile::Builder::new().prefix("auspex-train-").tempdir()?;
+        let request = self.request(&gathered, stock, folder.path().join("model"));
+        let runtime = tools::onnxruntime().await.map_err(|fault| format!("{fault:#}"));
+        let sample = gathered.sample;
+        let report = tokio::task::spawn_blocking(move || {
+            let plugin = request
+                .candidates
+                .iter()
+                .any(|candidate| candidate.needs_plugin());
+            let say = |text: &str| tracing::info!(text, "training");
+            let bench = Bench {
+                plugin: plugin.then(|| Plugin::prepare(&Plugin::folder(), false, &say)),
+                runtime: Some(runtime),
+            };
+            let prepared = prepared(sample, request.split)?;
+            crate::train::finish(&request, &bench, prepared, &say)
+        });
+        let report = report.await??;
+        let mut run = told(&report, stock, cause);
+        if report.publishable {
+            let files = publish::files(&folder.path().join("model"))?;
+            run.version = self
+                .registry
+                .register(files, &self.config.alias, &run.text)
+                .await
+                .context("registering")?;
+            run.published = true;
+        } else {
+            run.text = format!("not published: {} did not pass", run.gates_failed.join(", "));
+        }
+        Ok(run)
+    }
+
+    fn request(&self, gathered: &Gathered, stock: Stock, out: PathBuf) -> Request {
+        Request {
+            table: PathBuf::from("the mesh"),
+            wanted: Wanted {
+                label: self
+                    .config
+                    .failures
+                    .iter()
+                    .map(|rule| format!("{rule:?}").to_lowercase())
+                    .collect::<Vec<_>>()
+                    .join(" or "),
+                time: Some("time of the vector".to_owned()),
+                ..Wanted::default()
+            },
+            split: 0.8,
+            test: None,
+            candidates: self.config.entrants(),
+            recalibrate: Recalibrate::None,
+            delay: 0.0,
+            history: false,
+            out,
+            name: self.config.model.clone(),
+            version: stock.clock.to_string(),
+            feature_service: gathered.service.clone(),
+            seed: 1,
+        }
+    }
+}
+
+fn stock(states: &[(String, State)], since: i64) -> Stock {
+    let mut stock = Stock::default();
+    for (_, state) in states {
+        stock.clock = stock.clock.max(state.clock);
+        for example in &state.examples {
+            stock.examples += 1;
+            stock.failures += u64::from(example.failed);
+            if example.known > since {
+                stock.new += 1;
+                stock.new_failures += u64::from(example.failed);
+            }
+        }
+    }
+    stock
+}
+
+/// The examples of all projects whose vectors have the newest schema.
+fn gather(states: &[(String, State)]) -> anyhow::Result<Gathered> {
+    let newest = states
+        .iter()
+        .map(|(_, state)| state)
+        .filter(|state| !state.examples.is_empty())
+        .max_by_key(|state| state.clock);
+    let newest = newest.ok_or_else(|| anyhow!("there are no examples"))?;
+    let mut values = Vec::new();
+    let mut sample = Sample {
+        names: newest.names.clone(),
+        stride: 1,
+        ..Sample::default()
+    };
+    for (group, (_, state)) in (0..).zip(states.iter().filter(|(_, state)| state.schema == newest.schema)) {
+        for example in state
+            .examples
+            .iter()
+            .filter(|example| example.values.len() == newest.names.len())
+        {
+            values.extend_from_slice(&example.values);
+            sample.labels.push(example.failed);
+            sample.times.push(example.at as f64 / 1000.0);
+            sample.groups.push(group);
+        }
+    }
+    sample.table = Matrix::new(values, newest.names.len());
+    Ok(Gathered {
+        sample: sample.in_time_order(),
+        service: newest.service.clone(),
+        schema: newest.schema.clone(),
+    })
+    .inspect(|gathered| {
+        tracing::info!(
+            rows = gathered.sample.rows(),
+            schema = gathered.schema,
+            "examples are gathered"
+        )
+    })
+}
+
+fn prepared(sample: Sample, split: f64) -> Result<Prepared, crate::Fault> {
+    let (older, newer) = sample.cut(split);
+    let (train, test) = (sample.take(&older), sample.take(&newer));
+    crate::prepare::enough(&train, &test)?;
+    Ok(Prepared {
+        choice: Choice::default(),
+        encoding: Encoding::default(),
+        train,
+        test,
+        immature: 0,
+    })
+}
+
+fn told(report: &Report, stock: Stock, cause: &str) -> Run {
+    let failed = report
+        .gates
+        .iter()
+        .filter(|gate| !gate.passed)
+        .map(|gate| gate.name.clone());
+    Run {
+        as_of_ms: stock.clock,
+        cause: cause.to_owned(),
+        text: format!(
+            "{} on {} examples ({cause}): log-loss {:.4}, Brier {:.4} against {:.4} of the rate",
+            report.champion, stock.examples, report.test.log_loss, report.test.brier, report.test.brier_base
+        ),
+        examples: stock.examples,
+        failures: stock.failures,
+        snapshot: report.table.snapshot.clone(),
+        champion: report.champion.clone(),
+        roc_auc: report.test.roc_auc,
+        log_loss: report.test.log_loss,
+        brier: report.test.brier,
+        brier_base: report.test.brier_base,
+        ece: report.test.ece,
+        published: false,
+        version: String::new(),
+        gates_failed: failed.collect(),
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Job({})", self.config.model)
+    }
+}
+
+impl std::fmt::Debug for Demand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Demand({})", self.note)
+    }
+}
+
+/// Files by name.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;

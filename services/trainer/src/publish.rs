@@ -1,0 +1,104 @@
+//! A version on its way to the registry.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use auspex_chassis::Secret;
+use auspex_proto::wire::model_registry_client::ModelRegistryClient;
+use auspex_proto::wire::{RegisterHead, RegisterRequest, UploadChunk, register_request};
+use tonic::Request;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+use crate::job::Files;
+
+/// Bytes of one piece: well below gRPC's limit of 4 MB.
+const PIECE: usize = 512 << 10;
+/// The registry scores the golden rows before it answers.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The way to the registry; cheap to clone, connects when it is used.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    channel: Channel,
+    token: Option<MetadataValue<Ascii>>,
+}
+
+/// The files of a folder.
+///
+/// # Errors
+/// When one cannot be read.
+pub(crate) fn files(folder: &Path) -> anyhow::Result<Files> {
+    let mut files = Files::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            files.insert(name, std::fs::read(entry.path())?);
+        }
+    }
+    Ok(files)
+}
+
+impl Registry {
+    /// As configured.
+    ///
+    /// # Errors
+    /// The address is none, or the token cannot be sent.
+    pub fn of(address: &str, token: &Secret) -> anyhow::Result<Self> {
+        let mut endpoint = Endpoint::from_shared(address.to_owned())?
+            .timeout(PATIENCE)
+            .connect_timeout(PATIENCE);
+        if address.starts_with("https://") {
+            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_webpki_roots())?;
+        }
+        let token = match token.is_empty() {
+            true => None,
+            false => Some(
+                format!("Bearer {}", token.expose())
+                    .parse()
+                    .context("trainer.token: cannot be sent")?,
+            ),
+        };
+        Ok(Self {
+            channel: endpoint.connect_lazy(),
+            token,
+        })
+    }
+
+    /// Registers a version; gives the number it got.
+    ///
+    /// # Errors
+    /// As the registry says it.
+    pub(crate) async fn register(&self, files: Files, alias: &str, note: &str) -> anyhow::Result<String> {
+        let part = |part| RegisterRequest { part: Some(part) };
+        let head = RegisterHead {
+            actor: "trainer".to_owned(),
+            note: note.to_owned(),
+            alias: alias.to_owned(),
+            ..RegisterHead::default()
+        };
+        let mut parts = vec![part(register_request::Part::Head(head))];
+        for (file, bytes) in files {
+            for (number, piece) in bytes.chunks(PIECE).enumerate() {
+                let chunk = UploadChunk {
+                    file: if number == 0 { file.clone() } else { String::new() },
+                    bytes: piece.to_vec(),
+                };
+                parts.push(part(register_request::Part::Chunk(chunk)));
+            }
+        }
+        let mut request = Request::new(tokio_stream::iter(parts));
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        let answer = ModelRegistryClient::new(self.channel.clone())
+            .register(request)
+            .await;
+        let version = answer
+            .map_err(|status| anyhow::anyhow!("{}", status.message()))?
+            .into_inner();
+        Ok(version.version.to_string())
+    }
+}

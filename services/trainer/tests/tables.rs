@@ -1,0 +1,180 @@
+//! Anybody's table: what is wrong with it is said by name, and what can be made of it is made.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+
+mod made;
+
+use auspex_trainer::Report;
+use auspex_trainer::request::Request;
+use made::{csv, fault, file, request, run};
+
+fn trained(text: &str, change: impl Fn(&mut Request)) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = request(&file(folder.path(), "t.csv", text), &folder.path().join("out"));
+    change(&mut request);
+    run(&request).unwrap()
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    let good = csv(300, 1, |_| 0.0);
+    let says = |text: &str, words: &[&str]| {
+        let fault = fault(text, |_| ());
+        assert!(words.iter().all(|word| fault.contains(word)), "{fault}");
+    };
+    says("", &["is empty"]);
+    says("time,size,failed\n", &["no rows"]);
+    says("time,size,size,failed\n1,2,3,0\n", &["`size`", "two columns"]);
+    says(
+        "time,size,bug\n1,2,0\n",
+        &["--label", "no column `failed`", "size"],
+    );
+    says(
+        "time,size,failed\n1,2,0\n1,2\n",
+        &["line 3 has 2 fields", "header has 3"],
+    );
+    says(
+        "time,size,failed\nnoon,2,0\n1,3,1\n",
+        &["--time", "line 2", "`noon`"],
+    );
+    says(
+        "time,size,failed\n1,2,perhaps\n1,3,0\n",
+        &["--label", "line 2", "`perhaps`"],
+    );
+    says(
+        &good.lines().take(11).collect::<Vec<_>>().join("\n"),
+        &["--data", "rows to learn from", "at least 50"],
+    );
+    says(
+        &good.replace(",1\n", ",0\n"),
+        &["--label", "all 300 rows", "passed"],
+    );
+    says(
+        &good.replace(",0\n", ",\n").replace(",1\n", ",\n"),
+        &["holds no outcome"],
+    );
+    let named = |features: &str| {
+        let features = features.to_owned();
+        fault(&good, move |request| {
+            request.wanted.features = features.split(',').map(str::to_owned).collect()
+        })
+    };
+    assert!(named("size,sise").contains("no column `sise`"));
+    assert!(named("size,failed").contains("is the label"));
+    assert!(named("size,size").contains("named twice"));
+    assert!(fault(&good, |r| r.split = 1.0).contains("--split"));
+    assert!(fault(&good, |r| r.table = "no/such.csv".into()).contains("no/such.csv"));
+    assert!(
+        fault(&good, |r| r.wanted.group = Some("team".to_owned()))
+            .contains("--group: there is no column `team`")
+    );
+}
+
+#[test]
+fn odd_but_honest_tables_are_learned_from() {
+    let plain = csv(900, 2, |_| 0.0);
+    let base = trained(&plain, |_| ());
+    assert!(base.test.roc_auc.unwrap() > 0.7, "{:?}", base.test);
+    // Semicolons, a byte order mark, quotes with line breaks and commas, Windows line ends.
+    let odd: String = plain
+        .lines()
+        .enumerate()
+        .map(|(row, line)| match row {
+            0 => format!("\u{feff}note;{}\r\n", line.replace(',', ";")),
+            _ => format!(
+                "\"he said \"\"no\"\";\nrow {row}\";{}\r\n",
+                line.replace(',', ";")
+            ),
+        })
+        .collect();
+    let odd = trained(&odd, |_| ());
+    assert_eq!(odd.table.features, base.table.features);
+    assert_eq!(odd.artifact.sha256, base.artifact.sha256);
+    // A constant, a row number, a column without a name, a copy of the label, free text.
+    let more: String = plain
+        .lines()
+        .enumerate()
+        .map(|(row, line)| match row {
+            0 => format!(",constant,copy,who,{line}\n"),
+            _ => format!(
+                "{row},7,{},person {row},{line}\n",
+                if line.ends_with('1') { "yes" } else { "no" }
+            ),
+        })
+        .collect();
+    let more = trained(&more, |_| ());
+    assert_eq!(more.artifact.sha256, base.artifact.sha256);
+    let left: Vec<&str> = more.left_out.iter().map(|left| left.column.as_str()).collect();
+    assert_eq!(left, ["", "constant", "who", "copy"]);
+}
+
+#[test]
+fn missing_infinite_and_unlabelled_values_are_told() {
+    let text: String = csv(900, 3, |_| 0.0)
+        .lines()
+        .enumerate()
+        .map(|(row, line)| {
+            let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+            match row {
+                0 => {}
+                row if row % 17 == 0 => cells[5] = String::new(),
+                row if row % 7 == 0 => cells[1] = "NaN".to_owned(),
+                row if row % 11 == 0 => cells[2] = "inf".to_owned(),
+                row if row % 13 == 0 => cells[4] = String::new(),
+                _ => {}
+            }
+            format!("{}\n", cells.join(","))
+        })
+        .collect();
+    let report = trained(&text, |_| ());
+    assert!(report.test.roc_auc.unwrap() > 0.65);
+    assert!(report.table.unlabelled > 40);
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("`tests`") && note.contains("infinite")),
+        "{:?}",
+        report.notes
+    );
+}
+
+#[test]
+fn the_order_of_the_file_does_not_matter_when_there_is_a_time() {
+    let text = csv(600, 4, |_| 0.0);
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines[1..].reverse();
+    let (plain, turned) = (trained(&text, |_| ()), trained(&lines.join("\n"), |_| ()));
+    assert_eq!(plain.artifact.sha256, turned.artifact.sha256);
+    assert!(turned.notes.iter().any(|note| note.contains("sorted")));
+}
+
+#[test]
+fn a_table_larger_than_the_room_is_thinned_out_and_says_so() {
+    use auspex_trainer::table::load::MOST_ROWS;
+    let rows = MOST_ROWS as usize + 1000;
+    let mut text = String::from("x,failed\n");
+    for row in 0..rows {
+        text.push_str(if row % 3 == 0 {
+            "1,1\n"
+        } else if row % 7 == 0 {
+            "1,0\n"
+        } else {
+            "0,0\n"
+        });
+    }
+    let report = trained(&text, |request| {
+        request.wanted.time = None;
+        request.candidates = vec![auspex_trainer::Candidate::Baseline];
+    });
+    assert_eq!(report.table.stride, 2);
+    assert!(report.table.train_rows + report.table.test_rows <= MOST_ROWS as usize);
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("every 2 rows one is used")),
+        "{:?}",
+        report.notes
+    );
+}
