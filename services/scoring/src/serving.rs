@@ -308,7 +308,8 @@ pub fn fact(seq: u64, vector: FeatureVector, given: Given) -> Score {
     let stage = stage::SCORING.name;
     Score {
         meta: Meta {
-            id: FactId::derived(stage, seq, vector.meta.id.as_str(), 0),
+            // By the vector's own cause: a vector that is on the log twice, beyond the server's memory of repeats, has one score.
+            id: FactId::derived(stage, vector.meta.cause, vector.meta.id.as_str(), 0),
             project: vector.meta.project,
             time: vector.meta.time,
             cause: seq,
