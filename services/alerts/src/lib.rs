@@ -77,7 +77,11 @@ pub async fn start(house: &House, config: &Config) -> anyhow::Result<Part> {
         house.partitions(),
         house.metrics().clone(),
     );
+    let queue = Queue {
+        everybody: router.everybody.clone(),
+        routes: router.routes.clone(),
+    };
     house.run_verb(stage::ALERTS, router).await?;
-    let view = house.run_errands(stage::DELIVERY, Queue, carrier).await?;
+    let view = house.run_errands(stage::DELIVERY, queue, carrier).await?;
     Ok(Part::empty().grpc(Deliveries::server(view)))
 }

@@ -9,18 +9,19 @@
 //! [`Outbox::failed`]. At most one message per lane is under way, so a crash repeats at most that one.
 
 mod ask;
+mod queue;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use auspex_chassis::{Input, Reject, Route, Verb};
 use auspex_proto::alert::Status;
 use auspex_proto::seen::Seen;
-use auspex_proto::{Alert, Fact, Timestamp};
+use auspex_proto::{Alert, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::queue::Queue;
 use crate::words::{clip, hash};
 
 /// Bytes of alerts that wait, above which no further beginning or notice is taken; an end still is, up to the second
@@ -138,28 +139,6 @@ pub struct Death {
     pub reason: String,
     /// How often it was tried.
     pub attempts: u32,
-}
-
-/// The verb: an alert of the log waits for each of its receivers.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Queue;
-
-impl Verb for Queue {
-    type State = Outbox;
-
-    fn route(&self, fact: &Fact) -> Route {
-        match fact {
-            Fact::Alert(alert) if !alert.receivers.is_empty() => Route::Key(alert.meta.project.to_string()),
-            _ => Route::Nobody,
-        }
-    }
-
-    fn absorb(&self, state: &mut Outbox, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
-        if let Fact::Alert(alert) = input.fact {
-            state.enqueue(input.seq, alert, input.now).map_err(Reject)?;
-        }
-        Ok(Vec::new())
-    }
 }
 
 impl Outbox {

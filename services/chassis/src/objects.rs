@@ -1,6 +1,10 @@
-//! Files kept by name: in the bus's own object store, or in a folder that several processes share.
+//! Files kept by name: in the bus's own object store, in a folder that several processes share, or, with the feature `clouds`, in
+//! S3, GCS and Azure.
 //!
 //! A location is the store and the name in one text: `nats://AUSPEX_MODELS/NAME` or `file:///srv/models/NAME`.
+
+#[cfg(feature = "clouds")]
+mod cloud;
 
 use std::path::PathBuf;
 
@@ -23,6 +27,8 @@ enum Place {
         store: Box<ObjectStore>,
     },
     Folder(PathBuf),
+    #[cfg(feature = "clouds")]
+    Cloud(cloud::Cloud),
 }
 
 impl std::fmt::Debug for Objects {
@@ -47,7 +53,7 @@ impl Objects {
         } else if let Some(folder) = root.strip_prefix(FILE) {
             Place::Folder(PathBuf::from(folder))
         } else {
-            anyhow::bail!("{root}: files are kept below {BUS}BUCKET or {FILE}/FOLDER")
+            elsewhere(root)?
         };
         Ok(Self { place })
     }
@@ -70,6 +76,8 @@ impl Objects {
         match &self.place {
             Place::Bus { bucket, .. } => format!("{BUS}{bucket}"),
             Place::Folder(folder) => format!("{FILE}{}", folder.display()),
+            #[cfg(feature = "clouds")]
+            Place::Cloud(cloud) => cloud.root.clone(),
         }
     }
 
@@ -97,6 +105,8 @@ impl Objects {
                 tokio::fs::write(&partly, bytes).await?;
                 tokio::fs::rename(&partly, folder.join(name)).await?;
             }
+            #[cfg(feature = "clouds")]
+            Place::Cloud(cloud) => cloud.put(name, bytes).await?,
         }
         Ok(())
     }
@@ -123,6 +133,8 @@ impl Objects {
                 Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(fault) => Err(fault.into()),
             },
+            #[cfg(feature = "clouds")]
+            Place::Cloud(cloud) => cloud.get(name).await,
         }
     }
 
@@ -139,8 +151,32 @@ impl Objects {
                 Err(fault) => Err(fault.into()),
             },
             Place::Folder(folder) => Ok(tokio::fs::try_exists(folder.join(name)).await?),
+            #[cfg(feature = "clouds")]
+            Place::Cloud(cloud) => cloud.has(name).await,
         }
     }
+}
+
+/// How a root may begin.
+#[must_use]
+pub fn roots() -> &'static [&'static str] {
+    if cfg!(feature = "clouds") {
+        &["nats://", "file:///", "s3://", "gs://", "az://"]
+    } else {
+        &["nats://", "file:///"]
+    }
+}
+
+#[cfg(feature = "clouds")]
+fn elsewhere(root: &str) -> anyhow::Result<Place> {
+    cloud::Cloud::open(root).map(Place::Cloud)
+}
+
+#[cfg(not(feature = "clouds"))]
+fn elsewhere(root: &str) -> anyhow::Result<Place> {
+    anyhow::bail!(
+        "{root}: files are kept below {BUS}BUCKET or {FILE}/FOLDER; clouds need a program built with the feature `clouds`"
+    )
 }
 
 /// A name that is one file in any store, and leads nowhere else.

@@ -1,6 +1,7 @@
 //! Section `[registry]`.
 
 use auspex_chassis::Settings;
+use auspex_chassis::objects::roots;
 use auspex_proto::subject;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where files are kept: `nats://BUCKET` is the bus's own object store, `file:///FOLDER` a folder that the processes of
-    /// scoring reach under the same path.
+    /// scoring reach under the same path; with the feature `clouds` also `s3://`, `gs://` and `az://`.
     pub storage: String,
     /// The most bytes of one version, all files together. 256 MB: a forest of a thousand trees has 40.
     pub max_bytes: u64,
@@ -97,12 +98,9 @@ impl Default for ExperimentConfig {
 impl Settings for Config {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if !(self.storage.starts_with("nats://") || self.storage.starts_with("file:///")) {
-            let text = format!(
-                "storage: {} is neither nats://BUCKET nor file:///FOLDER",
-                self.storage
-            );
-            problems.push(text);
+        if !roots().iter().any(|root| self.storage.starts_with(root)) {
+            let roots = roots().join(", ");
+            problems.push(format!("storage: {} begins with none of {roots}", self.storage));
         }
         if self.max_bytes == 0 {
             problems.push("max_bytes: is below 1".to_owned());
@@ -138,7 +136,7 @@ mod tests {
     fn every_mistake_is_told() {
         assert_eq!(Config::default().problems(), Vec::<String>::new());
         let mut wrong = Config {
-            storage: "s3://x".to_owned(),
+            storage: "ftp://x".to_owned(),
             max_bytes: 0,
             ..Config::default()
         };

@@ -47,6 +47,34 @@ fn next(outbox: &Outbox, receiver: &str, now: i64) -> Option<u64> {
 }
 
 #[test]
+fn what_another_stage_made_is_routed_and_our_own_silence_is_kept() {
+    use auspex_chassis::{Input, Route, Verb};
+    use auspex_proto::Fact;
+    let queue = Queue {
+        everybody: vec!["pager".to_owned(), "team".to_owned()],
+        routes: Vec::new(),
+    };
+    let mut of_scoring = alert(1, "model", Status::Notice, &[]);
+    of_scoring.meta.source = "scoring".to_owned();
+    let silent = Fact::Alert(alert(2, "muted", Status::Notice, &[]));
+    assert_eq!(queue.route(&silent), Route::Nobody);
+    let fact = Fact::Alert(of_scoring);
+    assert_eq!(queue.route(&fact), Route::Key("acme/shop".to_owned()));
+    let mut outbox = Outbox::default();
+    let input = Input {
+        key: "acme/shop",
+        fact: &fact,
+        seq: 7,
+        now: Timestamp(0),
+    };
+    queue.absorb(&mut outbox, &input).unwrap();
+    assert_eq!(
+        (next(&outbox, "pager", 0), next(&outbox, "team", 0)),
+        (Some(7), Some(7))
+    );
+}
+
+#[test]
 fn at_once_is_not_at_once() {
     let mut outbox = Outbox::default();
     outbox

@@ -49,6 +49,10 @@ fn buckets() -> Vec<(String, String)> {
             subject::CURSORS.to_owned(),
             "how far each partition is absorbed".to_owned(),
         ),
+        (
+            subject::REGISTRY.to_owned(),
+            "models, versions, aliases, experiments, runs".to_owned(),
+        ),
     ];
     let stateful = |stage: &&Stage| matches!(stage.keeps, Keeps::State | Keeps::Claims);
     all.extend(STAGES.iter().filter(stateful).map(|stage| {

@@ -12,6 +12,8 @@ pub mod figures;
 pub mod online;
 pub mod outcome;
 pub mod state;
+#[cfg(test)]
+mod tests;
 
 use auspex_chassis::{Input, Reject, Route, Verb};
 use auspex_proto::observation::Value;

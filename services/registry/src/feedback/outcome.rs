@@ -10,24 +10,22 @@ use crate::config::FeedbackConfig;
 /// Most deployments of one revision that are told apart.
 const MOST_DEPLOYMENTS: usize = 8;
 
-/// What an event says about waiting scores.
+/// What an event says about waiting scores. One that says nothing leaves the state as it was: it is not saved for it.
 pub(super) fn event(
     state: &mut State,
     event: &Event,
     config: &FeedbackConfig,
     now: Timestamp,
 ) -> Vec<Matured> {
-    if !state.seen.admit(&event.meta.id) {
-        return Vec::new();
-    }
     match &event.body {
         Body::Deployment(deployment) => {
             let key = key(EntityKind::Deployment, "", deployment.revision.as_str());
             if let Some(waiting) = state.waiting.get_mut(&key) {
                 waiting.frozen = true;
                 waiting.service = deployment.service.to_string();
-                if waiting.deployments.len() < MOST_DEPLOYMENTS {
-                    waiting.deployments.push(deployment.deployment_id.clone());
+                let id = &deployment.deployment_id;
+                if waiting.deployments.len() < MOST_DEPLOYMENTS && !waiting.deployments.contains(id) {
+                    waiting.deployments.push(id.clone());
                 }
             }
             Vec::new()
@@ -55,7 +53,9 @@ pub(super) fn event(
                 }
             }
         }
-        Body::Incident(incident) if !incident.resolved => {
+        // All else is known again by what it is about, and changes nothing the second time; an incident would be laid at the
+        // door of the release before.
+        Body::Incident(incident) if !incident.resolved && state.seen.admit(&event.meta.id) => {
             let service = incident.service.as_ref().map(ToString::to_string);
             incident_of(state, service.as_deref(), config, now)
                 .into_iter()

@@ -123,11 +123,17 @@ async fn model(State(gate): State<Gate>, asked: Asked) -> Answer {
 fn named(filter: &str) -> Result<Box<dyn Fn(&str) -> bool + Send>, Error> {
     // Clients add on their own that what they look for is not a prompt; there are none here.
     let clauses = filter.split(" AND ").map(str::trim);
-    let own: Vec<&str> = clauses.filter(|c| !(c.is_empty() || c.starts_with("tag.") && c.contains("!="))).collect();
+    let own: Vec<&str> = clauses
+        .filter(|c| !(c.is_empty() || c.starts_with("tag.") && c.contains("!=")))
+        .collect();
     let filter = match own.as_slice() {
         [] => return Ok(Box::new(|_| true)),
         [only] => *only,
-        _ => return Err(Error::invalid(format!("filter: {filter} asks for more than a name"))),
+        _ => {
+            return Err(Error::invalid(format!(
+                "filter: {filter} asks for more than a name"
+            )));
+        }
     };
     let unknown = || Error::invalid(format!("filter: {filter} is not name = '...' or name LIKE '...'"));
     let rest = filter.strip_prefix("name").ok_or_else(unknown)?.trim_start();

@@ -66,7 +66,10 @@ pub(super) fn routes() -> Router<Gate> {
         .route("/runs/log-model", post(|| async { Json(json!({})) }))
         .route("/runs/set-tag", post(tag_run))
         // Models that belong to no run are none of ours.
-        .route("/logged-models/search", post(|| async { Json(json!({"models": []})) }))
+        .route(
+            "/logged-models/search",
+            post(|| async { Json(json!({"models": []})) }),
+        )
         .route("/metrics/get-history", get(history))
 }
 
