@@ -14,7 +14,8 @@ use tonic::{Code, Status};
 use crate::mesh::Mesh;
 
 /// The door.
-pub(crate) fn router(mesh: Mesh) -> Router {
+#[must_use]
+pub fn router(mesh: Mesh) -> Router {
     Router::new()
         .route("/gate/argo/{name}", get(answer))
         .with_state(mesh)

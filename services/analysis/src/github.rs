@@ -74,7 +74,8 @@ struct Verdict {
 }
 
 /// The door.
-pub(crate) fn router(house: House, mesh: Mesh, config: Github) -> Router {
+#[must_use]
+pub fn router(house: House, mesh: Mesh, config: Github) -> Router {
     let door = Door {
         house,
         mesh,

@@ -11,8 +11,8 @@
 pub mod board;
 pub mod config;
 pub mod drive;
-mod gate;
-mod github;
+pub mod gate;
+pub mod github;
 pub mod mesh;
 pub mod provider;
 mod query;

@@ -1,0 +1,246 @@
+//! Plans on a real bus: decisions come in, what is measured goes out as commands, once, whoever measures.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod stage;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use auspex_analysis::Config;
+use auspex_analysis::board::Board;
+use auspex_argo::plan::Document;
+use auspex_chassis::testing::TestHouse;
+use auspex_chassis::{Follow, From, House};
+use auspex_proto::command::{Ask, Command};
+use auspex_proto::decision::{Action, Decision, Mode, Phase, Reason, TrackTarget, Versions};
+use auspex_proto::subject::FactKind;
+use auspex_proto::{Fact, FactId, Meta, Project, RolloutName, ServiceName};
+use stage::{Web, vector};
+
+fn decision(
+    house: &House,
+    number: u64,
+    (action, phase, reason): (Action, Phase, Reason),
+    weight: u8,
+) -> Fact {
+    let track = |revision: &str| TrackTarget {
+        revision: revision.to_owned(),
+        url: String::new(),
+    };
+    Fact::Decision(Decision {
+        meta: Meta {
+            id: FactId::new(format!("decision-{number}")).unwrap(),
+            project: Project::new("p").unwrap(),
+            time: house.now(),
+            cause: number,
+            source: "test".to_owned(),
+        },
+        rollout: RolloutName::new("shop").unwrap(),
+        service: ServiceName::new("shop").unwrap(),
+        mode: Mode::Act,
+        phase,
+        action,
+        reason,
+        reason_text: String::new(),
+        weight,
+        previous_weight: 0,
+        acts: true,
+        prior: 0.1,
+        prior_is_base_rate: true,
+        posterior: 0.1,
+        evidence: Vec::new(),
+        harmed: 0,
+        versions: Versions::default(),
+        stable: track("v1"),
+        candidate: track("v2"),
+        number,
+        affinity: None,
+        slo_ms: None,
+        score: None,
+        intent: None,
+    })
+}
+
+fn plan(address: &str) -> Document {
+    Document::read(&format!(
+        r#"
+apiVersion: auspex.dev/v1
+kind: Analysis
+metadata: {{name: shop}}
+spec:
+  mode: safe
+  steps: [{{weight: 10}}, {{run: step-1}}, {{weight: 50}}]
+  runs:
+  - name: step-1
+    when: {{step: 1}}
+    analysis:
+      args: [{{name: hash, valueFrom: {{podTemplateHashValue: Latest}}}}]
+      metrics:
+      - name: m
+        interval: 100ms
+        count: 3
+        successCondition: result[0] >= 0.95
+        provider: {{prometheus: {{address: "{address}", query: "step{{{{args.hash}}}}"}}}}
+  - name: background
+    when: {{background: 0}}
+    analysis:
+      metrics:
+      - name: b
+        interval: 100ms
+        failureLimit: 1
+        successCondition: result[0] >= 0.95
+        provider: {{prometheus: {{address: "{address}", query: background}}}}
+"#
+    ))
+    .unwrap()
+}
+
+async fn command(commands: &mut Follow) -> Command {
+    let next = tokio::time::timeout(Duration::from_secs(60), commands.next()).await;
+    match next.unwrap().unwrap().fact {
+        Fact::Command(command) => command,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+async fn publish(house: &House, fact: &Fact) {
+    house.bus().publish(fact).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_goes_on_when_it_is_good_and_a_bad_background_aborts() {
+    let good = Arc::new(AtomicBool::new(true));
+    let seen = Arc::clone(&good);
+    let web = Web::start(move |asked| {
+        let background = asked.body.contains("query=background");
+        let fine = !background || seen.load(Ordering::Relaxed);
+        (200, vector(&[if fine { "0.99" } else { "0.5" }]))
+    })
+    .await;
+    let test = TestHouse::start().await.unwrap();
+    let house = &test.house;
+    let project = Project::new("p").unwrap();
+    let board = Board::open(house, Config::default()).await.unwrap();
+    board.start().await.unwrap();
+    let mut commands = house.follow(&[FactKind::Command], From::All).await.unwrap();
+    board.put(&project, plan(&web.url), "me").await.unwrap();
+    publish(
+        house,
+        &decision(house, 1, (Action::Start, Phase::Waiting, Reason::Started), 0),
+    )
+    .await;
+    publish(
+        house,
+        &decision(
+            house,
+            2,
+            (Action::Advance, Phase::Progressing, Reason::StepDone),
+            10,
+        ),
+    )
+    .await;
+    publish(
+        house,
+        &decision(house, 3, (Action::Pause, Phase::Paused, Reason::StepWait), 10),
+    )
+    .await;
+    let first = command(&mut commands).await;
+    assert_eq!((first.ask, first.actor.as_str()), (Ask::Resume, "analysis"));
+    assert_eq!(first.note, "analysis step-1 is Successful");
+    assert!(
+        web.asked()
+            .iter()
+            .any(|asked| asked.body.contains("query=stepv2")),
+        "the revision is put in"
+    );
+    publish(
+        house,
+        &decision(
+            house,
+            4,
+            (Action::Resume, Phase::Progressing, Reason::Commanded),
+            10,
+        ),
+    )
+    .await;
+    publish(
+        house,
+        &decision(
+            house,
+            5,
+            (Action::Advance, Phase::Progressing, Reason::StepDone),
+            50,
+        ),
+    )
+    .await;
+    good.store(false, Ordering::Relaxed);
+    let second = command(&mut commands).await;
+    assert_eq!(second.ask, Ask::Abort);
+    assert_eq!(
+        second.note,
+        "analysis background is Failed: Metric \"b\" assessed Failed due to failed (2) > failureLimit (1)"
+    );
+    let seen = board.seen("p").await.unwrap();
+    assert_eq!(
+        seen[0].record.attempts["step-1"].run.outcomes[0]
+            .counters
+            .successful,
+        3
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_data_asks_a_person_and_another_process_takes_over_without_asking_twice() {
+    let web = Web::start(|_| (200, vector(&[]))).await;
+    let test = TestHouse::start().await.unwrap();
+    let house = &test.house;
+    let project = Project::new("p").unwrap();
+    let (other, going) = TestHouse::another(&test.settings).await.unwrap();
+    let first = Board::open(&other, Config::default()).await.unwrap();
+    first.start().await.unwrap();
+    first.put(&project, plan(&web.url), "me").await.unwrap();
+    publish(
+        house,
+        &decision(house, 1, (Action::Start, Phase::Waiting, Reason::Started), 0),
+    )
+    .await;
+    publish(
+        house,
+        &decision(
+            house,
+            2,
+            (Action::Advance, Phase::Progressing, Reason::StepDone),
+            10,
+        ),
+    )
+    .await;
+    let measured = async |board: &Board| {
+        let seen = board.seen("p").await.unwrap();
+        let attempt = seen
+            .first()
+            .and_then(|one| one.record.attempts.get("background").cloned());
+        attempt.map_or(0, |attempt| {
+            attempt.run.outcomes.first().map_or(0, |one| one.counters.no_data)
+        })
+    };
+    let begun = std::time::Instant::now();
+    while measured(&first).await < 2 && begun.elapsed() < Duration::from_secs(60) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The process that measures goes; the other one goes on where it was.
+    going.finish(Duration::from_secs(5)).await;
+    let second = Board::open(house, Config::default()).await.unwrap();
+    second.start().await.unwrap();
+    let mut commands = house.follow(&[FactKind::Command], From::All).await.unwrap();
+    let asked = command(&mut commands).await;
+    assert_eq!(asked.ask, Ask::Pause);
+    assert!(
+        asked.note.starts_with("analysis background is NoData"),
+        "{}",
+        asked.note
+    );
+    let more = tokio::time::timeout(Duration::from_millis(500), commands.next()).await;
+    assert!(more.is_err(), "asked again: {more:?}");
+}
