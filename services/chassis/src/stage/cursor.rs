@@ -44,6 +44,13 @@ struct Saved {
     states: Option<Timestamp>,
 }
 
+/// When the bucket of a stage's states was created.
+async fn states_of(bus: &Bus, post: &Post) -> anyhow::Result<Timestamp> {
+    let bucket = subject::bucket_stream(&subject::state_bucket(post.stage.name));
+    let bucket = bus.js().get_stream(bucket).await?;
+    Ok(timestamp(bucket.cached_info().created.unix_timestamp_nanos()))
+}
+
 impl Cursor {
     /// Reads the cursor of a post.
     ///
@@ -65,13 +72,7 @@ impl Cursor {
             .entry(key.as_str())
             .await
             .map_err(|f| Fault::Transient(f.into()))?;
-        let bucket = subject::bucket_stream(&subject::state_bucket(post.stage.name));
-        let bucket = bus
-            .js()
-            .get_stream(bucket)
-            .await
-            .map_err(|f| Fault::Transient(f.into()))?;
-        let states = timestamp(bucket.cached_info().created.unix_timestamp_nanos());
+        let states = states_of(bus, post).await.map_err(Fault::Transient)?;
         let fresh = || Saved {
             seq: 0,
             now: Timestamp(0),
