@@ -57,6 +57,7 @@ const PURE: &[&str] = &[
     "services/operator/cluster/src/lease.rs",
     "services/operator/cluster/src/patch.rs",
     "services/operator/cluster/src/place.rs",
+    "services/proxy/src/aside.rs",
     "services/router/src/course.rs",
     "services/router/src/plan.rs",
     "services/router/src/record.rs",

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE};
+use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -24,6 +25,7 @@ use crate::exchange::Exchange;
 use crate::headers::{self, Peer};
 use crate::lane::Lane;
 use crate::link::{Failed, Fault, Link, Upstream};
+use crate::mirror;
 use crate::plane::Plane;
 use crate::split;
 use crate::tunnel;
@@ -51,6 +53,12 @@ pub(crate) async fn handle(
     let upgrades = headers::request(request.headers_mut(), peer);
     let waiting = upgrades.then(|| hyper::upgrade::on(&mut request));
     let timeouts = plane.timeouts();
+    if let Some(sampled) = choice.sampled {
+        headers::sample(request.headers_mut(), sampled, || plane.fresh_cohort());
+    }
+    if let (Some(to), false) = (&choice.copy, upgrades) {
+        mirror::send(tunnels, to, &request, timeouts);
+    }
     let (mut response, link) = match send(&choice.upstream, request, timeouts).await {
         Ok(answer) => answer,
         Err(Fault::Client) => {
@@ -189,6 +197,27 @@ async fn send(
     let link = upstream.connect(timeouts.connect()).await?;
     let sent = attempt(link, again, progress, timeouts.first_byte());
     sent.await.map_err(|failed| failed.fault)
+}
+
+/// Sends a copy and reads its answer to the end, so that the target is not cut off in the middle of it.
+pub(crate) async fn copy(upstream: &Arc<Upstream>, head: Parts, timeouts: &Timeouts) -> Result<(), Fault> {
+    let link = upstream.connect(timeouts.connect()).await?;
+    let request = Request::from_parts(head, Upload::Nothing);
+    let sent = attempt(link, request, None, timeouts.first_byte()).await;
+    let (response, mut link) = sent.map_err(|failed| failed.fault)?;
+    let mut body = std::pin::pin!(response.into_body());
+    std::future::poll_fn(|cx| {
+        link.drive(cx);
+        loop {
+            match body.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+    Ok(())
 }
 
 /// Whether a kept connection ended before an answer, as it does when the target closes it while we send.

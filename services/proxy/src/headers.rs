@@ -11,6 +11,7 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("upgrade");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
@@ -49,6 +50,20 @@ pub fn request(headers: &mut HeaderMap, peer: &Peer) -> bool {
         headers.insert(CONNECTION, UPGRADE_TOKEN);
     }
     upgrades
+}
+
+/// Begins a trace (W3C Trace Context) where the sender has none; who has one has decided already. `id`: 32 hex digits.
+pub fn sample(headers: &mut HeaderMap, sampled: bool, id: impl FnOnce() -> String) {
+    if headers.contains_key(TRACEPARENT) {
+        return;
+    }
+    let (id, flag) = (id(), u8::from(sampled));
+    let Some(span) = id.get(..16) else {
+        return;
+    };
+    if let Ok(value) = HeaderValue::from_str(&format!("00-{id}-{span}-{flag:02x}")) {
+        headers.insert(TRACEPARENT, value);
+    }
 }
 
 /// Prepares a response's headers. `switching`: it is a `101`, whose `Upgrade` belongs to the client.

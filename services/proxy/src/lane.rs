@@ -9,6 +9,7 @@ use auspex_proto::decision::Affinity;
 use http::HeaderMap;
 use http::header::COOKIE;
 
+use crate::aside::Aside;
 use crate::link::Upstream;
 use crate::split;
 use crate::tally::Tally;
@@ -20,6 +21,8 @@ pub(crate) struct Lane {
     pub(crate) service: String,
     pub(crate) tally: Tally,
     turn: AtomicU64,
+    copies: AtomicU64,
+    samples: AtomicU64,
     view: RwLock<Arc<View>>,
 }
 
@@ -32,6 +35,7 @@ pub(crate) struct View {
     pub(crate) candidate: Option<Arc<Upstream>>,
     pub(crate) affinity: Option<Affinity>,
     pub(crate) slo: Option<Duration>,
+    pub(crate) aside: Aside,
 }
 
 /// Where one request goes.
@@ -41,6 +45,10 @@ pub(crate) struct Choice {
     pub(crate) slo: Option<Duration>,
     /// The cookie to set: its name, and the new cohort.
     pub(crate) cookie: Option<(String, String)>,
+    /// Who gets a copy.
+    pub(crate) copy: Option<Arc<Upstream>>,
+    /// Whether it is sampled; `None`: as its sender says.
+    pub(crate) sampled: Option<bool>,
 }
 
 impl Lane {
@@ -50,6 +58,8 @@ impl Lane {
             service,
             tally: Tally::default(),
             turn: AtomicU64::new(turn),
+            copies: AtomicU64::new(turn),
+            samples: AtomicU64::new(turn),
             view: RwLock::new(Arc::new(view)),
         })
     }
@@ -70,10 +80,37 @@ impl Lane {
             upstream: Arc::clone(&view.stable),
             slo: view.slo,
             cookie: None,
+            copy: None,
+            sampled: view
+                .aside
+                .sampled(|| self.samples.fetch_add(1, Ordering::Relaxed)),
         };
-        let (Some(candidate), 1..) = (&view.candidate, view.weight) else {
+        let Some(candidate) = &view.candidate else {
             return choice;
         };
+        if let Some(track) = view.aside.cohort(headers) {
+            choice.track = track;
+        } else if view.weight > 0 {
+            self.by_weight(&view, headers, fresh, &mut choice);
+        }
+        if choice.track == Track::Candidate {
+            choice.upstream = Arc::clone(candidate);
+        } else if view
+            .aside
+            .is_copied(|| self.copies.fetch_add(1, Ordering::Relaxed))
+        {
+            choice.copy = Some(Arc::clone(candidate));
+        }
+        choice
+    }
+
+    fn by_weight(
+        &self,
+        view: &View,
+        headers: &HeaderMap,
+        fresh: impl FnOnce() -> String,
+        choice: &mut Choice,
+    ) {
         choice.track = match &view.affinity {
             Some(Affinity::Cookie(name)) => {
                 let cookies = headers
@@ -99,10 +136,6 @@ impl Lane {
             },
             None => self.by_turn(view.weight),
         };
-        if choice.track == Track::Candidate {
-            choice.upstream = Arc::clone(candidate);
-        }
-        choice
     }
 
     fn by_turn(&self, weight: u8) -> Track {

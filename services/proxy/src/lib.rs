@@ -9,6 +9,7 @@
 //! is under way; a request is sent a second time only when that cannot do anything twice (the rule of `forward`); every request
 //! is counted in exactly one interval; raising a weight never moves a user of a sticky cohort back to stable ([`split`]).
 
+mod aside;
 mod backlog;
 pub mod body;
 pub mod config;
@@ -20,6 +21,7 @@ pub mod headers;
 pub mod health;
 mod lane;
 mod link;
+mod mirror;
 pub mod origin;
 pub mod plan;
 pub mod plane;

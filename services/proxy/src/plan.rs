@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auspex_proto::decision::{Affinity, Phase, TrackTarget};
+use auspex_proto::intent::Cohort;
 use auspex_proto::{Decision, FactId, Partition, Partitions, Project, RolloutName, ServiceName};
 
 use crate::origin::Origin;
@@ -23,6 +24,8 @@ pub struct Rules {
     pub lease: Duration,
     /// How projects spread.
     pub partitions: Partitions,
+    /// Where this proxy stands, for weights by region; empty when there is one region only.
+    pub region: String,
 }
 
 /// A service as the operator listed it.
@@ -91,6 +94,12 @@ pub struct Order {
     pub weight: u8,
     pub affinity: Option<Affinity>,
     pub slo_ms: Option<f64>,
+    /// Users with a track of their own, whatever the weight is; the first that fits counts.
+    pub cohorts: Vec<Cohort>,
+    /// Percent of requests that the candidate gets a copy of, 0..=100.
+    pub mirror: u8,
+    /// Share of requests to sample; `None`: as their senders say.
+    pub sampling: Option<f64>,
 }
 
 /// What holds for a service at a moment.
@@ -157,7 +166,7 @@ impl Plan {
         {
             return Outcome::Old;
         }
-        course.follow(decision, seq, self.rules.follow_targets);
+        course.follow(decision, seq, &self.rules);
         Outcome::Followed
     }
 
@@ -252,10 +261,14 @@ impl Course {
             .order
             .as_ref()
             .is_some_and(|order| !order.phase.is_terminal());
-        self.by_hand.is_none() && progressing && (1..100).contains(&self.weight())
+        let open = |order: &Order| !order.cohorts.is_empty() || order.mirror > 0;
+        let some = (1..100).contains(&self.weight()) || self.order.as_ref().is_some_and(open);
+        self.by_hand.is_none() && progressing && some
     }
 
-    fn follow(&mut self, decision: &Decision, seq: u64, targets: bool) {
+    fn follow(&mut self, decision: &Decision, seq: u64, rules: &Rules) {
+        let targets = rules.follow_targets;
+        let beside = decision.intent.clone().unwrap_or_default();
         let stable = self.target(&decision.stable, targets, Some(&self.listed.stable));
         let candidate = self.target(&decision.candidate, targets, self.listed.candidate.as_ref());
         self.fault = None;
@@ -273,7 +286,7 @@ impl Course {
             Phase::Promoted => 100,
             Phase::RolledBack => 0,
             Phase::Waiting | Phase::Progressing | Phase::Paused | Phase::Baking | Phase::Returning => {
-                decision.weight.min(100)
+                beside.weight_in(&rules.region, decision.weight).min(100)
             }
         };
         if weight > 0 && self.candidate.is_none() && self.fault.is_none() {
@@ -295,6 +308,9 @@ impl Course {
             weight,
             affinity: decision.affinity.clone(),
             slo_ms: decision.slo_ms,
+            cohorts: beside.cohorts,
+            mirror: beside.mirror.min(100),
+            sampling: beside.sampling,
         });
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use auspex_proto::{Decision, Partition, Partitions};
 use tokio::time::Instant;
 
+use crate::aside::Aside;
 use crate::config::{Config, Timeouts};
 use crate::lane::{Lane, View};
 use crate::link::Upstream;
@@ -72,6 +73,7 @@ impl Plane {
             follow_targets: config.follow_targets,
             lease: Duration::from_millis(config.lease_ms),
             partitions,
+            region: config.region.clone(),
         };
         let secret = RandomState::new();
         let upstreams = Mutex::default();
@@ -82,6 +84,7 @@ impl Plane {
                 candidate: None,
                 affinity: None,
                 slo: None,
+                aside: Aside::default(),
             };
             Lane::new(listed.service.to_string(), secret.hash_one(i), view)
         };
@@ -182,6 +185,10 @@ impl Plane {
                 candidate,
                 affinity: order.and_then(|order| order.affinity.clone()),
                 slo: order.and_then(|order| order.slo_ms).map(milliseconds),
+                aside: order
+                    .filter(|_| !holds.suspended)
+                    .map(|order| Aside::of(order, course.is_promoted()))
+                    .unwrap_or_default(),
             });
         }
     }

@@ -12,6 +12,9 @@ use auspex_proto::Track;
 /// 2^64 divided by the golden ratio.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// 2^64 times the fraction of the square root of 2.
+const ROOT_OF_TWO: u64 = 0x6A09_E667_F3BC_C909;
+
 /// The longest cohort id that is taken from a cookie, in bytes. A longer one is replaced.
 pub const MAX_COHORT: usize = 64;
 
@@ -19,6 +22,19 @@ pub const MAX_COHORT: usize = 64;
 #[must_use]
 pub fn by_turn(turn: u64, weight: u8) -> Track {
     below(turn.wrapping_mul(GOLDEN), weight)
+}
+
+/// Whether the `turn`-th of something is within a share, 0..=1: of any run as many are as the share says, and of those that
+/// [`by_turn`] sends to either track too, for the two sequences have nothing in common.
+#[must_use]
+pub fn is_below(turn: u64, share: f64) -> bool {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of 2^32, clamped"
+    )]
+    let bound = (share.clamp(0.0, 1.0) * 4_294_967_296.0) as u64;
+    turn.wrapping_mul(ROOT_OF_TWO) >> 32 < bound
 }
 
 /// The track of a cohort of a service's users.
@@ -102,6 +118,20 @@ mod tests {
                 prop_assert_eq!(by_cohort(cohort.as_bytes(), "shop", high), Track::Candidate);
             }
         }
+    }
+
+    #[test]
+    fn samples_are_of_both_tracks() {
+        let sampled = |track| {
+            let of = (0..100_000).filter(|turn| by_turn(*turn, 20) == track);
+            of.filter(|turn| is_below(*turn, 0.1)).count()
+        };
+        let (stable, candidate) = (sampled(Track::Stable), sampled(Track::Candidate));
+        assert!(
+            stable.abs_diff(8_000) < 200 && candidate.abs_diff(2_000) < 100,
+            "{stable} {candidate}"
+        );
+        assert!((0..1_000).all(|turn| is_below(turn, 1.0) && !is_below(turn, 0.0)));
     }
 
     #[test]

@@ -38,6 +38,9 @@ fn service(standing: &Standing) -> Value {
         "suspended": standing.effective.suspended,
         "control_silent_ms": standing.silence.map(|silence| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)),
         "fault": course.fault,
+        "cohorts": order.map(|order| order.cohorts.iter().map(|cohort| cohort.name.as_str()).collect::<Vec<_>>()),
+        "mirror": order.map(|order| order.mirror),
+        "sampling": order.and_then(|order| order.sampling),
         "stable": track(Some(course.stable.to_string()), standing.stable, &standing.totals.stable),
         "candidate": track(
             course.candidate.as_ref().map(ToString::to_string),

@@ -237,3 +237,63 @@ async fn two_hosts_are_refused() {
     assert_eq!(text(response).await, "there is more than one Host header");
     assert_eq!(stable.count(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cohort_has_its_track_copies_count_nowhere_and_samples_are_marked() {
+    use auspex_proto::intent::{By, Cohort, Intent, Match};
+    let sampled = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&sampled);
+    let stable = server(move |request: Request<hyper::body::Incoming>| {
+        let trace = request
+            .headers()
+            .get("traceparent")
+            .map(|value| value.to_str().unwrap().to_owned());
+        let on = trace.is_some_and(|trace| trace.len() == 55 && trace.ends_with("-01"));
+        seen.fetch_add(u64::from(on), Ordering::Relaxed);
+        async move { Response::new(Full::new(Bytes::from_static(b"stable"))) }
+    })
+    .await;
+    let candidate = named("candidate").await;
+    let proxy = proxy(config(&stable.url(), &candidate.url())).await;
+    let partition = Partitions::new(8).unwrap().of(&Project::new("acme").unwrap());
+    proxy.plane.pulse(partition);
+    let by = By::Header(Match {
+        name: "x-beta".to_owned(),
+        value: "yes".to_owned(),
+    });
+    let intent = Intent {
+        cohorts: vec![Cohort {
+            name: "beta".to_owned(),
+            by,
+            stable: false,
+        }],
+        mirror: 50,
+        sampling: Some(0.25),
+        ..Intent::default()
+    };
+    let mut asked = decision(Phase::Progressing, 0, None);
+    asked.intent = Some(intent);
+    proxy.plane.absorb(&asked, 1);
+    let mut client = connect(proxy.address).await;
+    for n in 0..200 {
+        client.ready().await.unwrap();
+        let value = if n % 4 == 0 { "yes" } else { "no" };
+        let request = Request::get("/").header("host", "shop").header("x-beta", value);
+        let response = client
+            .send_request(request.body(Empty::<Bytes>::new()).unwrap())
+            .await
+            .unwrap();
+        let wanted = if n % 4 == 0 { "candidate" } else { "stable" };
+        assert_eq!(text(response).await, wanted);
+    }
+    let began = std::time::Instant::now();
+    // Half of what stable served is copied.
+    while candidate.count() < 50 + 74 {
+        assert!(began.elapsed() < Duration::from_secs(60), "{}", candidate.count());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(stable.count(), 150);
+    assert!(candidate.count() <= 50 + 76, "{}", candidate.count());
+    assert_eq!(counted(&proxy.plane), ((0, 150), (0, 50)), "copies count nowhere");
+    assert!(sampled.load(Ordering::Relaxed).abs_diff(38) <= 4, "{sampled:?}");
+}

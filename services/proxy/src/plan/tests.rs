@@ -21,6 +21,7 @@ fn plan(follow_targets: bool) -> Plan {
         follow_targets,
         lease: 10 * SECOND,
         partitions: Partitions::new(8).unwrap(),
+        region: "eu".to_owned(),
     };
     Plan::new(rules, vec![listed])
 }
@@ -301,4 +302,43 @@ proptest! {
         let effective = at(&shuffled, SECOND);
         prop_assert!(effective.weight <= 100 && (!effective.suspended || effective.weight == 0));
     }
+}
+
+#[test]
+fn a_region_has_its_own_weight_and_cohorts_hold_by_the_lease_too() {
+    use auspex_proto::intent::{By, Cohort, Intent, Match, RegionWeight};
+    let mut plan = plan(true);
+    let regions = vec![RegionWeight {
+        region: "eu".to_owned(),
+        weight: 3,
+    }];
+    let by = By::Header(Match {
+        name: "x-beta".to_owned(),
+        value: String::new(),
+    });
+    let cohorts = vec![Cohort {
+        name: "beta".to_owned(),
+        by,
+        stable: false,
+    }];
+    let asked = Decision {
+        intent: Some(Intent {
+            regions,
+            ..Intent::default()
+        }),
+        ..decision(Phase::Progressing, 40)
+    };
+    assert_eq!(plan.absorb(&asked, 1), Outcome::Followed);
+    assert_eq!(plan.courses()[0].weight(), 3);
+    let preview = Decision {
+        intent: Some(Intent {
+            cohorts,
+            ..Intent::default()
+        }),
+        ..decision(Phase::Progressing, 0)
+    };
+    assert_eq!(plan.absorb(&preview, 2), Outcome::Followed);
+    let unknown = Readiness::Unknown;
+    let holds = plan.effective(&plan.courses()[0], SECOND, unknown, unknown);
+    assert!(holds.suspended, "at weight 0, but not without control");
 }

@@ -48,7 +48,7 @@ pub(super) async fn measure(plane: &Plane, folder: &Path, quick: bool) -> anyhow
         facts: house
             .follow(
                 &[FactKind::Tick, FactKind::Command, FactKind::Decision],
-                From::New,
+                From::All,
             )
             .await?,
         house,
