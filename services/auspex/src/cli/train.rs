@@ -59,8 +59,8 @@ pub(crate) struct Train {
     #[arg(long, default_value = "model")]
     name: String,
     /// Its version
-    #[arg(long = "model-version", default_value = "1")]
-    version: String,
+    #[arg(long, default_value = "1")]
+    model_version: String,
     /// The feature service that fills its columns; default: name and version
     #[arg(long, default_value = "")]
     feature_service: String,
@@ -143,9 +143,11 @@ impl Train {
         let runtime = tools::onnxruntime().await.map_err(|fault| format!("{fault:#}"));
         let report = tokio::task::spawn_blocking(move || {
             let say = |text: &str| eprintln!("auspex train: {text}");
+            let library = runtime.as_deref().ok();
+            let prepare = || Plugin::prepare(&Plugin::folder(), sequences, &say).map(|p| p.with_runtime(library));
             let bench = Bench {
-                plugin: plugin.then(|| Plugin::prepare(&Plugin::folder(), sequences, &say)),
-                runtime: Some(runtime),
+                plugin: plugin.then(prepare),
+                runtime: Some(runtime.clone()),
             };
             train(&request, &bench, &say)
         });
@@ -175,7 +177,7 @@ impl Train {
             history: self.history,
             out: self.out,
             name: self.name,
-            version: self.version,
+            version: self.model_version,
             feature_service: self.feature_service,
             seed: self.seed,
         }
