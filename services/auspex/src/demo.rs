@@ -3,6 +3,7 @@
 //! [`run`] plays a [`Script`]: what CI tells of a change, and how the version behaves that it brings. Nothing here but the
 //! script knows how it should end, so tests may tell a risky story of a healthy version, and the other way round.
 
+pub mod argo;
 pub mod ci;
 pub mod ground;
 pub mod load;

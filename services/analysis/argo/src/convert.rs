@@ -181,9 +181,9 @@ fn rollout(rollout: &Rollout, paper: &mut Paper<'_>) -> Vec<Json> {
     let mut spec = Map::new();
     spec.insert("service".to_owned(), json!(metadata(&rollout.metadata, "name")));
     spec.insert("mode".to_owned(), json!(mode(rollout, paper)));
-    if let Some(template) = &rollout.spec.template {
-        let candidate = json!({"candidate": {"revision": revision(template)}});
-        spec.insert("tracks".to_owned(), candidate);
+    let tracks = tracks(rollout);
+    if !tracks.is_empty() {
+        spec.insert("tracks".to_owned(), Json::Object(tracks));
     }
     pods(rollout, paper);
     let strategy = &rollout.spec.strategy;
@@ -218,6 +218,31 @@ fn rollout(rollout: &Rollout, paper: &mut Paper<'_>) -> Vec<Json> {
         }));
     }
     documents
+}
+
+/// The versions, and where Auspex's own proxy finds them: Argo has no place for that, so annotations say it.
+fn tracks(rollout: &Rollout) -> Map<String, Json> {
+    let url = |track: &str| {
+        let path = format!("/annotations/auspex.dev~1{track}-url");
+        rollout.metadata.pointer(&path).cloned()
+    };
+    let mut tracks = Map::new();
+    for (track, revision) in [
+        ("stable", None),
+        ("candidate", rollout.spec.template.as_ref().map(revision)),
+    ] {
+        let mut target = Map::new();
+        if let Some(revision) = revision {
+            target.insert("revision".to_owned(), json!(revision));
+        }
+        if let Some(url) = url(track) {
+            target.insert("url".to_owned(), url);
+        }
+        if !target.is_empty() {
+            tracks.insert(track.to_owned(), Json::Object(target));
+        }
+    }
+    tracks
 }
 
 /// Imported rollouts watch; an annotation may say otherwise, unless Argo's controller is alive.

@@ -32,6 +32,8 @@ enum Played {
     Good,
     #[default]
     Both,
+    /// An Argo Rollout with AnalysisTemplates, a real Prometheus on PATH: a good version and a bad one
+    Argo,
 }
 
 impl Demo {
@@ -40,6 +42,13 @@ impl Demo {
         telemetry::init(Format::Text, "error");
         if self.serve {
             return Ok(Box::pin(demo::serve::serve()).await.map(|()| ExitCode::SUCCESS)?);
+        }
+        if matches!(self.scenario, Played::Argo) {
+            return match Box::pin(demo::argo::run(self.show())).await {
+                Err(fault) if fault.is::<demo::Interrupted>() => Ok(ExitCode::from(130)),
+                Err(fault) => Err(fault.into()),
+                Ok(endings) => self.told(&endings),
+            };
         }
         match Box::pin(self.play()).await {
             Err(fault) if fault.is::<demo::Interrupted>() => Ok(ExitCode::from(130)),
@@ -52,13 +61,11 @@ impl Demo {
         let scenarios: &[Scenario] = match self.scenario {
             Played::Bad => &[Scenario::Bad],
             Played::Good => &[Scenario::Good],
+            // Played elsewhere.
+            Played::Argo => &[],
             Played::Both => &[Scenario::Bad, Scenario::Good],
         };
-        let show = if self.output == Output::Text {
-            Show::Progress
-        } else {
-            Show::Nothing
-        };
+        let show = self.show();
         let mut ok = true;
         let mut outcomes = Vec::new();
         for scenario in scenarios {
@@ -67,6 +74,25 @@ impl Demo {
             outcomes.push(outcome);
         }
         Ok((outcomes, ok))
+    }
+
+    fn show(&self) -> Show {
+        if self.output == Output::Text {
+            Show::Progress
+        } else {
+            Show::Nothing
+        }
+    }
+
+    fn told(&self, endings: &[demo::argo::Ending]) -> Result<ExitCode, Fault> {
+        let ok = endings.iter().all(|ending| ending.ok);
+        if self.output == Output::Json {
+            let scenarios: Vec<Value> = endings.iter().map(demo::argo::Ending::document).collect();
+            print::json(&json!({"ok": ok, "scenarios": scenarios}))?;
+        } else if !ok {
+            print::text("\nNOT as promised: see above\n")?;
+        }
+        Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     fn tell(&self, outcomes: &[Outcome], ok: bool) -> Result<ExitCode, Fault> {

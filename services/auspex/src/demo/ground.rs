@@ -154,7 +154,7 @@ fn options(file: &Path, folder: &Path) -> Options {
 }
 
 /// The wished port when it is free, else any that is.
-fn free(wished: u16) -> anyhow::Result<SocketAddr> {
+pub(super) fn free(wished: u16) -> anyhow::Result<SocketAddr> {
     let bind = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port));
     let listener = bind(wished)
         .or_else(|_| bind(0))

@@ -73,7 +73,7 @@ impl Shop {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let version: Arc<str> = version.into();
-        let served = Arc::new(AtomicU64::new(0));
+        let served = Arc::new(Served::default());
         let task = tokio::spawn(async move {
             // Its connections end with it.
             let mut connections = JoinSet::new();
@@ -82,9 +82,14 @@ impl Shop {
                     continue;
                 };
                 let (version, served) = (Arc::clone(&version), Arc::clone(&served));
-                let service = hyper::service::service_fn(move |_: Request<Incoming>| {
-                    let turn = served.fetch_add(1, Ordering::Relaxed);
-                    answer(Arc::clone(&version), habits, turn)
+                let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+                    let (version, served) = (Arc::clone(&version), Arc::clone(&served));
+                    async move {
+                        if request.uri().path() == "/metrics" {
+                            return Ok(Response::new(Full::new(Bytes::from(served.shown(&version)))));
+                        }
+                        answer(version, habits, &served).await
+                    }
                 });
                 connections.spawn(async move {
                     let http = hyper::server::conn::http1::Builder::new();
@@ -110,10 +115,38 @@ impl Drop for Shop {
     }
 }
 
-async fn answer(version: Arc<str>, habits: Habits, turn: u64) -> Result<Response<Full<Bytes>>, Infallible> {
+/// What a version has answered, for those who scrape it.
+#[derive(Debug, Default)]
+struct Served {
+    turns: AtomicU64,
+    good: AtomicU64,
+    bad: AtomicU64,
+}
+
+impl Served {
+    /// In the format of Prometheus.
+    fn shown(&self, version: &str) -> String {
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        format!(
+            "# TYPE shop_requests_total counter\nshop_requests_total{{version=\"{version}\",code=\"200\"}} {}\n\
+             shop_requests_total{{version=\"{version}\",code=\"500\"}} {}\n",
+            count(&self.good),
+            count(&self.bad)
+        )
+    }
+}
+
+async fn answer(
+    version: Arc<str>,
+    habits: Habits,
+    served: &Served,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let turn = served.turns.fetch_add(1, Ordering::Relaxed);
     let is_slow = chance(turn, 1) < habits.slow_share;
     tokio::time::sleep(if is_slow { habits.slow } else { habits.usual }).await;
     let failed = chance(turn, 2) < habits.errors;
+    let counter = if failed { &served.bad } else { &served.good };
+    counter.fetch_add(1, Ordering::Relaxed);
     let (status, body) = if failed {
         (StatusCode::INTERNAL_SERVER_ERROR, "{\"error\":\"out of stock\"}")
     } else {
