@@ -8,7 +8,7 @@ if obj.metadata.generation ~= nil and obj.status.observedGeneration ~= obj.metad
   return hs
 end
 local health = {
-  Waiting = "Progressing", Progressing = "Progressing", Baking = "Progressing", Returning = "Progressing",
+  Pending = "Progressing", Waiting = "Progressing", Progressing = "Progressing", Baking = "Progressing", Returning = "Progressing",
   Paused = "Suspended", Promoted = "Healthy", RolledBack = "Degraded", Refused = "Degraded", Unknown = "Unknown",
 }
 hs.status = health[obj.status.phase] or "Unknown"

@@ -30,7 +30,23 @@ async fn a_frontend_beside_a_backend_with_static_routes() {
     let backends = [scene.route("backend").await, scene.route("backend-admin").await];
     let frontend = scene.route("frontend").await;
 
-    // The good version: every weight, one after the other, and somebody else's change on the way.
+    good(&scene).await;
+    bad(&scene).await;
+
+    // Nothing else has been touched.
+    assert_eq!(
+        [scene.route("backend").await, scene.route("backend-admin").await],
+        backends,
+        "with their versions"
+    );
+    assert_eq!(
+        without_weights(&scene.route("frontend").await),
+        without_weights(&frontend)
+    );
+}
+
+/// Every weight, one after the other, and somebody else's change on the way.
+async fn good(scene: &Scene) {
     scene.versions.set(Version::Good, Version::Good);
     let begin = Instant::now();
     scene.create(&document("v1", "v2", pause())).await;
@@ -39,7 +55,7 @@ async fn a_frontend_beside_a_backend_with_static_routes() {
             status["weight"] == 25 && status["phase"] == "Progressing"
         })
         .await;
-    drifted(&scene).await;
+    drifted(scene).await;
     let done = scene
         .status("the end of the good version", |status| {
             status["phase"] == "Promoted"
@@ -61,8 +77,10 @@ async fn a_frontend_beside_a_backend_with_static_routes() {
         "good version: promoted after {} s, weights {seen:?}",
         begin.elapsed().as_secs()
     );
+}
 
-    // The bad version takes the other place, since the places have changed roles.
+/// The bad version takes the other place, since the places have changed roles.
+async fn bad(scene: &Scene) {
     scene.versions.set(Version::Bad, Version::Good);
     let begin = Instant::now();
     scene.change(&document("v2", "v3", pause())).await;
@@ -87,17 +105,6 @@ async fn a_frontend_beside_a_backend_with_static_routes() {
             .iter()
             .any(|reason| over["reason"] == *reason),
         "{over}"
-    );
-
-    // Nothing else has been touched.
-    assert_eq!(
-        [scene.route("backend").await, scene.route("backend-admin").await],
-        backends,
-        "with their versions"
-    );
-    assert_eq!(
-        without_weights(&scene.route("frontend").await),
-        without_weights(&frontend)
     );
 }
 

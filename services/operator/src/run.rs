@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::access;
 use crate::config::Config;
 use crate::control::{Answer, Control};
-use crate::kinds::{ARGO_CLUSTER_TEMPLATES, ARGO_ROLLOUTS, ARGO_TEMPLATES, ROLLOUTS};
+use crate::kinds::{ARGO_CLUSTER_TEMPLATES, ARGO_ROLLOUTS, ARGO_TEMPLATES, ASK, ROLLOUTS, annotation};
 use crate::plan::adopt::{self, Show};
 use crate::plan::{self, Known, Next, Terms, alive, intake, status};
 use crate::world::{Key, World};
@@ -31,8 +31,10 @@ pub struct Operator {
     leads: watch::Receiver<bool>,
     /// When each status was written last.
     written: BTreeMap<Key, Instant>,
-    /// What has been said already, so that it is said once.
+    /// What has been said already of each object, so that it is said once.
     said: BTreeMap<Key, String>,
+    /// The same of all of them.
+    trouble: String,
 }
 
 impl std::fmt::Debug for Operator {
@@ -93,6 +95,7 @@ impl Operator {
             leads,
             written: BTreeMap::new(),
             said: BTreeMap::new(),
+            trouble: String::new(),
         })
     }
 
@@ -118,16 +121,22 @@ impl Operator {
         if !self.world.is_complete(&[ROLLOUTS]) {
             return;
         }
+        // Without control nothing is known of rollouts: what is to be begun says so, the rest stays as it was written.
         let views = match self.control.list().await {
-            Ok(views) => views,
+            Ok(views) => Some(views),
             Err(fault) => {
-                tracing::warn!(fault = format!("{fault:#}"), "control does not answer");
-                return;
+                self.trouble(format!("{fault:#}"));
+                None
             }
         };
         for (key, object) in self.objects(ROLLOUTS) {
-            if *self.leads.borrow() {
-                self.step(&key, &object, &views).await;
+            if !*self.leads.borrow() {
+                return;
+            }
+            match &views {
+                Some(views) => self.step(&key, &object, views).await,
+                None if !begun(&object) => self.step(&key, &object, &[]).await,
+                None => {}
             }
         }
         let there: Vec<Key> = self.objects(ROLLOUTS).into_iter().map(|(key, _)| key).collect();
@@ -153,7 +162,7 @@ impl Operator {
             Ok(lease) => lease,
             Err(fault) => {
                 // Whether Argo's controller lives cannot be told: nothing is taken over by guess.
-                tracing::warn!(%fault, "the lease of Argo's controller cannot be read");
+                self.trouble(format!("the lease of Argo's controller cannot be read: {fault}"));
                 return;
             }
         };
@@ -206,29 +215,15 @@ impl Operator {
             written: self.written.get(key).map(Instant::elapsed),
         };
         let next = plan::next(&known, &terms);
-        let status = match (next, wanted) {
-            (Next::Rest, _) => return,
-            (Next::Write(status), _) => status,
-            (Next::Start(command), Some(wanted)) => match self.begin(&wanted, command).await {
-                Ok(Answer::Done(Some(view))) => status::of(object, &wanted, Some(&view), &stamp),
-                // It is on the log, and is told with the next look.
-                Ok(Answer::Done(None)) => return,
-                Ok(Answer::Refused(why)) => status::refused(object, &why, &stamp),
-                Err(fault) => return self.say(key, &format!("{fault:#}")),
-            },
-            (Next::Ask(command), Some(wanted)) => {
-                let (view, refused) = match self.control.command(command).await {
-                    Ok(Answer::Done(view)) => (view, String::new()),
-                    Ok(Answer::Refused(why)) => (None, why),
-                    Err(fault) => return self.say(key, &format!("{fault:#}")),
-                };
-                let mut status = status::of(object, &wanted, view.as_deref().or(known.view), &stamp);
-                let ask = crate::kinds::annotation(object, crate::kinds::ASK).unwrap_or_default();
-                status::note_ask(&mut status, ask, &refused);
-                status
-            }
-            (Next::Start(_) | Next::Ask(_), None) => return,
+        let Some(status) = self.carry_out(key, next, (&known, wanted.as_ref()), &stamp).await else {
+            return;
         };
+        let last = object.get("status").unwrap_or(&Value::Null);
+        let told = self.written.contains_key(key) && status::words(last) == status::words(&status);
+        // What could not be begun is tried again and again, and said once.
+        if told && known.view.is_none() {
+            return;
+        }
         let mut whole = object.clone();
         if let Some(fields) = whole.as_object_mut() {
             fields.insert("status".to_owned(), status);
@@ -238,6 +233,46 @@ impl Operator {
         let done = self.cluster.replace(&place, &whole).await;
         self.written.insert(key.clone(), Instant::now());
         self.keep(key, done);
+    }
+
+    /// Asks control what the plan wants asked; answers the status to write, if any.
+    async fn carry_out(
+        &mut self,
+        key: &Key,
+        next: Next,
+        (known, wanted): (&Known<'_>, Option<&plan::Wanted>),
+        stamp: &str,
+    ) -> Option<Value> {
+        let object = known.object;
+        match (next, wanted) {
+            (Next::Rest, _) => None,
+            (Next::Write(status), _) => Some(status),
+            (Next::Start(_) | Next::Ask(_), None) => None,
+            (Next::Start(command), Some(wanted)) => match self.begin(wanted, command).await {
+                Ok(Answer::Done(Some(view))) => Some(status::of(object, wanted, Some(&view), stamp)),
+                // It is on the log, and is told with the next look.
+                Ok(Answer::Done(None)) => None,
+                Ok(Answer::Refused(why)) => Some(status::refused(object, &why, stamp)),
+                Err(fault) => {
+                    let why = format!("{fault:#}");
+                    self.say(key, &why);
+                    Some(status::pending(object, &why, stamp))
+                }
+            },
+            (Next::Ask(command), Some(wanted)) => {
+                let (view, refused) = match self.control.command(command).await {
+                    Ok(Answer::Done(view)) => (view, String::new()),
+                    Ok(Answer::Refused(why)) => (None, why),
+                    Err(fault) => {
+                        self.say(key, &format!("{fault:#}"));
+                        return None;
+                    }
+                };
+                let mut status = status::of(object, wanted, view.as_deref().or(known.view), stamp);
+                status::note_ask(&mut status, annotation(object, ASK).unwrap_or_default(), &refused);
+                Some(status)
+            }
+        }
     }
 
     /// What is measured is kept first: a rollout must not be under way without it.
@@ -264,6 +299,14 @@ impl Operator {
         }
     }
 
+    /// Says what stands in the way of everything, once.
+    fn trouble(&mut self, text: String) {
+        if self.trouble != text {
+            tracing::warn!(text, "the operator cannot work");
+            self.trouble = text;
+        }
+    }
+
     fn say(&mut self, key: &Key, text: &str) {
         if self.said.get(key).map(String::as_str) != Some(text) {
             let (namespace, name) = key;
@@ -271,4 +314,10 @@ impl Operator {
             self.said.insert(key.clone(), text.to_owned());
         }
     }
+}
+
+/// Whether this generation has been begun.
+fn begun(object: &Value) -> bool {
+    let seen = object.pointer("/status/observedGeneration");
+    seen.is_some() && seen == object.pointer("/metadata/generation")
 }

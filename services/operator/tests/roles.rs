@@ -65,6 +65,7 @@ fn roles_grant_what_is_declared_and_nothing_else() {
 #[test]
 fn every_phase_has_a_health_in_argo_cd_and_a_place_in_the_schema() {
     let phases = [
+        "Pending",
         "Waiting",
         "Progressing",
         "Paused",

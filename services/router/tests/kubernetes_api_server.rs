@@ -54,72 +54,7 @@ const ADMIN: &[Grant] = &[
     },
 ];
 
-const OBJECTS: &str = r#"
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: frontend, namespace: default }
-spec:
-  hosts: [frontend]
-  http:
-    - { name: assets, match: [{ uri: { prefix: /assets } }], route: [{ destination: { host: cdn } }] }
-    - name: primary
-      timeout: 2.5s
-      route:
-        - { destination: { host: frontend, subset: stable }, weight: 100, headers: { response: { add: { x-v: s } } } }
-        - { destination: { host: frontend, subset: canary }, weight: 0 }
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: backend, namespace: default }
-spec: { hosts: [backend], http: [{ name: static, route: [{ destination: { host: backend } }] }] }
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: { name: frontend, namespace: default }
-spec: { host: frontend, subsets: [{ name: stable, labels: { version: v1 } }, { name: canary, labels: { version: v2 } }] }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: frontend, namespace: default }
-spec:
-  parentRefs: [{ name: outer }]
-  rules: [{ backendRefs: [{ name: web-stable, port: 80, weight: 1 }, { name: web-canary, port: 80, weight: 0 }] }]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web-stable, namespace: default }
-spec: { replicas: 4, selector: { matchLabels: { app: s } }, template: { metadata: { labels: { app: s } }, spec: { containers: [{ name: c, image: i }] } } }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web-canary, namespace: default }
-spec: { replicas: 0, selector: { matchLabels: { app: c } }, template: { metadata: { labels: { app: c } }, spec: { containers: [{ name: c, image: i }] } } }
----
-apiVersion: v1
-kind: Namespace
-metadata: { name: other }
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: frontend, namespace: other }
-spec: { http: [{ route: [{ destination: { host: a }, weight: 100 }, { destination: { host: b }, weight: 0 }] }] }
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: { name: half-at-most }
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules: [{ apiGroups: [networking.istio.io], apiVersions: [v1], operations: [UPDATE], resources: [virtualservices] }]
-  validations:
-    - expression: "!object.spec.http.exists(r, r.route.exists(d, has(d.weight) && has(d.destination.subset) && d.destination.subset == 'canary' && d.weight > 60))"
-      message: no more than 60 % of a candidate today
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: { name: half-at-most }
-spec: { policyName: half-at-most, validationActions: [Deny] }
-"#;
+const OBJECTS: &str = include_str!("kubernetes/objects.yaml");
 
 struct Scene {
     server: ApiServer,

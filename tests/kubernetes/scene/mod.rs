@@ -53,7 +53,7 @@ impl Versions {
 
 /// Everything.
 pub(crate) struct Scene {
-    server: Arc<ApiServer>,
+    _server: ApiServer,
     admin: kube::Client,
     pub(crate) versions: Arc<Versions>,
     seen: Arc<Mutex<Vec<u64>>>,
@@ -81,7 +81,7 @@ pub(crate) fn document(stable: &str, candidate: &str, pause: u64) -> Value {
 
 impl Scene {
     pub(crate) async fn start() -> Option<Self> {
-        let server = Arc::new(ApiServer::start(&assets()?, &[OPERATOR, ROUTER]).await.unwrap());
+        let server = ApiServer::start(&assets()?, &[OPERATOR, ROUTER]).await.unwrap();
         for text in [
             include_str!("../../../deploy/kubernetes/crds/rollouts.auspex.dev.yaml"),
             include_str!("../crds.yaml"),
@@ -94,7 +94,7 @@ impl Scene {
         let mesh = Arc::new(mesh(&server, folder.path()).await);
         let scene = Self {
             admin: server.admin().unwrap(),
-            server,
+            _server: server,
             versions: Arc::default(),
             seen: Arc::default(),
             _mesh: Arc::clone(&mesh),
@@ -190,13 +190,6 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        // The server outlives whoever still asks it something.
-        let _ = Arc::strong_count(&self.server);
-    }
-}
-
 async fn mesh(server: &ApiServer, folder: &Path) -> Mesh {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -211,7 +204,25 @@ async fn mesh(server: &ApiServer, folder: &Path) -> Mesh {
             .to_string()
     };
     let (operator, router) = (kubeconfig(OPERATOR), kubeconfig(ROUTER));
-    let config = format!(
+    let config = settings(port, &operator, &router);
+    let file = folder.join("auspex.toml");
+    std::fs::write(&file, config).unwrap();
+    let options = Options {
+        config: Some(file),
+        alone: true,
+        broker: Some(folder.join("nats")),
+        ..Options::default()
+    };
+    let services = [
+        auspex_canary::SERVICE,
+        auspex_router::SERVICE,
+        auspex_operator::SERVICE,
+    ];
+    Mesh::start(&services, &options).await.unwrap()
+}
+
+fn settings(port: u16, operator: &str, router: &str) -> String {
+    format!(
         r#"
 [server]
 listen = "127.0.0.1:{port}"
@@ -251,21 +262,7 @@ routes = ["primary"]
 stable_host = {{ host = "frontend", subset = "stable" }}
 candidate_host = {{ host = "frontend", subset = "canary" }}
 "#
-    );
-    let file = folder.join("auspex.toml");
-    std::fs::write(&file, config).unwrap();
-    let options = Options {
-        config: Some(file),
-        alone: true,
-        broker: Some(folder.join("nats")),
-        ..Options::default()
-    };
-    let services = [
-        auspex_canary::SERVICE,
-        auspex_router::SERVICE,
-        auspex_operator::SERVICE,
-    ];
-    Mesh::start(&services, &options).await.unwrap()
+    )
 }
 
 async fn ask(

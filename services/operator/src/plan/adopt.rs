@@ -52,41 +52,12 @@ pub fn shown(argo: &Value, templates: &Templates, alive: Option<&str>) -> Option
     if current.is_some() && stable == current {
         return None;
     }
-    let mut told = argo.clone();
-    if let Some(fields) = told.as_object_mut() {
-        match alive {
-            None => {
-                fields.remove("status");
-            }
-            // The converter refuses `act` for a document with the status of a controller: one that has not written yet too.
-            Some(_) if fields.get("status").is_none_or(|status| !status.is_object()) => {
-                fields.insert("status".to_owned(), json!({ "phase": "Unknown" }));
-            }
-            Some(_) => {}
-        }
-    }
-    let mut analysis = None;
-    let (spec, refused, notes) = match Kind::of(&told) {
-        Err((field, reason)) => (None, vec![format!("{field}: {reason}")], Vec::new()),
-        Ok(kind) => {
-            let converted = convert(&[kind], templates, Mode::Safe);
-            let mut refused = said(&converted.refused);
-            refused.extend(
-                converted
-                    .missing
-                    .iter()
-                    .map(|name| format!("template {name} is not there")),
-            );
-            let spec = |wanted: &str| {
-                let mut all = converted.documents.iter();
-                let found = all.find(|document| document.get("kind").is_some_and(|kind| kind == wanted));
-                found.and_then(|document| document.get("spec")).cloned()
-            };
-            analysis = spec("Analysis");
-            (spec("Rollout"), refused, said(&converted.notes))
-        }
-    };
-    let mut refused = refused;
+    let Parts {
+        spec,
+        analysis,
+        mut refused,
+        notes,
+    } = converted(&told(argo, alive), templates);
     if let Some(why) = alive
         && annotation(argo, "auspex.dev/mode") == Some("act")
     {
@@ -98,13 +69,56 @@ pub fn shown(argo: &Value, templates: &Templates, alive: Option<&str>) -> Option
             .entry("stable")
             .or_insert_with(|| json!({ "revision": stable }));
     }
-    let mut shown = object(argo, spec, &refused, &notes);
-    if let (Some(analysis), Some(annotations)) = (analysis, shown.pointer_mut("/metadata/annotations")) {
-        if let Some(annotations) = annotations.as_object_mut() {
-            annotations.insert(kinds::ANALYSIS.to_owned(), json!(analysis.to_string()));
+    Some(object(argo, spec, analysis.as_ref(), [&refused, &notes]))
+}
+
+/// What the converter made of a rollout.
+#[derive(Default)]
+struct Parts {
+    spec: Option<Value>,
+    analysis: Option<Value>,
+    refused: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// The rollout as the converter is told it. It refuses `act` for a document that has the status of a controller: so one whose
+/// controller is gone loses it, and one that a living controller has not written yet gets one.
+fn told(argo: &Value, alive: Option<&str>) -> Value {
+    let mut told = argo.clone();
+    if let Some(fields) = told.as_object_mut() {
+        if alive.is_none() {
+            fields.remove("status");
+        } else if fields.get("status").is_none_or(|status| !status.is_object()) {
+            fields.insert("status".to_owned(), json!({ "phase": "Unknown" }));
         }
     }
-    Some(shown)
+    told
+}
+
+fn converted(told: &Value, templates: &Templates) -> Parts {
+    let kind = match Kind::of(told) {
+        Ok(kind) => kind,
+        Err((field, reason)) => {
+            return Parts {
+                refused: vec![format!("{field}: {reason}")],
+                ..Parts::default()
+            };
+        }
+    };
+    let converted = convert(&[kind], templates, Mode::Safe);
+    let spec = |wanted: &str| {
+        let mut all = converted.documents.iter();
+        let found = all.find(|document| document.get("kind").is_some_and(|kind| kind == wanted));
+        found.and_then(|document| document.get("spec")).cloned()
+    };
+    let missing = converted.missing.iter();
+    let missing = missing.map(|name| format!("template {name} is not there"));
+    Parts {
+        spec: spec("Rollout"),
+        analysis: spec("Analysis"),
+        refused: said(&converted.refused).into_iter().chain(missing).collect(),
+        notes: said(&converted.notes),
+    }
 }
 
 /// What becomes of the object that is there.
@@ -145,7 +159,7 @@ pub fn settle(there: Option<&Value>, wanted: &Value) -> Show {
     }
 }
 
-fn object(argo: &Value, spec: Value, refused: &[String], notes: &[String]) -> Value {
+fn object(argo: &Value, spec: Value, analysis: Option<&Value>, texts: [&Vec<String>; 2]) -> Value {
     let mut annotations = Map::new();
     annotations.insert(kinds::FROM.to_owned(), json!(meta(argo, "uid")));
     for name in [kinds::PROJECT, kinds::ASK] {
@@ -153,10 +167,13 @@ fn object(argo: &Value, spec: Value, refused: &[String], notes: &[String]) -> Va
             annotations.insert(name.to_owned(), json!(value));
         }
     }
-    for (name, texts) in [(kinds::REFUSED, refused), (kinds::NOTES, notes)] {
+    for (name, texts) in [kinds::REFUSED, kinds::NOTES].into_iter().zip(texts) {
         if !texts.is_empty() {
             annotations.insert(name.to_owned(), json!(texts.join("; ")));
         }
+    }
+    if let Some(analysis) = analysis {
+        annotations.insert(kinds::ANALYSIS.to_owned(), json!(analysis.to_string()));
     }
     json!({
         "apiVersion": kinds::ROLLOUTS.api_version(),

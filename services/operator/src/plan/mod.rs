@@ -57,7 +57,12 @@ pub fn next(known: &Known<'_>, terms: &Terms<'_>) -> Next {
     let begun = object
         .pointer("/status/observedGeneration")
         .and_then(Value::as_i64);
-    if begun != Some(wanted.generation) && known.view.is_none() {
+    // One that is over may be that of an object of the same name which is gone. One that is under way was begun by this
+    // object, and the status was never written; if not, control would refuse a second one.
+    let over = known
+        .view
+        .is_none_or(|view| view.ended_ms > 0 || status::is_over(view));
+    if begun != Some(wanted.generation) && over {
         return Next::Start(wanted.start());
     }
     if let Some(ask) = annotation(object, kinds::ASK)

@@ -7,10 +7,12 @@ use super::intake::Wanted;
 
 /// The phase of an object that cannot be begun.
 pub const REFUSED: &str = "Refused";
+/// The phase of an object that could not be begun yet.
+pub const PENDING: &str = "Pending";
 /// Longest text that is written.
 const LONGEST: usize = 1_024;
 /// What moves without a word changing.
-const NUMBERS: [&str; 5] = ["message", "probability", "sla", "conditions", "traffic"];
+const NUMBERS: [&str; 5] = ["message", "probability", "sla", "conditions", "warnings"];
 
 /// The status of an object whose rollout control knows.
 #[must_use]
@@ -21,12 +23,6 @@ pub fn of(object: &Value, wanted: &Wanted, view: Option<&wire::RolloutView>, sta
     let phase = phase(view);
     let last = view.last.clone().unwrap_or_default();
     let drift = view.routers.iter().find(|router| !router.drift.is_empty());
-    let waits: Vec<&str> = view
-        .gates
-        .iter()
-        .filter(|gate| gate.state == "waiting")
-        .map(|gate| gate.name.as_str())
-        .collect();
     let mut status = json!({
         "observedGeneration": wanted.generation,
         "rollout": wanted.rollout,
@@ -40,32 +36,7 @@ pub fn of(object: &Value, wanted: &Wanted, view: Option<&wire::RolloutView>, sta
         "probability": (view.posterior * 1_000.0).round() / 1_000.0,
         "sla": sla(view),
     });
-    set(
-        &mut status,
-        "drift",
-        drift.map(|router| json!(cut(&format!("{}: {}", router.router, router.drift)))),
-    );
-    let faults: Vec<String> = view
-        .routers
-        .iter()
-        .filter(|r| !r.fault.is_empty())
-        .map(|r| format!("{}: {}", r.router, r.fault))
-        .collect();
-    set(
-        &mut status,
-        "fault",
-        (!faults.is_empty()).then(|| json!(cut(&faults.join("; ")))),
-    );
-    set(
-        &mut status,
-        "waitingFor",
-        (!waits.is_empty()).then(|| json!(waits)),
-    );
-    set(
-        &mut status,
-        "warnings",
-        (!view.warnings.is_empty()).then(|| json!(view.warnings.iter().map(|w| cut(w)).collect::<Vec<_>>())),
-    );
+    lists(&mut status, view);
     set(&mut status, "startedAt", time(view.started_ms));
     set(&mut status, "endedAt", time(view.ended_ms));
     for kept in ["asked", "askRefused"] {
@@ -83,6 +54,34 @@ pub fn of(object: &Value, wanted: &Wanted, view: Option<&wire::RolloutView>, sta
     };
     set(&mut status, "conditions", Some(conditions(object, &told, stamp)));
     status
+}
+
+/// What is there only at times.
+fn lists(status: &mut Value, view: &wire::RolloutView) {
+    let told = |of: fn(&wire::RouterView) -> &str| {
+        let all = view.routers.iter().filter(|router| !of(router).is_empty());
+        all.map(|router| format!("{}: {}", router.router, of(router)))
+            .collect::<Vec<_>>()
+    };
+    for (field, texts) in [
+        ("drift", told(|router| &router.drift)),
+        ("fault", told(|router| &router.fault)),
+    ] {
+        set(
+            status,
+            field,
+            (!texts.is_empty()).then(|| json!(cut(&texts.join("; ")))),
+        );
+    }
+    let waits = view.gates.iter().filter(|gate| gate.state == "waiting");
+    let waits: Vec<&str> = waits.map(|gate| gate.name.as_str()).collect();
+    set(status, "waitingFor", (!waits.is_empty()).then(|| json!(waits)));
+    let warnings: Vec<String> = view.warnings.iter().map(|warning| cut(warning)).collect();
+    set(
+        status,
+        "warnings",
+        (!warnings.is_empty()).then(|| json!(warnings)),
+    );
 }
 
 /// The status of an object that cannot be begun.
@@ -105,6 +104,33 @@ pub fn refused(object: &Value, problem: &str, stamp: &str) -> Value {
         "message": cut(problem),
         "conditions": conditions(object, &told, stamp),
     })
+}
+
+/// The status of an object that could not be begun yet: it is tried again. It does not count as begun.
+#[must_use]
+pub fn pending(object: &Value, why: &str, stamp: &str) -> Value {
+    let mut status = refused(object, why, stamp);
+    let begun = object.pointer("/status/observedGeneration").cloned();
+    if let Some(fields) = status.as_object_mut() {
+        fields.remove("observedGeneration");
+        fields.insert("phase".to_owned(), json!(PENDING));
+        fields.insert("reason".to_owned(), json!("ControlIsAway"));
+    }
+    set(&mut status, "observedGeneration", begun);
+    let told = Told {
+        phase: PENDING,
+        reason: "ControlIsAway",
+        message: why,
+        drift: None,
+    };
+    set(&mut status, "conditions", Some(conditions(object, &told, stamp)));
+    status
+}
+
+/// Whether nothing follows.
+#[must_use]
+pub fn is_over(view: &wire::RolloutView) -> bool {
+    matches!(view.phase(), wire::Phase::Promoted | wire::Phase::RolledBack)
 }
 
 /// Notes what an annotation asked for, and why it was refused; empty when it was not.

@@ -1,5 +1,7 @@
 //! Control, played by the test: it remembers commands by their ids and answers views that the test sets.
 
+pub(crate) mod scene;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
