@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
-use auspex_algebra::{Cell, Ledger, Status, evaluate, steady_until};
+use auspex_algebra::{Cell, Ledger, evaluate, steady_until};
 use auspex_chassis::Changed;
+use tokio::sync::watch;
 
 use crate::definitions::{Recipe, Served};
 use crate::rows::entity;
@@ -23,6 +25,8 @@ pub struct Online {
     accounts: RwLock<HashMap<Box<str>, Account>>,
     vectors: RwLock<HashMap<String, Vector>>,
     changes: AtomicU64,
+    /// Whether all that was saved has been read once.
+    ready: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -71,8 +75,24 @@ pub fn entity_of(view: &Served, asked: &Asked) -> Option<String> {
 }
 
 impl Online {
+    /// Whether all that was saved has been read; waits so long for it. Before, what is known would look unknown.
+    pub async fn is_ready(&self, within: Duration) -> bool {
+        let mut ready = self.ready.subscribe();
+        let read = ready.wait_for(|ready| *ready);
+        tokio::time::timeout(within, read)
+            .await
+            .is_ok_and(|read| read.is_ok())
+    }
+
+    /// Says that all that was saved has been read.
+    pub fn complete(&self) {
+        self.ready
+            .send_if_modified(|ready| !std::mem::replace(ready, true));
+    }
+
     /// Forgets everything: it is read anew.
     pub fn clear(&self) {
+        self.ready.send_replace(false);
         self.accounts
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -245,12 +265,6 @@ impl Online {
             standing.newest = standing.newest.max(newest);
         }
         standings
-    }
-
-    /// What is known of an entity when nothing is.
-    #[must_use]
-    pub fn unknown(recipe: &Recipe) -> Vec<Cell> {
-        vec![Cell::absent(Status::NotFound); recipe.outputs.len()]
     }
 }
 

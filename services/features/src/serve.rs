@@ -87,12 +87,22 @@ async fn follow(house: House, states: View<State>, online: Arc<Online>, stop: St
     while !stop.is_requested() {
         online.clear();
         let mut watch = states.watch();
+        let empty = states.count().await.is_ok_and(|count| count == 0);
+        if empty {
+            online.complete();
+        }
         loop {
             tokio::select! {
                 () = stop.requested() => return Ok(()),
                 _ = forget.tick() => online.forget(house.now().0),
                 changed = watch.next() => match gather(changed, &mut watch) {
-                    Ok(changes) => online.put(changes),
+                    Ok(changes) => {
+                        let all = changes.last().is_some_and(|last| last.behind == 0);
+                        online.put(changes);
+                        if all {
+                            online.complete();
+                        }
+                    }
                     Err(fault) => {
                         tracing::warn!(fault = format!("{fault:#}"), "reading the states of the store anew");
                         break;

@@ -86,11 +86,11 @@ impl Verb for Store {
     }
 
     fn absorb(&self, state: &mut State, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
-        if let Fact::Rows(batch) = input.fact {
-            if let Some((entity, tile)) = place_of(input.key, batch) {
-                for row in batch.rows.iter().filter(|row| row.entity == entity) {
-                    absorb_row(state, batch, row, tile);
-                }
+        if let Fact::Rows(batch) = input.fact
+            && let Some((entity, tile)) = place_of(input.key, batch)
+        {
+            for row in batch.rows.iter().filter(|row| row.entity == entity) {
+                absorb_row(state, batch, row, tile);
             }
         }
         Ok(Vec::new())

@@ -1,6 +1,7 @@
 //! `auspex features`: the feature store.
 
 mod ask;
+mod parse;
 mod show;
 
 use std::collections::BTreeMap;

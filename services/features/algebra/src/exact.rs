@@ -55,13 +55,13 @@ impl Exact {
             }
         }
         // Halfway between two doubles the parts below decide.
-        if let Some(below) = parts.next() {
-            if (low < 0.0 && below < 0.0) || (low > 0.0 && below > 0.0) {
-                let twice = low * 2.0;
-                let up = high + twice;
-                if twice == up - high {
-                    high = up;
-                }
+        if let Some(below) = parts.next()
+            && ((low < 0.0 && below < 0.0) || (low > 0.0 && below > 0.0))
+        {
+            let twice = low * 2.0;
+            let up = high + twice;
+            if twice == up - high {
+                high = up;
             }
         }
         high

@@ -3,6 +3,7 @@
 #![allow(
     missing_docs,
     clippy::unwrap_used,
+    clippy::panic,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation
 )]
@@ -226,17 +227,22 @@ proptest! {
     }
 }
 
-/// What is known at each time of one entity, by hand: ties, exact bounds, late, corrected, null, unknown.
-#[test]
-fn the_golden_table_of_points_in_time() {
-    let minute = |n: i64| START + n * MINUTE;
+/// A status and a value; a value that is not there is NaN.
+type Told = (Status, f64);
+
+fn minute(n: i64) -> i64 {
+    START + n * MINUTE
+}
+
+/// Rows of one entity: ties, late, corrected, null.
+fn golden_rows() -> Vec<Row> {
     let row = |id, event, created, amount: Option<f64>| Row {
         event: minute(event),
         created: minute(created),
         id,
         values: vec![amount.map_or(Value::Null, Value::Number), Value::Null],
     };
-    let rows = [
+    vec![
         row(1, 0, 0, Some(10.0)),
         row(2, 10, 10, Some(20.0)),
         // The same event told once more, otherwise: a correction.
@@ -245,90 +251,57 @@ fn the_golden_table_of_points_in_time() {
         row(4, 5, 25, Some(5.0)),
         // It says there is none.
         row(5, 30, 30, None),
-    ];
+    ]
+}
+
+/// When; the latest; the sum and the count of the hour, as known then: by hand.
+fn golden_answers() -> Vec<(i64, [Told; 3])> {
+    let is = |value| (Status::Present, value);
+    let none = |status, count| [(status, f64::NAN), (status, f64::NAN), (status, count)];
+    let null = (Status::Null, f64::NAN);
+    vec![
+        (minute(0) - 1, none(Status::NotFound, 0.0)),
+        (minute(0), [is(10.0), is(10.0), is(1.0)]),
+        (minute(10) - 1, [is(10.0), is(10.0), is(1.0)]),
+        (minute(10), [is(20.0), is(30.0), is(2.0)]),
+        (minute(15), [is(21.0), is(51.0), is(3.0)]),
+        (minute(25), [is(21.0), is(56.0), is(4.0)]),
+        (minute(30), [null, is(56.0), is(5.0)]),
+        // The exact end of its life, and a millisecond after; then so late that it is forgotten.
+        (minute(60), [null, is(56.0), is(5.0)]),
+        (minute(60) + 1, none(Status::Expired, 0.0)),
+        (minute(90) + DAY, none(Status::Expired, 0.0)),
+        (minute(90) + DAY + 1, none(Status::NotFound, 0.0)),
+    ]
+}
+
+#[test]
+fn the_golden_table_of_points_in_time() {
+    let feature = |column, aggregate, window, default| Feature {
+        column,
+        aggregate,
+        window,
+        default,
+    };
     let features = vec![
-        Feature {
-            column: Some(0),
-            aggregate: Aggregate::Latest,
-            window: 0,
-            default: None,
-        },
-        Feature {
-            column: Some(0),
-            aggregate: Aggregate::Sum,
-            window: 60 * MINUTE,
-            default: None,
-        },
-        Feature {
-            column: None,
-            aggregate: Aggregate::Count,
-            window: 60 * MINUTE,
-            default: Some(0.0),
-        },
+        feature(Some(0), Aggregate::Latest, 0, None),
+        feature(Some(0), Aggregate::Sum, 60 * MINUTE, None),
+        feature(None, Aggregate::Count, 60 * MINUTE, Some(0.0)),
     ];
-    let view = View {
+    let views = [View {
         ttl: 30 * MINUTE,
         features,
-    };
-    let present = |value| (Status::Present, value);
-    let none = f64::NAN;
-    // When; the latest; the sum and the count of the hour, as known then.
-    let table: [(i64, (Status, f64), (Status, f64), (Status, f64)); 10] = [
-        (
-            minute(0) - 1,
-            (Status::NotFound, none),
-            (Status::NotFound, none),
-            (Status::NotFound, 0.0),
-        ),
-        (minute(0), present(10.0), present(10.0), present(1.0)),
-        (minute(10) - 1, present(10.0), present(10.0), present(1.0)),
-        (minute(10), present(20.0), present(30.0), present(2.0)),
-        (minute(15), present(21.0), present(51.0), present(3.0)),
-        (minute(25), present(21.0), present(56.0), present(4.0)),
-        (minute(30), (Status::Null, none), present(56.0), present(5.0)),
-        (minute(60), (Status::Null, none), present(56.0), present(5.0)),
-        (
-            minute(60) + 1,
-            (Status::Expired, none),
-            (Status::Expired, none),
-            (Status::Expired, 0.0),
-        ),
-        (
-            minute(30) + 60 * MINUTE + DAY + 1,
-            (Status::NotFound, none),
-            (Status::NotFound, none),
-            (Status::NotFound, 0.0),
-        ),
-    ];
+    }];
+    let (rows, table) = (golden_rows(), golden_answers());
     let times: Vec<i64> = table.iter().map(|row| row.0).collect();
-    let answers = join(
-        &shape(view.ttl),
-        std::slice::from_ref(&view),
-        &rows,
-        &times,
-        Known::Then,
-    );
-    for ((at, latest, sum, count), answer) in table.iter().zip(&answers) {
-        let expected = [latest, sum, count].map(|(status, value)| Cell {
-            value: *value,
-            status: *status,
-        });
-        assert_eq!(
-            answer[0],
-            expected,
-            "at minute {}",
-            (at - START) as f64 / MINUTE as f64
-        );
-    }
+    let answers = join(&shape(views[0].ttl), &views, &rows, &times, Known::Then);
     assert_eq!(answers.len(), times.len(), "no question is dropped");
+    for ((at, told), answer) in table.iter().zip(&answers) {
+        let expected = told.map(|(status, value)| Cell { value, status });
+        assert_eq!(answer[0], expected, "{} ms after the start", at - START);
+    }
     // As known now: the correction and the late row count from when they happened.
-    let now = join(
-        &shape(view.ttl),
-        std::slice::from_ref(&view),
-        &rows,
-        &[minute(10)],
-        Known::Now,
-    );
+    let now = join(&shape(views[0].ttl), &views, &rows, &[minute(10)], Known::Now);
     assert_eq!(now[0][0][0].value, 21.0);
     assert_eq!(now[0][0][1].value, 10.0 + 5.0 + 20.0 + 21.0);
 }

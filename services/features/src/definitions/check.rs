@@ -160,16 +160,8 @@ fn feature(view: &ViewSpec, feature: &FeatureSpec, wrong: &mut Vec<String>) {
         }
         _ => {}
     }
-    match (made, window) {
-        (Aggregate::Latest, 0) => {}
-        (Aggregate::Latest, _) => fault("window: the latest has none; did you mean last?".to_owned()),
-        (Aggregate::Deviation, window) if window != 0 && window != SEASON => {
-            fault("window: a deviation looks back 28d".to_owned());
-        }
-        (Aggregate::Deviation, _) => {}
-        (_, 0) => fault("window: is missing".to_owned()),
-        (_, window) if window > LONGEST => fault("window: is longer than 400d".to_owned()),
-        _ => {}
+    if let Some(text) = wrong_window(made, window) {
+        fault(format!("window: {text}"));
     }
     let kept = made
         .resolution(window)
@@ -185,6 +177,17 @@ fn feature(view: &ViewSpec, feature: &FeatureSpec, wrong: &mut Vec<String>) {
             "stream {} keeps no {} of it",
             view.source.stream, feature.aggregate
         ));
+    }
+}
+
+fn wrong_window(made: Aggregate, window: i64) -> Option<&'static str> {
+    match (made, window) {
+        (Aggregate::Latest, 0) | (Aggregate::Deviation, 0 | SEASON) => None,
+        (Aggregate::Latest, _) => Some("the latest has none; did you mean last?"),
+        (Aggregate::Deviation, _) => Some("a deviation looks back 28d"),
+        (_, 0) => Some("is missing"),
+        (_, window) if window > LONGEST => Some("is longer than 400d"),
+        _ => None,
     }
 }
 

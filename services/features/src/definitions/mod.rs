@@ -7,6 +7,7 @@
 mod check;
 mod compile;
 mod document;
+mod recipe;
 mod registry;
 #[cfg(test)]
 mod tests;

@@ -213,7 +213,7 @@ fn an_answer_is_put_together_by_its_recipe() {
         Cell::of(Some(2.0)),
     ];
     let request = [("amount".to_owned(), 4.0)].into();
-    let cells = recipe.assemble(&[part.clone()], &request, false);
+    let cells = recipe.assemble(std::slice::from_ref(&part), &request, false);
     assert_eq!((cells[3].value, cells[0].status), (0.5, Status::Expired));
     assert_eq!(
         recipe.assemble(&[part], &[].into(), false)[3].status,

@@ -62,7 +62,7 @@ impl FeatureStore for Answers {
         let response = if asked.entities.is_empty() {
             self.change_risk(asked).await?
         } else {
-            self.online_features(asked)?
+            self.online_features(asked).await?
         };
         Ok(Response::new(response))
     }

@@ -1,5 +1,7 @@
 //! Features by service or by name, as known now; and how fresh they are.
 
+use std::time::Duration;
+
 use auspex_algebra::Cell;
 use auspex_algebra::distinct::hash;
 use auspex_proto::wire::{
@@ -14,6 +16,8 @@ use crate::offline::Vector;
 use crate::online::Asked;
 use crate::rows::entity;
 
+/// How long a caller waits at most while the store is being read, after a start.
+const READY: Duration = Duration::from_secs(10);
 /// The most entities one may ask for at once.
 const AT_ONCE: usize = 1_000;
 
@@ -48,10 +52,15 @@ fn cells(cells: &[Cell]) -> FeatureCells {
 }
 
 impl Answers {
-    pub(super) fn online_features(
+    pub(super) async fn online_features(
         &self,
         asked: GetOnlineFeaturesRequest,
     ) -> Result<GetOnlineFeaturesResponse, Status> {
+        if !self.online.is_ready(READY).await {
+            return Err(Status::unavailable(
+                "the online store is being read; try again in a moment",
+            ));
+        }
         if !asked.revisions.is_empty() || asked.entities.len() > AT_ONCE {
             let told = format!("entities: at most {AT_ONCE} may be asked, and no revisions beside them");
             return Err(Status::invalid_argument(told));

@@ -1,6 +1,6 @@
 //! Questions about the past: joins, drift, and whether what was served agrees.
 
-use auspex_algebra::drift::{Limits, Samples, drift, weight_drifted};
+use auspex_algebra::drift::{Drift, Limits, Samples, drift, weight_drifted};
 use auspex_algebra::{Cell, Known};
 use auspex_proto::wire::{
     ConsistencyRequest, ConsistencyResponse, DriftRequest, DriftResponse, FeatureConsistency, FeatureDrift,
@@ -126,22 +126,9 @@ impl Answers {
                 .get(&(project.to_string(), source.clone()))
                 .map(|s| s.newest)
         };
-        let features = found.iter().zip(&sources).map(|(d, source)| FeatureDrift {
-            feature: d.name.clone(),
-            reference_samples: d.samples.0 as u64,
-            samples: d.samples.1 as u64,
-            reference_null_rate: d.null_rate.0,
-            null_rate: d.null_rate.1,
-            out_of_range: d.out_of_range,
-            psi: d.psi,
-            psi_threshold: d.psi_threshold,
-            psi_p: d.psi_p,
-            ks: d.ks,
-            ks_p: d.ks_p,
-            q: d.q,
-            importance: d.importance,
-            drifted: d.drifted,
-            age_ms: newest(source).map_or(-1, |newest| (now - newest).max(0)),
+        let features = found.iter().zip(&sources).map(|(drift, source)| {
+            let age = newest(source).map_or(-1, |newest| (now - newest).max(0));
+            told(drift, age)
         });
         Ok(DriftResponse {
             features: features.collect(),
@@ -203,6 +190,26 @@ impl Answers {
             answer.features.extend(report(recipe, &tallies));
         }
         Ok(answer)
+    }
+}
+
+fn told(d: &Drift, age_ms: i64) -> FeatureDrift {
+    FeatureDrift {
+        feature: d.name.clone(),
+        reference_samples: d.samples.0 as u64,
+        samples: d.samples.1 as u64,
+        reference_null_rate: d.null_rate.0,
+        null_rate: d.null_rate.1,
+        out_of_range: d.out_of_range,
+        psi: d.psi,
+        psi_threshold: d.psi_threshold,
+        psi_p: d.psi_p,
+        ks: d.ks,
+        ks_p: d.ks_p,
+        q: d.q,
+        importance: d.importance,
+        drifted: d.drifted,
+        age_ms,
     }
 }
 

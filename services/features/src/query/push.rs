@@ -185,6 +185,52 @@ fn fact(
     })
 }
 
+/// When it happened and when it became known: never after now, and never the one after the other.
+fn times(event: i64, created: i64, now: i64) -> Result<(i64, i64), String> {
+    let created = if created == 0 { now } else { created };
+    let event = if event == 0 { created } else { event };
+    if event < 0 || created < 0 {
+        return Err("event_ms: lies before 1970".to_owned());
+    }
+    if created > now + AHEAD {
+        return Err("created_ms: lies in the future".to_owned());
+    }
+    if event > created + AHEAD {
+        return Err("event_ms: lies after it became known".to_owned());
+    }
+    let created = created.min(now);
+    Ok((event.min(created), created))
+}
+
+fn columns(
+    numbers: impl IntoIterator<Item = (String, f64)>,
+    texts: impl IntoIterator<Item = (String, String)>,
+) -> Result<BTreeMap<String, Value>, String> {
+    let number = |number: f64| {
+        if number.is_finite() {
+            Value::Number(number)
+        } else {
+            Value::Null
+        }
+    };
+    let mut columns: BTreeMap<String, Value> =
+        numbers.into_iter().map(|(name, n)| (name, number(n))).collect();
+    for (name, text) in texts {
+        if text.len() > 1_024 {
+            return Err(format!("{name}: is longer than 1,024 bytes"));
+        }
+        let value = if text.is_empty() {
+            Value::Null
+        } else {
+            Value::Text(text)
+        };
+        if columns.insert(name.clone(), value).is_some() {
+            return Err(format!("{name}: is told twice"));
+        }
+    }
+    Ok(columns)
+}
+
 fn row(view: &Served, pushed: PushRow, now: i64) -> Result<FeatureRow, String> {
     let asked = Asked {
         keys: pushed.keys.into_iter().collect(),
@@ -201,56 +247,14 @@ fn row(view: &Served, pushed: PushRow, now: i64) -> Result<FeatureRow, String> {
     if entity.len() > auspex_proto::rows::LONGEST_ENTITY {
         return Err("keys: are too long".to_owned());
     }
-    let created = if pushed.created_ms == 0 {
-        now
-    } else {
-        pushed.created_ms
-    };
-    let event = if pushed.event_ms == 0 {
-        created
-    } else {
-        pushed.event_ms
-    };
-    if event < 0 || created < 0 {
-        return Err("event_ms: lies before 1970".to_owned());
-    }
-    if created > now + AHEAD {
-        return Err("created_ms: lies in the future".to_owned());
-    }
-    if event > created + AHEAD {
-        return Err("event_ms: lies after it became known".to_owned());
-    }
-    let mut columns: BTreeMap<String, Value> = BTreeMap::new();
-    for (name, number) in pushed.numbers {
-        let value = if number.is_finite() {
-            Value::Number(number)
-        } else {
-            Value::Null
-        };
-        columns.insert(name, value);
-    }
-    for (name, text) in pushed.texts {
-        let value = if text.is_empty() {
-            Value::Null
-        } else {
-            Value::Text(text)
-        };
-        if columns.insert(name.clone(), value).is_some() {
-            return Err(format!("{name}: is told twice"));
-        }
-    }
-    let texts = columns
-        .values()
-        .map(|v| if let Value::Text(t) = v { t.len() } else { 0 });
-    if texts.max().unwrap_or_default() > 1_024 {
-        return Err("texts: one is longer than 1,024 bytes".to_owned());
-    }
+    let (event, created) = times(pushed.event_ms, pushed.created_ms, now)?;
+    let columns = columns(pushed.numbers, pushed.texts)?;
     let identity = match pushed.id.as_str() {
         "" => format!("{entity}\n{event}\n{columns:?}"),
         id => id.to_owned(),
     };
     let row = Row {
-        event: event.min(created),
+        event,
         created,
         id: hash(identity.as_bytes()),
         ..view.row(columns)?

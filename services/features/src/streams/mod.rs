@@ -7,14 +7,14 @@ mod made;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use auspex_algebra::hop::{DAY, HOUR};
 use auspex_algebra::{Column, Keep, Shape};
 
-pub use self::made::{
-    Ending, Made, Told, batches, change, conclusion, finished_run, incident, review, subsystems,
-};
+pub use self::made::{Ending, Made, Told, change, conclusion, finished_run, incident, review, subsystems};
 pub use self::surroundings::{Span, Surroundings};
+pub use self::traffic::batches;
 
 /// A stream.
 #[derive(Debug, Clone, Copy)]
