@@ -1,6 +1,7 @@
 //! `auspex bench`: figures beside the limit that was measured in the same run, so that another machine, or a busy one, gives
 //! the same ratios. What is measured and its limit take turns; the round with the median ratio is the one reported.
 
+mod control;
 mod features;
 mod hop;
 mod ingest;
@@ -8,11 +9,13 @@ mod judge;
 mod load;
 mod pace;
 mod path;
+mod policies;
 mod proxy;
 mod router;
 mod row;
 mod score;
 mod shap;
+mod simulated;
 mod site;
 mod wire;
 
@@ -34,6 +37,9 @@ pub struct BenchArgs {
     /// Less of everything: for a look, not for a figure
     #[arg(long)]
     quick: bool,
+    /// Of `policies`: write the plot there
+    #[arg(long, value_name = "FILE")]
+    svg: Option<std::path::PathBuf>,
 }
 
 /// What can be measured.
@@ -53,6 +59,10 @@ pub enum Bench {
     Features,
     /// False alarms and detection of the judge, in seeded simulations
     Judge,
+    /// Ten thousand rollouts in one process through an hour: who is touched, what is saved, whether any is missed
+    Control,
+    /// Fixed steps, Flagger's loop and Auspex's policies on the same simulated traffic
+    Policies,
 }
 
 impl Bench {
@@ -65,6 +75,8 @@ impl Bench {
             Self::Router => "router",
             Self::Features => "features",
             Self::Judge => "judge",
+            Self::Control => "control",
+            Self::Policies => "policies",
         }
     }
 }
@@ -85,6 +97,8 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
         Bench::Router => Box::pin(router::measure(args.quick)).await,
         Bench::Features => Box::pin(features::measure(args.quick)).await,
         Bench::Judge => judge::measure(args.quick).await,
+        Bench::Control => control::measure(args.quick).await,
+        Bench::Policies => policies::measure(args.quick, args.svg).await,
     }?;
     let report = Report {
         bench: args.bench.name(),
