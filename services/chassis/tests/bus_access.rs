@@ -30,6 +30,14 @@ impl Drop for Server {
 
 /// A server that asks for TLS, and knows a password and an nkey.
 async fn guarded(nkey: &str) -> Server {
+    let known = format!(
+        "authorization {{ users: [ {{ user: mesh, password: \"a long secret\" }}, {{ nkey: {nkey} }} ] }}"
+    );
+    server(&known).await
+}
+
+/// A server that asks for TLS, and knows these.
+async fn server(known: &str) -> Server {
     let program = tools::nats_server(None).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -44,7 +52,7 @@ async fn guarded(nkey: &str) -> Server {
     let config = format!(
         "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{at}/store\", max_file: 64G }}\n\
          tls {{ cert_file: \"{at}/cert.pem\", key_file: \"{at}/key.pem\" }}\n\
-         authorization {{ users: [ {{ user: mesh, password: \"a long secret\" }}, {{ nkey: {nkey} }} ] }}\n"
+         {known}\n"
     );
     std::fs::write(folder.path().join("nats.conf"), config).unwrap();
     let child = Command::new(program)
@@ -112,6 +120,72 @@ async fn tls_with_a_password_or_an_nkey_lets_in_and_nothing_else_does() {
         fault.contains("certificate") || fault.contains("TLS"),
         "an unknown authority is not trusted: {fault}"
     );
+}
+
+/// A claim as NATS signs it: a JSON web token under an nkey.
+fn signed(by: &nkeys::KeyPair, of: &nkeys::KeyPair, nats: serde_json::Value) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as URL;
+    let claims = serde_json::json!({
+        "jti": of.public_key(), "iat": 1_700_000_000, "iss": by.public_key(), "sub": of.public_key(), "name": "mesh",
+        "nats": nats,
+    });
+    let head = URL.encode(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
+    let said = format!("{head}.{}", URL.encode(claims.to_string()));
+    format!("{said}.{}", URL.encode(by.sign(said.as_bytes()).unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credentials_file_of_an_operator_lets_in() {
+    let (operator, user) = (nkeys::KeyPair::new_operator(), nkeys::KeyPair::new_user());
+    let (system, account) = (nkeys::KeyPair::new_account(), nkeys::KeyPair::new_account());
+    let operated = signed(
+        &operator,
+        &operator,
+        serde_json::json!({"type": "operator", "version": 2}),
+    );
+    // The system account may not store anything.
+    let own = |account, storage: i64| {
+        let limits = serde_json::json!({
+            "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1,
+            "leaf": -1, "mem_storage": storage, "disk_storage": storage, "streams": storage, "consumer": storage,
+        });
+        let owned = serde_json::json!({"type": "account", "version": 2, "limits": limits});
+        signed(&operator, account, owned)
+    };
+    let used = serde_json::json!({"type": "user", "version": 2, "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1});
+    let used = signed(&account, &user, used);
+    let (system_key, key) = (system.public_key(), account.public_key());
+    let known = format!(
+        "operator: {operated}\nsystem_account: {system_key}\nresolver: MEMORY\n\
+         resolver_preload: {{ {system_key}: {}, {key}: {} }}",
+        own(&system, 0),
+        own(&account, -1)
+    );
+    let server = server(&known).await;
+    let file = server.folder.path().join("mesh.creds");
+    let text = format!(
+        "-----BEGIN NATS USER JWT-----\n{used}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+        user.seed().unwrap()
+    );
+    std::fs::write(&file, text).unwrap();
+    let settings = BusSettings {
+        url: format!("nats://localhost:{}", server.port),
+        tls: true,
+        ca_file: server.folder.path().join("cert.pem").display().to_string(),
+        credentials_file: file.display().to_string(),
+        partitions: 2,
+        ..BusSettings::default()
+    };
+    let bus = Bus::connect(&settings, "test").await.unwrap();
+    assert!(bus.publish(&event("a", "one", "x")).await.unwrap().sequence > 0);
+    let without = BusSettings {
+        credentials_file: String::new(),
+        ..settings
+    };
+    let fault = format!("{:#}", Bus::connect(&without, "test").await.unwrap_err());
+    assert!(fault.contains("authorization"), "{fault}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
