@@ -3,29 +3,28 @@
 //! A round sums what every project has counted and asks whether the experiment is over; that may be asked as often as one likes.
 //! What is decided is done as a person would do it, with the experiment as the one who did.
 
+mod door;
+
 use std::time::Duration;
 
 use auspex_chassis::{Document, Group, House, View};
 use auspex_proto::alert::{Kind, Severity, Status as AlertStatus};
-use auspex_proto::wire::experiments_server::{Experiments, ExperimentsServer};
-use auspex_proto::wire::{
-    self, ExperimentReason, ExperimentState, ListExperimentsRequest, ListExperimentsResponse,
-    StartExperimentRequest, StopExperimentRequest,
-};
+use auspex_proto::wire::StartExperimentRequest;
+use auspex_proto::wire::experiments_server::ExperimentsServer;
 use auspex_proto::{Alert, Fact, FactId, Meta, Project, Timestamp, stage};
 use serde::{Deserialize, Serialize};
-use tonic::{Request, Response, Status};
 
 use crate::catalog::trial::{Counted, Ruling, Standing, Why, rule};
 use crate::catalog::{Cause, Gift, Head, Refusal};
 use crate::config::ExperimentConfig;
 use crate::feedback::state::State;
 use crate::gate::Gate;
-use crate::query::status;
 use crate::shelf::Fault;
 
 /// How often outcomes are summed.
 const ROUND: Duration = Duration::from_secs(2);
+/// How long an experiment may be between its two documents, in milliseconds.
+const GRACE_MS: i64 = 30_000;
 
 /// An experiment, as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -135,23 +134,35 @@ impl Trials {
         for experiment in self.all().await?.into_iter().filter(|e| e.ended.is_none()) {
             let head = self.gate.shelf().head(&experiment.model).await?;
             let counted = self.counted(&experiment).await?;
-            let ruling = if stands(&head, &experiment) {
-                rule(&counted, &self.config)
-            } else {
-                Ruling {
-                    standing: Standing::Return,
-                    why: Why::Superseded,
-                    text: "another version became champion or challenger meanwhile".to_owned(),
+            if stands(&head, &experiment) {
+                let ruling = rule(&counted, &self.config);
+                if ruling.standing != Standing::Running {
+                    self.end(&experiment, ruling, counted, "").await?;
                 }
-            };
-            if ruling.standing != Standing::Running {
-                self.end(&experiment, ruling, counted, "").await?;
+                continue;
             }
+            // Whoever began or ended it may be on the way from the one document to the other.
+            if self.gate.now().0 - experiment.started.0 < GRACE_MS {
+                continue;
+            }
+            let (standing, why, text) = match promoted(&head, &experiment) {
+                Some(text) => (Standing::Promote, Why::Better, text),
+                None => (
+                    Standing::Return,
+                    Why::Superseded,
+                    "another version became champion or challenger meanwhile".to_owned(),
+                ),
+            };
+            if standing == Standing::Return {
+                self.give_back(&experiment, &text, &title(&experiment)).await?;
+            }
+            self.note(&experiment, Ruling { standing, why, text }, counted)
+                .await?;
         }
         Ok(())
     }
 
-    /// Carries a ruling out, then notes it: a crash between the two finds the experiment superseded, or ends it again alike.
+    /// Carries a ruling out, then notes it: a crash between the two is mended by the next round.
     async fn end(
         &self,
         experiment: &Experiment,
@@ -159,60 +170,46 @@ impl Trials {
         counted: Counted,
         by: &str,
     ) -> Result<Experiment, Fault> {
-        let actor = if by.is_empty() {
-            format!("experiment {}", experiment.name)
-        } else {
-            by.to_owned()
-        };
+        let own = title(experiment);
+        let actor = if by.is_empty() { own.as_str() } else { by };
         if ruling.standing == Standing::Promote {
-            let gift = Gift {
-                alias: "champion".to_owned(),
-                version: experiment.challenger,
-                percent: 0,
-                experiment: String::new(),
-                actor: actor.clone(),
-                note: ruling.text.clone(),
-                cause: Cause::ExperimentPromoted,
-            };
-            match self.gate.give(&experiment.model, &gift).await {
-                Ok(_) => {}
-                Err(Fault::Refused(refusal)) => {
-                    ruling = Ruling {
-                        standing: Standing::Return,
-                        why: Why::Refused,
-                        text: refusal.to_string(),
-                    };
-                }
-                Err(fault) => return Err(fault),
-            }
+            ruling = self.promote(experiment, ruling, actor).await?;
         }
-        let now = self.gate.now();
         if ruling.standing == Standing::Return {
-            let (name, own) = (&experiment.model, &experiment.name);
-            self.gate
-                .shelf()
-                .change(name, now, |head| {
-                    if head
-                        .aliases
-                        .get("challenger")
-                        .is_some_and(|alias| alias.experiment == *own)
-                    {
-                        head.take(
-                            "challenger",
-                            (&actor, &ruling.text),
-                            Cause::ExperimentReturned,
-                            now,
-                        );
-                    }
-                    Ok(())
-                })
-                .await?;
+            self.give_back(experiment, &ruling.text, actor).await?;
         }
+        self.note(experiment, ruling, counted).await
+    }
+
+    /// Takes the alias away that the experiment gave.
+    async fn give_back(&self, experiment: &Experiment, why: &str, actor: &str) -> Result<(), Fault> {
+        let now = self.gate.now();
+        let take = |head: &mut Head| {
+            let alias = head.aliases.get("challenger");
+            if alias.is_some_and(|alias| alias.experiment == experiment.name) {
+                head.take("challenger", (actor, why), Cause::ExperimentReturned, now);
+            }
+            Ok(())
+        };
+        self.gate
+            .shelf()
+            .change(&experiment.model, now, take)
+            .await
+            .map(drop)
+    }
+
+    /// Notes how it ended, and tells people.
+    async fn note(
+        &self,
+        experiment: &Experiment,
+        ruling: Ruling,
+        counted: Counted,
+    ) -> Result<Experiment, Fault> {
         let ended = Ended {
             promoted: ruling.standing == Standing::Promote,
             why: ruling.why,
             text: ruling.text,
-            at: now,
+            at: self.gate.now(),
             counted,
         };
         let key = ["experiment", &experiment.name];
@@ -223,6 +220,28 @@ impl Trials {
         let kept = self.gate.shelf().alter(&key, change).await?;
         self.tell(&kept).await;
         Ok(kept)
+    }
+
+    /// Makes the challenger champion; one that is refused is returned instead.
+    async fn promote(&self, experiment: &Experiment, ruling: Ruling, actor: &str) -> Result<Ruling, Fault> {
+        let gift = Gift {
+            alias: "champion".to_owned(),
+            version: experiment.challenger,
+            percent: 0,
+            experiment: String::new(),
+            actor: actor.to_owned(),
+            note: ruling.text.clone(),
+            cause: Cause::ExperimentPromoted,
+        };
+        match self.gate.give(&experiment.model, &gift).await {
+            Ok(_) => Ok(ruling),
+            Err(Fault::Refused(refusal)) => Ok(Ruling {
+                standing: Standing::Return,
+                why: Why::Refused,
+                text: refusal.to_string(),
+            }),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// A notice for people.
@@ -304,48 +323,35 @@ impl Trials {
             note: asked.note,
             cause: Cause::ExperimentStarted,
         };
-        self.gate.give(&asked.model, &gift).await?;
-        self.gate
-            .shelf()
-            .ledger()
-            .create(&["experiment", &experiment.name], &experiment)
-            .await?;
+        // First its document, then the alias: what is dealt is always decided about.
+        let key = ["experiment", experiment.name.as_str()];
+        self.gate.shelf().ledger().create(&key, &experiment).await?;
+        if let Err(fault) = self.gate.give(&asked.model, &gift).await {
+            let ruling = Ruling {
+                standing: Standing::Return,
+                why: Why::Refused,
+                text: fault.to_string(),
+            };
+            self.note(&experiment, ruling, Counted::default()).await?;
+            return Err(fault);
+        }
         Ok(experiment)
     }
+}
 
-    async fn shown(&self, experiment: Experiment) -> Result<wire::Experiment, Fault> {
-        let counted = self.counted(&experiment).await?;
-        let now = rule(&counted, &self.config);
-        let (loss, cost) = (counted.log_loss.evidence(), counted.cost.evidence());
-        let (state, why, text) = match &experiment.ended {
-            None => (ExperimentState::Running, now.why, now.text),
-            Some(ended) if ended.promoted => (ExperimentState::Promoted, ended.why, ended.text.clone()),
-            Some(ended) => (ExperimentState::Returned, ended.why, ended.text.clone()),
-        };
-        Ok(wire::Experiment {
-            state: state.into(),
-            reason: reason(why).into(),
-            text,
-            started_ms: experiment.started.0,
-            ended_ms: experiment.ended.as_ref().map_or(0, |ended| ended.at.0),
-            outcomes: loss.samples,
-            log_e_better: loss.log_e_better,
-            log_e_worse: loss.log_e_worse,
-            log_e_cost_worse: cost.log_e_worse,
-            log_e_cost_no_worse: counted.cost_within.evidence().log_e_better,
-            log_loss_gain: loss.gain,
-            cost_gain: cost.gain,
-            alpha: self.config.alpha,
-            beta: self.config.beta,
-            name: experiment.name,
-            model: experiment.model,
-            champion: experiment.champion,
-            challenger: experiment.challenger,
-            percent: u32::from(experiment.percent),
-            actor: experiment.actor,
-            note: experiment.note,
-        })
-    }
+/// As the one who did something.
+fn title(experiment: &Experiment) -> String {
+    format!("experiment {}", experiment.name)
+}
+
+/// Whether it has made its challenger champion already; in which words.
+fn promoted(head: &Head, experiment: &Experiment) -> Option<String> {
+    let own = title(experiment);
+    let changes = head.history.iter().rev();
+    let found = changes
+        .into_iter()
+        .find(|c| c.cause == Cause::ExperimentPromoted && c.actor == own && c.alias == "champion");
+    found.map(|change| change.note.clone())
 }
 
 /// Whether champion and challenger are still the two that are compared.
@@ -354,76 +360,4 @@ fn stands(head: &Head, experiment: &Experiment) -> bool {
     let challenger = head.aliases.get("challenger");
     champion == Some(experiment.champion)
         && challenger.is_some_and(|a| a.version == experiment.challenger && a.experiment == experiment.name)
-}
-
-fn reason(why: Why) -> ExperimentReason {
-    match why {
-        Why::StillWatching => ExperimentReason::StillWatching,
-        Why::TooFewOutcomes => ExperimentReason::TooFewOutcomes,
-        Why::Better => ExperimentReason::Better,
-        Why::WorseLogLoss => ExperimentReason::WorseLogLoss,
-        Why::WorseCost => ExperimentReason::WorseCost,
-        Why::NoDifference => ExperimentReason::NoDifference,
-        Why::Stopped => ExperimentReason::Stopped,
-        Why::Superseded => ExperimentReason::Superseded,
-        Why::Refused => ExperimentReason::Refused,
-    }
-}
-
-#[tonic::async_trait]
-impl Experiments for Trials {
-    async fn start(
-        &self,
-        request: Request<StartExperimentRequest>,
-    ) -> Result<Response<wire::Experiment>, Status> {
-        let begun = self.begin(request.into_inner()).await.map_err(status)?;
-        self.shown(begun).await.map(Response::new).map_err(status)
-    }
-
-    async fn stop(
-        &self,
-        request: Request<StopExperimentRequest>,
-    ) -> Result<Response<wire::Experiment>, Status> {
-        let asked = request.into_inner();
-        let all = self.all().await.map_err(status)?;
-        let found = all
-            .into_iter()
-            .find(|e| e.name == asked.name || (e.model == asked.name && e.ended.is_none()));
-        let found =
-            found.ok_or_else(|| Status::not_found(format!("there is no experiment {}", asked.name)))?;
-        if found.ended.is_some() {
-            return Err(Status::failed_precondition(format!(
-                "{} has ended already",
-                found.name
-            )));
-        }
-        let counted = self.counted(&found).await.map_err(status)?;
-        let ruling = Ruling {
-            standing: Standing::Return,
-            why: Why::Stopped,
-            text: if asked.note.is_empty() {
-                "stopped".to_owned()
-            } else {
-                asked.note
-            },
-        };
-        let ended = self
-            .end(&found, ruling, counted, &asked.actor)
-            .await
-            .map_err(status)?;
-        self.shown(ended).await.map(Response::new).map_err(status)
-    }
-
-    async fn list(
-        &self,
-        request: Request<ListExperimentsRequest>,
-    ) -> Result<Response<ListExperimentsResponse>, Status> {
-        let model = request.into_inner().model;
-        let all = self.all().await.map_err(status)?;
-        let mut experiments = Vec::new();
-        for one in all.into_iter().filter(|e| model.is_empty() || e.model == model) {
-            experiments.push(self.shown(one).await.map_err(status)?);
-        }
-        Ok(Response::new(ListExperimentsResponse { experiments }))
-    }
 }

@@ -1,5 +1,10 @@
 //! Scores and what became of them, on the log: figures, an experiment that promotes, one that returns.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test may, and a story is told in one piece"
+)]
 
 mod mesh;
 

@@ -1,5 +1,10 @@
 //! Versions, aliases and their history through the door, with real NATS and the real ONNX Runtime.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test may, and a story is told in one piece"
+)]
 
 mod mesh;
 

@@ -1,5 +1,5 @@
 //! The Open Inference Protocol and the explanation, through the doors of a running service.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::too_many_lines)]
 
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{Mesh, Options};

@@ -3,8 +3,10 @@
 //! Names of paths and fields are MLflow's. What a client would like to delete or rename stays: versions never change.
 
 mod artifacts;
+mod experiments;
 mod models;
 mod tracking;
+mod versions;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -22,7 +24,9 @@ use crate::shelf::Fault;
 pub fn router(gate: Gate) -> axum::Router {
     let most = usize::try_from(gate.most()).unwrap_or(usize::MAX);
     let api = tracking::routes()
+        .merge(experiments::routes())
         .merge(models::routes())
+        .merge(versions::routes())
         .merge(artifacts::listing());
     axum::Router::new()
         .nest("/api/2.0/mlflow", api.clone())
