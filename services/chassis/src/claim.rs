@@ -122,8 +122,7 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Claim<R> {
         let value = || inner.instance.clone().into();
         let revision = match leases.create(&inner.lease_key, value()).await {
             Ok(revision) => revision,
-            // A word of ours whose answer was lost on the way is still ours.
-            Err(_) => match inner.mine(&leases).await? {
+            Err(_) => match inner.mend(&leases).await? {
                 Some(revision) => revision,
                 None => return Ok(None),
             },
@@ -217,21 +216,33 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Claim<R> {
 }
 
 impl<R: Serialize + DeserializeOwned + Default + Clone> Inner<R> {
-    /// The revision of the lease, when it is this process's.
-    async fn mine(&self, leases: &kv::Store) -> anyhow::Result<Option<u64>> {
+    /// Renews a lease that looks like this process's own: a word of ours, whose answer was lost on the way, is still ours. What
+    /// was read may be old, as a copy of the server's is; only the update by revision counts.
+    async fn mend(&self, leases: &kv::Store) -> anyhow::Result<Option<u64>> {
         let entry = leases.entry(&self.lease_key).await?;
         let ours = |e: &kv::Entry| e.operation == kv::Operation::Put && e.value == self.instance.as_bytes();
-        Ok(entry.filter(ours).map(|e| e.revision))
+        match entry.filter(ours) {
+            Some(entry) => self.update(leases, entry.revision).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Renews by revision; `None`: it is another's, or nobody's.
+    async fn update(&self, leases: &kv::Store, revision: u64) -> anyhow::Result<Option<u64>> {
+        let value = self.instance.clone().into();
+        match leases.update(&self.lease_key, value, revision).await {
+            Ok(revision) => Ok(Some(revision)),
+            Err(fault) if fault.kind() == kv::UpdateErrorKind::WrongLastRevision => Ok(None),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     async fn renew(&self, revision: u64) -> anyhow::Result<Option<u64>> {
         anyhow::ensure!(self.bus.is_connected(), "not connected");
         let leases = self.bus.bucket(subject::LEASES).await?;
-        let value = self.instance.clone().into();
-        match leases.update(&self.lease_key, value, revision).await {
-            Ok(revision) => Ok(Some(revision)),
-            Err(fault) if fault.kind() == kv::UpdateErrorKind::WrongLastRevision => self.mine(&leases).await,
-            Err(fault) => Err(fault.into()),
+        match self.update(&leases, revision).await? {
+            Some(revision) => Ok(Some(revision)),
+            None => self.mend(&leases).await,
         }
     }
 
