@@ -222,6 +222,10 @@ impl Script {
         if let Some(at) = words.iter().position(|word| *word == "region") {
             words[at + 1].clone_into(&mut applied.report.region);
         }
+        if words.contains(&"knows") {
+            let last = self.stage.rollout().and_then(|rollout| rollout.last.as_ref());
+            applied.decision = last.map(|last| last.meta.id.clone());
+        }
         batch.applied.push(applied);
         let said = self.stage.feed(Fact::Observations(batch));
         self.hear(said);

@@ -17,7 +17,7 @@ pub struct Asked {
     pub candidate: u8,
 }
 
-/// What the world is seen to be.
+/// What the world is seen to be, by reports that know of the last move: an older one may show what has been left since.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seen {
     /// The least and the greatest weight of any router; `None`: no router says.
@@ -86,13 +86,25 @@ impl Aim {
 #[must_use]
 pub fn order(aim: Aim, asked: Asked, seen: Seen, rules: Rules) -> Order {
     let target = aim.weight();
-    let unknown = if rules.scaled { 0 } else { 100 };
-    let candidate = seen.candidate.unwrap_or(unknown).min(100);
+    // What nobody says of the sizes asked last neither raises a weight nor takes one back.
+    let unknown = if rules.scaled { asked.weight } else { 100 };
+    // What is ready and not asked for any more is on its way out.
+    let bound = |ready: u8, size: u8| if rules.scaled { ready.min(size) } else { ready };
+    let candidate = bound(seen.candidate.unwrap_or(unknown).min(100), asked.candidate);
     let stable = match (rules.scaled, seen.stable) {
         (false, _) => 100,
-        (true, told) => told.unwrap_or(if rules.dynamic { 0 } else { 100 }).min(100),
+        (true, Some(told)) => bound(told.min(100), asked.stable),
+        (true, None) if rules.dynamic => 100 - asked.weight.min(100),
+        (true, None) => 100,
     };
     let weight = next_weight(target, asked.weight, candidate, stable);
+    // Stable may go only where the candidate has everything, can take it, and is seen to have it.
+    let whole =
+        weight == 100 && seen.candidate.is_some_and(|ready| ready >= 100) && seen.weights == Some((100, 100));
+    let (aim, early) = match aim {
+        Aim::Settled if !whole => (Aim::Everything, true),
+        aim => (aim, false),
+    };
     if !rules.scaled {
         let asked = Asked { weight, ..asked };
         return Order {
@@ -132,8 +144,18 @@ pub fn order(aim: Aim, asked: Asked, seen: Seen, rules: Rules) -> Order {
     Order {
         asked: next,
         wait: reached
-            .or_else(|| short(wanted, seen.candidate, Wait::Candidate))
-            .or_else(|| short(kept, seen.stable.or(Some(stable)), Wait::Stable)),
+            .or(early.then_some(Wait::Candidate))
+            .or_else(|| {
+                short(
+                    wanted,
+                    seen.candidate.map(|ready| bound(ready, asked.candidate)),
+                    Wait::Candidate,
+                )
+            })
+            .or_else(|| {
+                let told = seen.stable.map(|ready| bound(ready, asked.stable));
+                short(kept, told.or((!rules.dynamic).then_some(stable)), Wait::Stable)
+            }),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn within_order(rollout: &mut Rollout, wish: Wish, now: Timestamp) ->
             let text = format!("{} % wait for instances: {}", wish.weight, wish.text);
             Wish::new(Action::Hold, weight, Reason::CapacityWaits, text)
         }
-        Action::Promote if rollout.phase != Phase::Baking || weight < 100 => {
+        Action::Promote if rollout.phase != Phase::Baking || next.wait.is_some() => {
             Wish::new(Action::Hold, weight, Reason::CapacityWaits, wish.text)
         }
         _ => Wish { weight, ..wish },

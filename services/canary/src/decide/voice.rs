@@ -115,6 +115,13 @@ impl<'a> Voice<'a> {
             score: prior.and_then(|prior| prior.score.clone()),
             intent: actuate::intent(rollout),
         };
+        if rollout.is_scaled() {
+            let sizes = |intent: Option<&auspex_proto::Intent>| intent.map(|i| (i.stable, i.candidate));
+            let before = rollout.last.as_ref().and_then(|last| last.intent.as_ref());
+            let resized = sizes(before) != sizes(decision.intent.as_ref());
+            let moved = decision.weight != previous_weight || rollout.last.is_none();
+            rollout.course.decided(&decision.meta.id, moved, resized);
+        }
         rollout.last = Some(decision.clone());
         self.facts.push(Fact::Decision(decision));
     }

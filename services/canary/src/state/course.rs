@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use auspex_proto::Timestamp;
 use auspex_proto::decision::Reason;
+use auspex_proto::{FactId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Most persons and checks that are remembered, each: what a document may name, and some more.
 pub const MOST_PASSES: usize = 40;
+
+/// Most decisions of one move that are remembered.
+const MOST_MOVES: usize = 8;
 
 /// Where a rollout stands. At most 16 kB: 40 passes of at most 200 bytes, 40 checks of at most 200.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -41,10 +44,29 @@ pub struct Course {
     pub contracted: bool,
     /// Until when a freeze window holds, as last seen.
     pub frozen: Option<Timestamp>,
+    /// The newest decisions since the weight last changed: a router that knows of one of them shows that weight.
+    pub weighed_by: Vec<FactId>,
+    /// The same since a size last changed, for scalers.
+    pub sized_by: Vec<FactId>,
     /// Something has happened since the last tick: the next one is wanted.
     pub stirred: bool,
     /// Since when the candidate has not been ready while it has everything.
     pub unready: Option<Timestamp>,
+}
+
+impl Course {
+    /// Notes a decision, and whether it moved weight or sizes.
+    pub fn decided(&mut self, id: &FactId, weight: bool, sizes: bool) {
+        for (list, moved) in [(&mut self.weighed_by, weight), (&mut self.sized_by, sizes)] {
+            if moved {
+                list.clear();
+            }
+            if list.len() >= MOST_MOVES {
+                list.remove(0);
+            }
+            list.push(id.clone());
+        }
+    }
 }
 
 /// A person let it pass.

@@ -163,6 +163,9 @@ pub struct Router {
     /// What else it tells.
     #[serde(default)]
     pub report: RouterReport,
+    /// Which decision it has carried out.
+    #[serde(default)]
+    pub decision: Option<FactId>,
 }
 
 impl Rollout {
@@ -178,6 +181,7 @@ impl Rollout {
             weight: applied.weight,
             suspended: applied.suspended,
             report: brief(&applied.report),
+            decision: applied.decision.clone(),
         };
         let same = |known: &Router| {
             (known.weight, known.suspended, &known.report)
@@ -204,17 +208,29 @@ impl Rollout {
     pub fn seen(&self) -> Seen {
         let routers = || self.routers.values().filter(|router| !router.report.scaler);
         let weight = |router: &Router| if router.suspended { 0 } else { router.weight };
-        let least = routers().map(weight).min();
+        // Of a scaled rollout only reports count that know of the last move.
+        let knows = |router: &Router, moves: &[FactId]| {
+            !self.is_scaled() || router.decision.as_ref().is_some_and(|of| moves.contains(of))
+        };
+        let weighed = routers().all(|router| knows(router, &self.course.weighed_by));
+        let least = routers().map(weight).min().filter(|_| weighed);
         let told = |of: fn(&RouterReport) -> Option<Capacity>| {
-            let told = self.routers.values().filter_map(|router| of(&router.report));
-            told.map(|capacity| capacity.percent).min()
+            let told = self
+                .routers
+                .values()
+                .filter(|router| of(&router.report).is_some());
+            let fresh = told.clone().all(|router| knows(router, &self.course.sized_by));
+            let told = told.filter_map(|router| of(&router.report));
+            told.map(|capacity| capacity.percent).min().filter(|_| fresh)
         };
         let gauge = self.tally.ready.map(|ready| percent(100.0 * ready));
         let candidate = told(|report| report.candidate);
+        let unknown =
+            self.is_scaled() && candidate.is_none() && gauge.is_none_or(|gauge| gauge >= self.weight);
         Seen {
             weights: least.zip(routers().map(weight).max()),
             stable: told(|report| report.stable),
-            candidate: candidate.into_iter().chain(gauge).min(),
+            candidate: candidate.into_iter().chain(gauge).min().filter(|_| !unknown),
         }
     }
 

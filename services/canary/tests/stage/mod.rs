@@ -44,6 +44,8 @@ pub struct Stage {
     /// A scaler that does within a second what was asked, and its failure: the candidate is stuck at this many percent.
     pub scaler: Option<Option<u8>>,
     sizes: (u8, u8),
+    /// The decision that routers know of.
+    known: Option<FactId>,
     /// What had fractions of requests left over: candidate, bad of both tracks, slow of both.
     rest: [f64; 5],
 }
@@ -70,6 +72,7 @@ impl Stage {
             noise: Chance(29),
             scaler: None,
             sizes: (100, 0),
+            known: None,
             rest: [0.0; 5],
         }
     }
@@ -216,6 +219,8 @@ impl Stage {
     /// A second passes: the tick comes first, the report of the proxy right after it.
     pub fn second(&mut self, second: Second) -> Vec<Decision> {
         let (start, weight) = (self.now.boundary(Duration::from_secs(1)), self.weight());
+        let last = self.rollout().and_then(|rollout| rollout.last.as_ref());
+        self.known = last.map(|last| last.meta.id.clone());
         let said = self.tick();
         self.now = self.now + Duration::from_millis(50);
         let mut batch = self.batch(start, second);
@@ -225,11 +230,18 @@ impl Stage {
                 .observations
                 .extend(self.observed(&name, extra, units, start));
         }
-        batch.applied.push(Self::applied(weight, false));
+        let known = self.known.clone();
+        batch.applied.push(Applied {
+            decision: known.clone(),
+            ..Self::applied(weight, false)
+        });
         if let Some(stuck) = self.scaler {
             let (stable, candidate) = self.sizes;
             let candidate = stuck.map_or(candidate, |stuck| candidate.min(stuck));
-            batch.applied.push(Self::sizes((stable, candidate)));
+            batch.applied.push(Applied {
+                decision: known,
+                ..Self::sizes((stable, candidate))
+            });
             self.sizes = self.rollout().and_then(|r| r.sizes).unwrap_or(self.sizes);
         }
         assert_eq!(self.feed(Fact::Observations(batch)).unwrap(), []);

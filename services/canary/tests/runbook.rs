@@ -1,0 +1,34 @@
+//! Every reason there is has its section in the runbook, and the runbook knows no other.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+use auspex_proto::decision::Reason;
+
+#[test]
+fn each_reason_has_a_section() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/runbook.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let sections: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let name = |reason: &Reason| {
+        let name = reason.to_wire().as_str_name();
+        name.trim_start_matches("REASON_CODE_").to_lowercase()
+    };
+    let reasons: Vec<String> = Reason::ALL.iter().map(name).collect();
+    let missing: Vec<&String> = reasons
+        .iter()
+        .filter(|reason| !sections.contains(&reason.as_str()))
+        .collect();
+    let unknown: Vec<&&str> = sections
+        .iter()
+        .filter(|section| !reasons.iter().any(|r| r == *section))
+        .collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "missing {missing:?}, unknown {unknown:?}"
+    );
+}
