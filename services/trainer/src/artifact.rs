@@ -16,14 +16,17 @@ use crate::fault::{Fault, failed};
 use crate::golden;
 use crate::graph::{self, Naming};
 use crate::sample::Sample;
+use crate::sequence::{self, Sequence};
 
 /// A version before it is written.
 #[derive(Debug, Clone)]
 pub struct Version<'a> {
     /// Its names.
     pub naming: Naming,
-    /// Its trees.
+    /// Its trees; none of a graph over windows.
     pub forest: &'a Forest,
+    /// Its graph, when it is no trees.
+    pub sequence: Option<&'a Sequence>,
     /// Its calibration.
     pub platt: Platt,
     /// What it was fitted to.
@@ -47,49 +50,85 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 /// The three files of a version.
-#[must_use]
-pub fn files(version: &Version<'_>) -> Files {
+///
+/// # Errors
+/// [`Fault::Failed`] when a graph over windows cannot be run.
+pub fn files(version: &Version<'_>, runtime: Option<&Path>) -> Result<Files, Fault> {
+    if let Some(sequence) = version.sequence {
+        let windows = sequence::windows(None, version.train, sequence.steps);
+        let (golden, rows) =
+            sequence.golden(&windows, version.platt, sequence::needed(runtime)?, version.seed)?;
+        let bare = sequence.files(&version.naming, version.platt, (&golden, rows));
+        let manifest = manifest(version, &bare.artifact, &golden, rows);
+        return Ok(Files {
+            manifest: format!("{manifest:#}\n").into_bytes(),
+            ..bare
+        });
+    }
     let artifact = graph::write(version.forest, version.platt, &version.naming);
     let rows = golden::rows(version.forest, &version.train.table, version.seed);
     let answers = golden::file(version.forest, version.platt, &rows);
     let golden = format!("{answers:#}\n").into_bytes();
     let manifest = manifest(version, &artifact, &golden, rows.len());
-    Files {
+    Ok(Files {
         manifest: format!("{manifest:#}\n").into_bytes(),
         artifact,
         golden,
-    }
+    })
 }
 
-fn manifest(version: &Version<'_>, artifact: &[u8], golden: &[u8], rows: usize) -> Value {
-    let naming = &version.naming;
+/// As much of a manifest as is needed to run a graph over windows.
+pub(crate) fn bare(
+    naming: &Naming,
+    artifact: &[u8],
+    golden: (&[u8], usize),
+    (platt, steps): (Platt, usize),
+) -> Value {
     let features: Vec<Value> = naming
         .features
         .iter()
         .map(|name| json!({"name": name, "dtype": "float32"}))
         .collect();
-    let mut manifest = json!({
+    let shape = match steps {
+        0 => json!([null, naming.features.len()]),
+        steps => json!([null, steps, naming.features.len() / steps]),
+    };
+    json!({
         "name": naming.model,
         "version": naming.version,
         "feature_service": naming.feature_service,
         "feature_schema_sha256": naming.schema_sha256,
         "features": features,
-        "input": {"name": "features", "dtype": "float32", "shape": [naming.features.len()]},
-        "output": {"name": "p_fail", "dtype": "float32", "shape": [1], "meaning": "calibrated probability of failure; 1 is bad"},
+        "input": {"name": "features", "dtype": "float32", "shape": shape},
+        "output": {"name": "p_fail", "dtype": "float32", "shape": [null, 1], "meaning": "calibrated probability of failure; 1 is bad"},
         "artifact": {"file": "model.onnx", "sha256": sha256(artifact), "size": artifact.len(), "format": "onnx"},
-        "golden": {"file": "golden.json", "sha256": sha256(golden), "rows": rows, "tolerance": golden::TOLERANCE},
-        "trees": {"trees": version.forest.trees.len(), "nodes": version.forest.nodes(), "leaf_grid": auspex_learn::forest::GRID},
-        "calibration": {"method": "platt", "a": version.platt.a, "b": version.platt.b,
-            "formula": "p_fail = 1 / (1 + exp(-(a * raw + b)))"},
-        "base_rate": version.base_rate,
+        "golden": {"file": "golden.json", "sha256": sha256(golden.0), "rows": golden.1, "tolerance": golden::TOLERANCE},
+        "calibration": {"method": "platt", "a": platt.a, "b": platt.b, "formula": "p_fail = 1 / (1 + exp(-(a * raw + b)))"},
+        "base_rate": 0.5,
         "bands": [0.3, 0.7],
+        "interval": {"level": 0.8, "patterns": {}},
+    })
+}
+
+fn manifest(version: &Version<'_>, artifact: &[u8], golden: &[u8], rows: usize) -> Value {
+    let steps = version.sequence.map_or(0, |sequence| sequence.steps);
+    let quantile =
+        |q: &Quantile| json!({"level": q.level, "value": q.failed, "failed": q.failed, "passed": q.passed});
+    let quantiles: Vec<Value> = version.quantiles.iter().map(quantile).collect();
+    let mut manifest = bare(&version.naming, artifact, (golden, rows), (version.platt, steps));
+    let more = json!({
+        "trees": {"trees": version.forest.trees.len(), "nodes": version.forest.nodes(), "leaf_grid": auspex_learn::forest::GRID},
+        "base_rate": version.base_rate,
         "interval": {"level": 0.8, "meaning": "range in which the failure rate of comparable rows lies",
             "patterns": patterns(version)},
-        "conformal": {"method": "split, per class", "quantiles": version.quantiles},
-        "drift": drift(version.train),
+        "conformal": {"method": "split, per class; value is that of failures", "quantiles": quantiles},
+        "reference": {"note": "training rows by the deciles of each feature: where later ones are compared with",
+            "features": reference(version.train)},
     });
-    if let (Some(into), Value::Object(more)) = (manifest.as_object_mut(), version.more.clone()) {
-        into.extend(more);
+    for part in [more, version.more.clone()] {
+        if let (Some(into), Value::Object(part)) = (manifest.as_object_mut(), part) {
+            into.extend(part);
+        }
     }
     manifest
 }
@@ -98,6 +137,10 @@ fn manifest(version: &Version<'_>, artifact: &[u8], golden: &[u8], rows: usize) 
 fn patterns(version: &Version<'_>) -> Value {
     let low = version.bins.first().map_or(0.0, |bin| bin.low);
     let high = version.bins.last().map_or(1.0, |bin| bin.high);
+    if version.sequence.is_some() {
+        // The first rows of a group have short windows: that is nothing amiss.
+        return json!({"any": {"present": [], "bins": version.bins}});
+    }
     json!({
         "full": {"present": version.naming.features, "bins": version.bins},
         "some": {"present": [], "bins": [{"upto": 1.0, "low": low, "high": high, "rows": version.train.rows()}]},
@@ -105,7 +148,7 @@ fn patterns(version: &Version<'_>) -> Value {
 }
 
 /// How each feature is spread among the training rows: where later ones are compared with.
-fn drift(train: &Sample) -> Value {
+fn reference(train: &Sample) -> Value {
     let one = |(column, name): (usize, &String)| {
         let mut values: Vec<f32> = train.table.column(column);
         let rows = values.len();
@@ -121,9 +164,12 @@ fn drift(train: &Sample) -> Value {
                 *count += 1;
             }
         }
-        json!({"feature": name, "bounds": bounds, "counts": counts, "missing": rows - values.len()})
+        (
+            name.clone(),
+            json!({"bounds": bounds, "counts": counts, "missing": rows - values.len()}),
+        )
     };
-    Value::Array(train.names.iter().enumerate().map(one).collect())
+    Value::Object(train.names.iter().enumerate().map(one).collect())
 }
 
 /// A checked version, ready to score.
@@ -182,11 +228,15 @@ impl Served {
         Ok(found)
     }
 
-    /// Largest difference between what is served and the trees, in p, over these rows.
+    /// Largest difference between what is served and the trees, in p, over these rows; 0 without trees, whose
+    /// golden rows have been compared already.
     ///
     /// # Errors
     /// As [`Served::p`].
     pub fn parity(&mut self, table: &Matrix) -> Result<f64, Fault> {
+        if self.forest.trees.is_empty() {
+            return Ok(0.0);
+        }
         let served = self.p(table)?;
         let own = table.iter().map(|row| self.platt.apply(self.forest.raw(row)));
         Ok(served

@@ -86,7 +86,7 @@ impl Candidate {
         match self {
             Self::Baseline | Self::Logistic => json!({"bins": (rows / 60).clamp(2, 24)}),
             Self::Gbdt => {
-                json!({"trees": size(80, 150, 200), "leaves": size(7, 15, 24), "rate": 0.04, "least": least})
+                json!({"trees": size(80, 150, 200), "leaves": size(7, 15, 24), "rate": 0.04, "least": least, "bags": 3})
             }
             Self::Lightgbm => json!({
                 "num_iterations": size(100, 200, 250), "learning_rate": 0.03, "num_leaves": size(7, 15, 31),

@@ -1,6 +1,7 @@
 //! Weights, candidates, champion: chosen on the back-test alone.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use auspex_learn::{Forest, gbdt, metrics};
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use crate::figures::{Figures, Judged};
 use crate::fit::{self, Fitted, Task};
 use crate::plugin::Plugin;
 use crate::sample::Sample;
+use crate::sequence::{self, Sequence};
 
 /// How rows are weighed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,7 @@ pub fn weighing(train: &Sample, stretches: &[Stretch], seed: u64) -> Weighing {
     let mut best = (f64::INFINITY, plain);
     let growth = gbdt::Growth {
         trees: 50,
+        bags: 1,
         rate: 0.1,
         ..fit::growth(&Candidate::Gbdt.settings(train.rows()), seed)
     };
@@ -104,6 +107,10 @@ pub struct Tried {
     pub variant: &'static str,
     /// Fitted to all training rows; `Err`: why there is none.
     pub model: Result<Forest, String>,
+    /// A graph over windows instead of trees.
+    pub sequence: Option<Sequence>,
+    /// Log-odds for the test rows, where trees do not tell them.
+    pub test: Option<Vec<f64>>,
     /// Log-odds for the unseen rows.
     pub raws: Vec<f64>,
     /// On those rows, calibrated.
@@ -155,12 +162,53 @@ pub fn try_all(
         .collect()
 }
 
+/// What a graph over windows says: of the unseen rows, each by the graph of its stretch, and of the test rows.
+struct Windows<'a> {
+    train: &'a Sample,
+    unseen: &'a Unseen,
+    test: &'a Sample,
+    runtime: Option<&'a Path>,
+}
+
+impl Windows<'_> {
+    fn scored(&self, graphs: &[Sequence]) -> Result<(Vec<f64>, Vec<f64>), String> {
+        let text = |fault: crate::Fault| fault.to_string();
+        let runtime = sequence::needed(self.runtime).map_err(text)?;
+        let last = graphs.last().ok_or("was not fitted")?;
+        let all = sequence::windows(None, self.train, last.steps);
+        let mut raws = vec![0.0; self.unseen.rows.len()];
+        for (stretch, graph) in graphs.iter().enumerate().take(graphs.len() - 1) {
+            let places: Vec<usize> = (0..raws.len())
+                .filter(|at| self.unseen.stretch.get(*at) == Some(&stretch))
+                .collect();
+            let rows: Vec<usize> = places
+                .iter()
+                .filter_map(|at| self.unseen.rows.get(*at).copied())
+                .collect();
+            let said = graph.raws(&all.take(&rows), runtime).map_err(text)?;
+            for (place, raw) in places.into_iter().zip(said) {
+                if let Some(slot) = raws.get_mut(place) {
+                    *slot = raw;
+                }
+            }
+        }
+        let newest = sequence::windows(Some(self.train), self.test, last.steps);
+        Ok((raws, last.raws(&newest, runtime).map_err(text)?))
+    }
+}
+
 /// Puts a candidate's fits together.
 #[must_use]
-pub fn tried(candidate: Candidate, fits: Vec<Fitted>, train: &Sample, unseen: &Unseen) -> Tried {
+pub fn tried(
+    candidate: Candidate,
+    fits: Vec<Fitted>,
+    (train, unseen): (&Sample, &Unseen),
+    (test, runtime): (&Sample, Option<&Path>),
+) -> Tried {
     let seconds = fits.iter().map(|fit| fit.seconds).sum();
     let parity = fits.iter().filter_map(|fit| fit.parity).reduce(f64::max);
     let versions = fits.first().map(|fit| fit.versions.clone()).unwrap_or_default();
+    let graphs: Vec<Sequence> = fits.iter().filter_map(|fit| fit.sequence.clone()).collect();
     let mut models: Vec<Result<Forest, String>> = fits.into_iter().map(|fit| fit.forest).collect();
     let fault = models.iter().find_map(|model| model.as_ref().err().cloned());
     let last = models.pop().unwrap_or_else(|| Err("was not fitted".to_owned()));
@@ -168,6 +216,8 @@ pub fn tried(candidate: Candidate, fits: Vec<Fitted>, train: &Sample, unseen: &U
         candidate,
         variant: "",
         model: fault.map_or(last, Err),
+        sequence: None,
+        test: None,
         raws: Vec::new(),
         figures: Figures::default(),
         seconds,
@@ -175,11 +225,30 @@ pub fn tried(candidate: Candidate, fits: Vec<Fitted>, train: &Sample, unseen: &U
         weight: None,
         versions,
     };
-    if tried.model.is_ok() {
+    if tried.model.is_err() {
+        return tried;
+    }
+    if graphs.is_empty() {
         let models: Vec<&Forest> = models.iter().flatten().collect();
         tried.raws = unseen.raws(train, &models);
-        tried.figures = figures(unseen, &tried.raws, train);
+    } else {
+        let windows = Windows {
+            train,
+            unseen,
+            test,
+            runtime,
+        };
+        match windows.scored(&graphs) {
+            Ok((raws, newest)) => {
+                (tried.raws, tried.test, tried.sequence) = (raws, Some(newest), graphs.last().cloned())
+            }
+            Err(fault) => {
+                tried.model = Err(fault);
+                return tried;
+            }
+        }
     }
+    tried.figures = figures(unseen, &tried.raws, train);
     tried
 }
 
@@ -201,7 +270,11 @@ fn figures(unseen: &Unseen, raws: &[f64], train: &Sample) -> Figures {
 #[must_use]
 pub fn ensemble(tried: &mut [Tried], train: &Sample, unseen: &Unseen) -> Option<Tried> {
     let members: Vec<usize> = (0..tried.len())
-        .filter(|place| tried.get(*place).is_some_and(|t| t.model.is_ok()))
+        .filter(|place| {
+            tried
+                .get(*place)
+                .is_some_and(|t| t.model.is_ok() && t.sequence.is_none())
+        })
         .collect();
     if members.len() < 2 {
         return None;
@@ -239,6 +312,8 @@ pub fn ensemble(tried: &mut [Tried], train: &Sample, unseen: &Unseen) -> Option<
         candidate: Candidate::Ensemble,
         variant: "",
         model: Ok(forest),
+        sequence: None,
+        test: None,
         figures: figures(unseen, &raws, train),
         raws,
         seconds: 0.0,

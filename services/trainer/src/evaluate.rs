@@ -16,6 +16,7 @@ use crate::figures::{Figures, Plots};
 use crate::history;
 use crate::request::Recalibrate;
 use crate::sample::Sample;
+use crate::sequence;
 use crate::table::choice::{Choice, Feature, Wanted};
 use crate::table::load::load;
 use crate::table::survey::survey;
@@ -104,7 +105,13 @@ pub fn evaluate(evaluation: &Evaluation, runtime: &Path) -> Result<Evaluated, Fa
     let told: Beside =
         serde_json::from_slice(&files.manifest).map_err(|fault| invalid("--model", fault.to_string()))?;
     let model = Arc::new(Model::check(files).map_err(|fault| invalid("--model", fault.to_string()))?);
-    let seen = survey(&evaluation.table)?;
+    let group = evaluation
+        .wanted
+        .group
+        .as_deref()
+        .or(told.encodings.group.as_deref())
+        .or(told.lineage.group.as_deref());
+    let seen = survey(&evaluation.table, group)?;
     let (mut choice, notes) = choice(evaluation, &model, &told, &seen)?;
     let mut sample = load(&evaluation.table, &seen, &choice)?;
     if told.lineage.history {
@@ -162,20 +169,20 @@ fn choice(
     seen.find("--label", &wanted.label)?;
     let group = told.encodings.group.as_ref();
     let mut features = Vec::new();
-    for column in &model.manifest.features {
-        let derived = lineage.history && history::NAMES.contains(&column.name.as_str());
-        if Some(&column.name) == group || derived {
+    for name in inputs(model) {
+        let derived = lineage.history && history::NAMES.contains(&name.as_str());
+        if Some(&name) == group || derived {
             continue;
         }
-        if !has(&column.name) {
+        if !has(&name) {
             return Err(invalid(
                 "--data",
-                format!("there is no column `{}`, which the model reads", column.name),
+                format!("there is no column `{name}`, which the model reads"),
             ));
         }
-        let codes = told.encodings.columns.get(&column.name);
+        let codes = told.encodings.columns.get(&name);
         features.push(Feature {
-            name: column.name.clone(),
+            name: name.clone(),
             codes: codes.map(|codes| codes.keys().cloned().zip(0..).collect()),
         });
     }
@@ -205,30 +212,39 @@ fn choice(
     Ok((choice, notes))
 }
 
-/// The columns in the order of the model; a group's column that the table does not have is missing.
-fn arranged(mut sample: Sample, model: &Model) -> Result<Sample, Fault> {
-    let order: Vec<usize> = model
-        .manifest
-        .features
-        .iter()
-        .map(|column| {
-            sample
-                .names
-                .iter()
-                .position(|name| *name == column.name)
-                .unwrap_or(usize::MAX)
-        })
-        .collect();
-    if order.is_empty() {
-        return Err(invalid("--model", "reads no column"));
-    }
-    sample.table = sample.table.select(&order);
-    sample.names = model
+/// The columns of a row: those of the newest row of a window, when the model reads windows.
+fn inputs(model: &Model) -> Vec<String> {
+    let names: Vec<String> = model
         .manifest
         .features
         .iter()
         .map(|column| column.name.clone())
         .collect();
+    match model.manifest.input.sequence().as_slice() {
+        [] => names,
+        _ => sequence::columns(&names),
+    }
+}
+
+/// The columns in the order of the model; a group's column that the table does not have is missing.
+fn arranged(mut sample: Sample, model: &Model) -> Result<Sample, Fault> {
+    let wanted = inputs(model);
+    let place = |name: &String| {
+        sample
+            .names
+            .iter()
+            .position(|own| own == name)
+            .unwrap_or(usize::MAX)
+    };
+    let order: Vec<usize> = wanted.iter().map(place).collect();
+    if order.is_empty() {
+        return Err(invalid("--model", "reads no column"));
+    }
+    sample.table = sample.table.select(&order);
+    if let [steps, _] = model.manifest.input.sequence().as_slice() {
+        sample.table = sequence::windows(None, &sample, usize::try_from(*steps).unwrap_or(1));
+    }
+    sample.names = wanted;
     Ok(sample)
 }
 

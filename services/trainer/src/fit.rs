@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::candidate::Candidate;
 use crate::plugin::Plugin;
 use crate::sample::Sample;
+use crate::sequence::Sequence;
 
 /// One fit.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Task {
 pub struct Fitted {
     /// The model; `Err`: why there is none.
     pub forest: Result<Forest, String>,
+    /// A graph over windows instead of trees; the forest is then empty.
+    pub sequence: Option<Sequence>,
     /// Time it took, in seconds.
     pub seconds: f64,
     /// Largest difference of the file from the library it came from, on the plug-in's golden rows, in p.
@@ -38,6 +41,7 @@ impl Fitted {
     pub(crate) fn failed(reason: impl Into<String>) -> Self {
         Self {
             forest: Err(reason.into()),
+            sequence: None,
             seconds: 0.0,
             parity: None,
             versions: std::collections::BTreeMap::new(),
@@ -81,6 +85,7 @@ fn own(sample: &Sample, task: &Task) -> Fitted {
     };
     Fitted {
         forest: Ok(forest),
+        sequence: None,
         seconds: started.elapsed().as_secs_f64(),
         parity: None,
         versions: std::collections::BTreeMap::new(),
@@ -100,6 +105,7 @@ pub(crate) fn growth(settings: &Value, seed: u64) -> Growth {
         trees: whole("trees", usual.trees),
         leaves: whole("leaves", usual.leaves),
         least: whole("least", usual.least),
+        bags: whole("bags", usual.bags),
         rate: settings.get("rate").and_then(Value::as_f64).unwrap_or(usual.rate),
         seed,
         ..usual

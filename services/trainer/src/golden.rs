@@ -68,14 +68,20 @@ fn range(column: Vec<f32>) -> (f32, f32) {
 /// The file: each row with its log-odds and probability.
 #[must_use]
 pub fn file(forest: &Forest, platt: Platt, rows: &[(&'static str, Vec<f32>)]) -> Value {
-    let one = |(kind, row): &(&'static str, Vec<f32>)| {
-        let raw = forest.raw(row);
+    let raws: Vec<f64> = rows.iter().map(|(_, row)| forest.raw(row)).collect();
+    known(platt, rows, &raws)
+}
+
+/// The same for log-odds that are known.
+#[must_use]
+pub fn known(platt: Platt, rows: &[(&'static str, Vec<f32>)], raws: &[f64]) -> Value {
+    let one = |((kind, row), raw): (&(&'static str, Vec<f32>), &f64)| {
         let features: Vec<Option<f32>> = row.iter().map(|v| (!v.is_nan()).then_some(*v)).collect();
-        json!({"kind": kind, "features": features, "raw": raw, "p_fail": platt.apply(raw)})
+        json!({"kind": kind, "features": features, "raw": raw, "p_fail": platt.apply(*raw)})
     };
     json!({
         "tolerance": TOLERANCE,
         "note": "null is missing (NaN). raw is log-odds before calibration.",
-        "rows": rows.iter().map(one).collect::<Vec<_>>(),
+        "rows": rows.iter().zip(raws).map(one).collect::<Vec<_>>(),
     })
 }

@@ -38,7 +38,10 @@ struct Known {
 
 impl Known {
     fn settle(&mut self, now: f64) {
-        while let Some((_, failed)) = self.waiting.pop_front_if(|(known, _)| *known < now) {
+        while self.waiting.front().is_some_and(|(known, _)| *known < now) {
+            let Some((_, failed)) = self.waiting.pop_front() else {
+                break;
+            };
             self.last.push_back(failed);
             if self.last.len() > BACK {
                 self.last.pop_front();

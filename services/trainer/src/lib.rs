@@ -8,6 +8,7 @@
 //!   those they are tested on; what is published has been scored by the very checks of whoever serves it; one process trains
 //!   at a time.
 
+pub mod answer;
 pub mod artifact;
 pub mod backtest;
 pub mod candidate;
@@ -19,6 +20,7 @@ pub mod evaluate;
 pub mod fault;
 pub mod figures;
 pub mod fit;
+pub mod gates;
 pub mod golden;
 pub mod graph;
 pub mod history;
@@ -32,6 +34,7 @@ pub mod report;
 pub mod request;
 pub mod sample;
 pub mod schedule;
+pub mod sequence;
 mod suspect;
 pub mod table;
 pub mod train;

@@ -58,11 +58,12 @@ pub fn tried(
         let parts = stretches.iter().map(|stretch| &stretch.fit).chain([&all]);
         let fits = parts.map(|rows| Fitted {
             forest: Ok(way(train, rows, weights, seed)),
+            sequence: None,
             seconds: 0.0,
             parity: None,
             versions: std::collections::BTreeMap::new(),
         });
-        let mut tried = choose::tried(Candidate::Gbdt, fits.collect(), train, unseen);
+        let mut tried = choose::tried(Candidate::Gbdt, fits.collect(), (train, unseen), (train, None));
         tried.variant = variant;
         tried.seconds = started.elapsed().as_secs_f64();
         tried
@@ -93,6 +94,7 @@ fn pooled(train: &Sample, rows: &[usize], weights: &[f64], seed: u64) -> Forest 
     let growth = Growth {
         trees: 200,
         leaves: 31,
+        bags: 2,
         ..crate::fit::growth(&Candidate::Gbdt.settings(part.rows()), seed)
     };
     let mut forest = gbdt::fit_from(&part.table.select(&columns), &part.labels, &own, &growth, &start);
@@ -115,6 +117,7 @@ fn each(train: &Sample, rows: &[usize], weights: &[f64], seed: u64) -> Forest {
             let own = part.take(&within);
             let growth = Growth {
                 trees: 100,
+                bags: 2,
                 leaves: if own.rows() < 6000 { 7 } else { 12 },
                 ..crate::fit::growth(&Candidate::Gbdt.settings(own.rows()), seed)
             };

@@ -4,18 +4,14 @@
 //! The one that comes with the program is Python, in an environment of its own with pinned versions and hashes; `AUSPEX_TRAINER`
 //! names another command, as in `docker run --rm -v {folder}:{folder} image`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use auspex_learn::sigmoid;
-use serde::Deserialize;
 use serde_json::json;
 
+use crate::answer;
 use crate::artifact::sha256;
 use crate::fit::{Fitted, Task};
-use crate::golden::TOLERANCE;
-use crate::graph::{self, Found};
 use crate::sample::Sample;
 
 /// Names another plug-in.
@@ -40,29 +36,8 @@ pub struct Plugin {
     command: Vec<String>,
     /// Where its package lies, when it is our own.
     package: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct Golden {
-    rows: Vec<GoldenRow>,
-}
-
-#[derive(Deserialize)]
-struct GoldenRow {
-    features: Vec<Option<f32>>,
-    p_fail: f64,
-}
-
-#[derive(Deserialize)]
-struct Told {
-    #[serde(default)]
-    versions: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-struct Metrics {
-    #[serde(default)]
-    seconds: f64,
+    /// What runs a graph that is no trees.
+    runtime: Option<PathBuf>,
 }
 
 impl Plugin {
@@ -79,6 +54,16 @@ impl Plugin {
         Self {
             command: command.to_vec(),
             package: None,
+            runtime: None,
+        }
+    }
+
+    /// With ONNX Runtime's shared library, which runs what is no trees.
+    #[must_use]
+    pub fn with_runtime(self, runtime: Option<&Path>) -> Self {
+        Self {
+            runtime: runtime.map(Path::to_owned),
+            ..self
         }
     }
 
@@ -123,6 +108,7 @@ impl Plugin {
                 "auspex_fit".to_owned(),
             ],
             package: Some(package),
+            runtime: None,
         })
     }
 
@@ -169,7 +155,10 @@ impl Plugin {
         }
         let each = tasks.iter().enumerate();
         Ok(each
-            .map(|(number, task)| fetch(&folder.path().join(format!("job-{number}")), task, sample))
+            .map(|(number, task)| {
+                let out = folder.path().join(format!("job-{number}"));
+                answer::read(&out, task, sample, self.runtime.as_deref())
+            })
             .collect())
     }
 }
@@ -271,68 +260,4 @@ fn jobs(folder: &Path, sample: &Sample, tasks: &[&Task]) -> std::io::Result<Path
 /// Threads that a fit may use; more gain little on tables of this size.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
-}
-
-/// Reads what a job left, and scores its golden rows.
-fn fetch(out: &Path, task: &Task, sample: &Sample) -> Fitted {
-    match fetched(out, task, sample) {
-        Ok(fitted) => fitted,
-        Err(reason) => Fitted::failed(reason),
-    }
-}
-
-fn fetched(out: &Path, task: &Task, sample: &Sample) -> Result<Fitted, String> {
-    let read = |name: &str| {
-        std::fs::read(out.join(name)).map_err(|fault| format!("the plug-in left no {name}: {fault}"))
-    };
-    if let Ok(text) = std::fs::read_to_string(out.join("error.json")) {
-        let told: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        return Err(told
-            .get("error")
-            .and_then(|e| e.as_str())
-            .unwrap_or("it failed and does not say why")
-            .to_owned());
-    }
-    let Found::Trees(forest) =
-        graph::read(&read("model.onnx")?).map_err(|fault| format!("model.onnx {fault}"))?
-    else {
-        return Err(format!("model.onnx of {} holds no trees", task.candidate));
-    };
-    let golden: Golden =
-        serde_json::from_slice(&read("golden.json")?).map_err(|fault| format!("golden.json: {fault}"))?;
-    let told: Told =
-        serde_json::from_slice(&read("manifest.json")?).map_err(|fault| format!("manifest.json: {fault}"))?;
-    let metrics: Metrics =
-        serde_json::from_slice(&read("metrics.json")?).map_err(|fault| format!("metrics.json: {fault}"))?;
-    if golden.rows.is_empty() {
-        return Err("golden.json holds no row: nothing tells whether the file is the model".to_owned());
-    }
-    let mut parity = 0.0_f64;
-    for row in &golden.rows {
-        let values: Vec<f32> = row
-            .features
-            .iter()
-            .map(|value| value.unwrap_or(f32::NAN))
-            .collect();
-        if values.len() != sample.table.width() {
-            return Err(format!(
-                "golden.json: a row has {} values, the table {} columns",
-                values.len(),
-                sample.table.width()
-            ));
-        }
-        parity = parity.max((sigmoid(forest.raw(&values)) - row.p_fail).abs());
-    }
-    // A comparison that a NaN cannot pass.
-    if !(parity <= TOLERANCE) {
-        return Err(format!(
-            "its file differs from its library by {parity:.1e} in p, at most {TOLERANCE:.0e} may be"
-        ));
-    }
-    Ok(Fitted {
-        forest: Ok(forest),
-        seconds: metrics.seconds,
-        parity: Some(parity),
-        versions: told.versions,
-    })
 }

@@ -41,7 +41,7 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
             format!("{} is not within 0..1", request.split),
         ));
     }
-    let seen = survey(&request.table)?;
+    let seen = survey(&request.table, request.wanted.group.as_deref())?;
     say(&format!(
         "{}: {} rows, {} columns",
         request.table.display(),
@@ -53,7 +53,11 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
     classes(&sample, &choice)?;
     let mut test = match &request.test {
         None => None,
-        Some(path) => Some(load(path, &survey(path)?, &choice)?),
+        Some(path) => Some(load(
+            path,
+            &survey(path, request.wanted.group.as_deref())?,
+            &choice,
+        )?),
     };
     without_copies(&mut choice, &mut sample, test.as_mut())?;
     if request.history {

@@ -70,6 +70,14 @@ pub struct Bench {
     pub runtime: Option<Result<PathBuf, String>>,
 }
 
+impl Bench {
+    /// ONNX Runtime's shared library, when there is one.
+    #[must_use]
+    pub fn library(&self) -> Option<&std::path::Path> {
+        self.runtime.as_ref()?.as_deref().ok()
+    }
+}
+
 /// Reads a delay: `90d`, `12h`, `30m`, `45s`, `2w`, or a number in the unit of the time column.
 ///
 /// # Errors

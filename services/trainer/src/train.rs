@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use auspex_learn::calibrate::Platt;
-use auspex_learn::{Forest, conformal, metrics};
+use auspex_learn::{Forest, Matrix, conformal, metrics};
 use serde_json::{Value, json};
 
 use crate::artifact::{self, Served, Version};
@@ -18,6 +18,7 @@ use crate::prepare::{Prepared, prepare};
 use crate::report::Report;
 use crate::request::{Bench, Request};
 use crate::sample::Sample;
+use crate::sequence::{self, Sequence};
 use crate::verdict;
 
 /// What the back-test left of a run.
@@ -36,11 +37,24 @@ pub(crate) struct Trained {
 #[derive(Debug)]
 pub(crate) struct Winner {
     pub(crate) forest: Forest,
+    /// Instead of trees.
+    pub(crate) sequence: Option<Sequence>,
     pub(crate) platt: Platt,
     /// Probabilities for the unseen rows, each calibrated on the other stretches.
     pub(crate) unseen_p: Vec<f64>,
     pub(crate) bins: Vec<conformal::Bin>,
     pub(crate) quantiles: Vec<conformal::Quantile>,
+}
+
+impl Winner {
+    /// The test rows as the graph reads them.
+    pub(crate) fn inputs<'a>(&self, prepared: &'a Prepared) -> std::borrow::Cow<'a, Matrix> {
+        let (train, test) = (&prepared.train, &prepared.test);
+        match &self.sequence {
+            Some(sequence) => std::borrow::Cow::Owned(sequence::windows(Some(train), test, sequence.steps)),
+            None => std::borrow::Cow::Borrowed(&test.table),
+        }
+    }
 }
 
 /// Trains, checks, tests, and writes everything into the folder of the request.
@@ -63,9 +77,14 @@ pub fn finish(
 ) -> Result<Report, Fault> {
     let trained = compete(request, bench, prepared, say)?;
     let winner = win(&trained)?;
-    let naming = naming(request, &trained.prepared.train.names);
+    let names = &trained.prepared.train.names;
+    let naming = match &winner.sequence {
+        Some(sequence) => naming(request, &sequence::names(names, sequence.steps)),
+        None => naming(request, names),
+    };
     let version = Version {
         forest: &winner.forest,
+        sequence: winner.sequence.as_ref(),
         platt: winner.platt,
         train: &trained.prepared.train,
         base_rate: metrics::rate(&trained.prepared.train.labels),
@@ -75,15 +94,10 @@ pub fn finish(
         seed: request.seed,
         naming: naming.clone(),
     };
-    let files = artifact::files(&version);
-    let runtime = bench.runtime.as_ref().and_then(|found| found.as_ref().ok());
+    let runtime = bench.library();
+    let files = artifact::files(&version, runtime)?;
     say("the model is checked as whoever serves it will check it, and scores the test rows");
-    let served = Served::open(
-        files.clone(),
-        runtime.map(std::path::PathBuf::as_path),
-        &winner.forest,
-        winner.platt,
-    )?;
+    let served = Served::open(files.clone(), runtime, &winner.forest, winner.platt)?;
     let report = verdict::report(request, &trained, &winner, (served, &files, naming))?;
     write(&request.out, files, &report)?;
     Ok(report)
@@ -152,7 +166,7 @@ fn compete(
         request,
         bench,
         (train, &stretches, &weights, &unseen),
-        (&entrants, say),
+        (&prepared.test, &entrants, say),
     );
     let ensemble =
         (entrants.contains(&Candidate::Ensemble)).then(|| choose::ensemble(&mut tried, train, &unseen));
@@ -185,7 +199,7 @@ fn fitted(
     request: &Request,
     bench: &Bench,
     (train, stretches, weights, unseen): (&Sample, &[Stretch], &[f64], &Unseen),
-    (entrants, say): (&[Candidate], &dyn Fn(&str)),
+    (test, entrants, say): (&Sample, &[Candidate], &dyn Fn(&str)),
 ) -> Vec<Tried> {
     let single: Vec<(Candidate, u64)> = entrants
         .iter()
@@ -204,7 +218,9 @@ fn fitted(
     let mut tried: Vec<Tried> = single
         .iter()
         .zip(fits)
-        .map(|((candidate, _), fits)| choose::tried(*candidate, fits, train, unseen))
+        .map(|((candidate, _), fits)| {
+            choose::tried(*candidate, fits, (train, unseen), (test, bench.library()))
+        })
         .collect();
     tried.extend(crate::local::tried(
         train,
@@ -223,11 +239,13 @@ fn win(trained: &Trained) -> Result<Winner, Fault> {
     let unseen = &trained.unseen;
     let platt = unseen.platt(&champion.raws);
     let train = &trained.prepared.train;
-    if trained.prepared.encoding.group.is_some() {
+    if trained.prepared.encoding.group.is_some() && champion.sequence.is_none() {
         let offsets = crate::local::offsets(train, unseen, &champion.raws, platt);
         forest.trees.extend(crate::local::switch(train, &offsets));
     }
-    forest.snap();
+    if champion.sequence.is_none() {
+        forest.snap();
+    }
     let unseen_p = unseen.calibrated(&champion.raws);
     let slices: Vec<usize> = match trained.prepared.encoding.group {
         Some(_) => unseen
@@ -243,6 +261,7 @@ fn win(trained: &Trained) -> Result<Winner, Fault> {
         bins: conformal::intervals(&unseen.labels, &unseen_p, &slices),
         quantiles: conformal::quantiles(&unseen.labels, &unseen_p, &[0.8, 0.9]),
         forest,
+        sequence: champion.sequence.clone(),
         platt,
         unseen_p,
     })
@@ -256,12 +275,31 @@ fn lineage(request: &Request, trained: &Trained) -> Value {
     for tried in &trained.tried {
         versions.extend(tried.versions.clone());
     }
-    let champion = trained
+    let (from, to) = ends(&prepared.train.times);
+    // Row numbers are no times.
+    let ms = |time: Option<f64>| {
+        if request.wanted.time.is_some() {
+            (time.unwrap_or(0.0) * 1000.0) as i64
+        } else {
+            0
+        }
+    };
+    let (from_ms, to_ms) = (ms(from), ms(to));
+    let settings: BTreeMap<String, String> = trained
         .tried
-        .get(trained.champion)
-        .map(Tried::name)
-        .unwrap_or_default();
+        .iter()
+        .map(|tried| {
+            (
+                tried.name(),
+                tried.candidate.settings(prepared.train.rows()).to_string(),
+            )
+        })
+        .collect();
+    let champion = trained.tried.get(trained.champion);
+    let backtest = champion.map(|tried| tried.figures.clone());
+    let champion = champion.map(Tried::name).unwrap_or_default();
     json!({
+        "metrics": {"backtest": backtest},
         "summary": format!("Probability that `{}` is a failure, learned by {champion}.", request.wanted.label),
         "encodings": prepared.encoding,
         "lineage": {
@@ -273,6 +311,9 @@ fn lineage(request: &Request, trained: &Trained) -> Value {
             "effort": prepared.choice.effort,
             "rows": prepared.train.rows(),
             "times": ends(&prepared.train.times),
+            "from_ms": from_ms,
+            "to_ms": to_ms,
+            "parameters": settings,
             "label_delay": request.delay,
             "history": request.history,
             "seed": request.seed,

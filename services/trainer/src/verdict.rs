@@ -11,18 +11,14 @@ use crate::artifact::{self, Served};
 use crate::choose::Tried;
 use crate::fault::Fault;
 use crate::figures::{Figures, Judged, Plots};
+use crate::gates;
 use crate::golden;
 use crate::graph::Naming;
 use crate::prepare::Prepared;
-use crate::report::{Artifact, Covered, Gate, LeftOut, Report, Row, Slice, Table};
+use crate::report::{Artifact, Covered, LeftOut, Report, Row, Slice, Table};
 use crate::request::{Recalibrate, Request};
 use crate::sample::Sample;
 use crate::train::{Trained, Winner};
-
-/// A file may be so large.
-const MOST_BYTES: f64 = 8_000_000.0;
-/// One row may take so long, in microseconds: a tenth of what a caller over the wire waits anyway.
-const MOST_MICROSECONDS: f64 = 2_000.0;
 
 /// What the rows were, as one name: the same rows and columns have the same.
 #[must_use]
@@ -124,11 +120,8 @@ fn rows(trained: &Trained) -> Vec<Row> {
         let forest = tried.model.as_ref().ok();
         let platt = trained.unseen.platt(&tried.raws);
         let p = forest.map(|forest| -> Vec<f64> {
-            forest
-                .raws(&test.table)
-                .into_iter()
-                .map(|raw| platt.apply(raw))
-                .collect()
+            let raws = tried.test.clone().unwrap_or_else(|| forest.raws(&test.table));
+            raws.into_iter().map(|raw| platt.apply(raw)).collect()
         });
         Row {
             name: tried.name(),
@@ -202,55 +195,6 @@ fn importance(files: &Files, test: &Sample) -> Vec<(String, f64)> {
     found
 }
 
-fn gates(trained: &Trained, artifact: &Artifact) -> Vec<Gate> {
-    let gate = |name: &str, value: Option<f64>, limit: f64, meaning: &str| Gate {
-        name: name.to_owned(),
-        passed: value.is_none_or(|value| value <= limit),
-        value,
-        limit: Some(limit),
-        meaning: meaning.to_owned(),
-    };
-    let figures = trained
-        .tried
-        .get(trained.champion)
-        .map(|t| t.figures.clone())
-        .unwrap_or_default();
-    let rate = figures.rate.clamp(1e-9, 1.0 - 1e-9);
-    let base = -(rate * rate.ln() + (1.0 - rate) * (1.0 - rate).ln());
-    vec![
-        gate(
-            "parity",
-            Some(artifact.parity),
-            golden::TOLERANCE,
-            "served graph against the trees, in p",
-        ),
-        gate(
-            "size",
-            Some(artifact.size as f64),
-            MOST_BYTES,
-            "bytes of the file",
-        ),
-        gate(
-            "latency",
-            artifact.p50_us,
-            MOST_MICROSECONDS,
-            "median microseconds for one row",
-        ),
-        gate(
-            "beats_base_rate",
-            Some(figures.log_loss),
-            base,
-            "log-loss of the back-test against that of its failure rate",
-        ),
-        gate(
-            "calibration",
-            Some(figures.ece),
-            0.08,
-            "calibration error of the back-test",
-        ),
-    ]
-}
-
 /// Everything that a run found.
 ///
 /// # Errors
@@ -264,12 +208,13 @@ pub(crate) fn report(
     let prepared = &trained.prepared;
     let online = request.recalibrate == Recalibrate::Online;
     let test = &prepared.test;
-    let p = served.p(&test.table)?;
-    let thresholds = golden::rows(&winner.forest, &prepared.train.table, request.seed ^ 1);
+    let newest = winner.inputs(prepared);
+    let p = served.p(&newest)?;
+    let thresholds = golden::rows(&winner.forest, &newest, request.seed ^ 1);
     let probes: Vec<f32> = thresholds.iter().flat_map(|(_, row)| row.clone()).collect();
-    let probes = auspex_learn::Matrix::new(probes, test.table.width());
-    let parity = served.parity(&probes)?.max(served.parity(&test.table)?);
-    let latency = served.latency(&test.table)?;
+    let probes = auspex_learn::Matrix::new(probes, newest.width());
+    let parity = served.parity(&probes)?.max(served.parity(&newest)?);
+    let latency = served.latency(&newest)?;
     let artifact = Artifact {
         sha256: artifact::sha256(&files.artifact),
         size: files.artifact.len(),
@@ -291,7 +236,9 @@ pub(crate) fn report(
         }
     };
     let (groups, mean_of_groups) = by_group(test, &said, &prepared.choice.groups, request.seed);
-    let gates = gates(trained, &artifact);
+    let champion = trained.tried.get(trained.champion);
+    let figures = champion.map(|t| t.figures.clone()).unwrap_or_default();
+    let gates = gates::gates(&figures, &winner.unseen_p, &artifact);
     let mut notes = prepared.choice.notes.clone();
     notes.extend(trained.notes.clone());
     notes.extend(warnings(trained, &artifact));

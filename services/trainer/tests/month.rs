@@ -20,7 +20,22 @@ use auspex_proto::{
 use tonic::transport::Channel;
 
 const DAY: i64 = 86_400_000;
-const NAMES: [&str; 3] = ["files", "lines_added", "developers"];
+const NAMES: [&str; 14] = [
+    "subsystems",
+    "directories",
+    "files",
+    "entropy",
+    "lines_added",
+    "lines_deleted",
+    "lines_before",
+    "is_fix",
+    "developers",
+    "age_days",
+    "unique_changes",
+    "author_experience",
+    "author_recent_experience",
+    "author_subsystem_experience",
+];
 const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Played {
@@ -48,7 +63,7 @@ impl Played {
             self.random.unit() * 900.0,
             self.random.unit() * 9.0,
         );
-        let fails = self.random.unit() < sigmoid(-2.6 + files / 12.0 + lines / 400.0);
+        let fails = self.random.unit() < sigmoid(-4.5 + files / 8.0 + lines / 250.0);
         let revision = Revision::new(format!("r{}", self.count)).unwrap();
         let service = ServiceName::new("checkout").unwrap();
         let deployment_id = format!("d{}", self.count);
@@ -61,6 +76,18 @@ impl Played {
             document: String::new(),
             actor: String::new(),
         });
+        let mut value = |name: &&str| match *name {
+            "files" => files,
+            "lines_added" => lines,
+            "developers" => developers,
+            _ => self.random.unit(),
+        };
+        let values: Vec<f64> = NAMES.iter().map(&mut value).collect();
+        let features = NAMES
+            .iter()
+            .zip(values)
+            .map(|(name, value)| Feature::present(*name, value))
+            .collect();
         let vector = FeatureVector {
             meta: self.meta(time + 1, "vector"),
             entity: Entity {
@@ -71,11 +98,7 @@ impl Played {
             },
             feature_service: "change-risk@1".to_owned(),
             schema_hash: schema_hash(NAMES),
-            features: NAMES
-                .iter()
-                .zip([files, lines, developers])
-                .map(|(name, value)| Feature::present(*name, value))
-                .collect(),
+            features,
             context: Vec::new(),
             wants_reasons: false,
         };
@@ -168,7 +191,10 @@ async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
     assert_eq!(causes[0], "first", "{found:?}");
     assert!(causes[1..].iter().all(|cause| *cause == "weekly"), "{causes:?}");
     for pair in found.runs.windows(2) {
-        assert!(pair[0].examples < pair[1].examples && pair[0].snapshot != pair[1].snapshot);
+        assert!(
+            pair[0].examples < pair[1].examples && pair[0].snapshot != pair[1].snapshot,
+            "{pair:?}"
+        );
         assert!(pair[1].as_of_ms - pair[0].as_of_ms >= 7 * DAY);
     }
     let last = found.runs.last().unwrap();

@@ -24,6 +24,8 @@ pub struct Growth {
     pub ridge: f64,
     /// Of the drawing of rows and columns.
     pub seed: u64,
+    /// Forests of different draws that are averaged; 1 is one.
+    pub bags: usize,
 }
 
 impl Default for Growth {
@@ -37,6 +39,7 @@ impl Default for Growth {
             rows: 0.8,
             ridge: 5.0,
             seed: 0,
+            bags: 1,
         }
     }
 }
@@ -103,6 +106,19 @@ pub fn fit(table: &Matrix, labels: &[bool], weights: &[f64], growth: &Growth) ->
 /// first tree is the base rate.
 #[must_use]
 pub fn fit_from(table: &Matrix, labels: &[bool], weights: &[f64], growth: &Growth, start: &[f64]) -> Forest {
+    let bags = growth.bags.max(1);
+    let mut forest = Forest::default();
+    for bag in 0..bags as u64 {
+        let growth = Growth {
+            seed: growth.seed.wrapping_add(bag.wrapping_mul(7919)),
+            ..growth.clone()
+        };
+        forest.add(&one(table, labels, weights, &growth, start), 1.0 / bags as f64);
+    }
+    forest
+}
+
+fn one(table: &Matrix, labels: &[bool], weights: &[f64], growth: &Growth, start: &[f64]) -> Forest {
     let weight = |row: usize| weights.get(row).copied().unwrap_or(1.0);
     let binned = Binned::of(table, 128);
     let mass: f64 = (0..labels.len()).map(weight).sum();

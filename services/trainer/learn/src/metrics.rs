@@ -120,6 +120,15 @@ pub fn ece(labels: &[bool], p: &[f64]) -> f64 {
     off / labels.len().max(1) as f64
 }
 
+/// The [`ece`] that a perfectly calibrated forecast has by chance alone: few rows scatter much.
+#[must_use]
+pub fn ece_by_chance(p: &[f64]) -> f64 {
+    let nobody = vec![false; p.len()];
+    let scatter =
+        |bin: &Reliability| bin.rows as f64 * (0.64 * bin.p * (1.0 - bin.p) / bin.rows as f64).sqrt();
+    reliability(&nobody, p, 10).iter().map(scatter).sum::<f64>() / p.len().max(1) as f64
+}
+
 /// Share of the failures found within a share of all effort, rows read by falling p per effort. `effort` is that of each row
 /// (lines to read); empty: every row is the same.
 #[must_use]
@@ -238,6 +247,11 @@ mod tests {
         assert!(ece(&y, &p).abs() < 1e-12);
         assert!((ece(&y, &[0.45; 4]) - 0.2).abs() < 1e-12);
         assert_eq!(reliability(&y, &[1.0; 4], 10).len(), 1);
+        let mut random = crate::random::Random::new(1);
+        let p: Vec<f64> = (0..300).map(|_| random.unit()).collect();
+        let y: Vec<bool> = p.iter().map(|p| random.unit() < *p).collect();
+        assert!((ece(&y, &p) - ece_by_chance(&p)).abs() < 0.03);
+        assert!(ece_by_chance(&[0.5; 10_000]) < 0.005);
     }
 
     #[test]

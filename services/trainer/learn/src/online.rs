@@ -154,8 +154,13 @@ pub fn walk(past: &[Told], rows: &[Told], delay: f64) -> Vec<f64> {
     for (place, row) in before.chain(now) {
         let own = watch.entry(row.group).or_default();
         let queue = waiting.entry(row.group).or_default();
-        while let Some((known, said)) = queue.pop_front_if(|(waits, _)| waits.time + delay < row.time) {
-            own.learn(&said, known.failed);
+        while queue
+            .front()
+            .is_some_and(|(waits, _)| waits.time + delay < row.time)
+        {
+            if let Some((known, said)) = queue.pop_front() {
+                own.learn(&said, known.failed);
+            }
         }
         let said = own.apply(row.p);
         if let Some(slot) = place.and_then(|place| told.get_mut(place)) {

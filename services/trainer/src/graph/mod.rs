@@ -7,4 +7,4 @@ mod write;
 
 pub use proto::ModelProto;
 pub use read::{Found, read};
-pub use write::{Naming, write};
+pub use write::{Naming, calibrated, write};

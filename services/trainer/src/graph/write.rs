@@ -73,6 +73,43 @@ pub fn write(forest: &Forest, platt: Platt, naming: &Naming) -> Vec<u8> {
     model(graph, naming).encode_to_vec()
 }
 
+/// A graph whose value `raw` is log-odds, with another calibration behind it and under another name.
+#[must_use]
+pub fn calibrated(mut model: ModelProto, platt: Platt, naming: &Naming) -> ModelProto {
+    let constant = |name: &str, value: f64| TensorProto {
+        dims: vec![1],
+        data_type: Some(1),
+        float_data: vec![value as f32],
+        name: Some(name.to_owned()),
+        ..TensorProto::default()
+    };
+    if let Some(graph) = &mut model.graph {
+        graph
+            .node
+            .retain(|node| !node.output.iter().any(|output| output == "p_fail"));
+        graph.node.push(node(
+            "scale",
+            "Mul",
+            &["raw", "calibration_a"],
+            "calibrated_scaled",
+        ));
+        graph.node.push(node(
+            "shift",
+            "Add",
+            &["calibrated_scaled", "calibration_b"],
+            "calibrated_log_odds",
+        ));
+        graph
+            .node
+            .push(node("probability", "Sigmoid", &["calibrated_log_odds"], "p_fail"));
+        graph.initializer.push(constant("calibration_a", platt.a));
+        graph.initializer.push(constant("calibration_b", platt.b));
+        graph.name = Some(naming.model.clone());
+    }
+    model.metadata_props = naming.properties();
+    model
+}
+
 /// A graph in its envelope.
 fn model(graph: GraphProto, naming: &Naming) -> ModelProto {
     let set = |domain: &str, version: i64| OperatorSet {

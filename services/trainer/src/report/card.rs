@@ -5,7 +5,7 @@ use super::text::{bounded, shown};
 use crate::figures::Figures;
 
 /// Published mean ROC-AUC on the six open-source projects of the public commit data, each learned on its first 80 % and
-/// tested on its last 20 % (Zeng et al., ISSTA 2021, table 4 of their replication).
+/// tested on its last 20 % (ZZR0/ISSTA21-JIT-DP, ISSTA 2021).
 const PUBLISHED: [(&str, f64); 3] = [("LApredict", 0.7246), ("DeepJIT", 0.7065), ("CC2Vec", 0.7055)];
 /// The columns of that data.
 const KAMEI: [&str; 6] = ["entrophy", "ndev", "nuc", "exp", "rexp", "sexp"];

@@ -45,11 +45,11 @@ pub struct Survey {
     pub rows: u64,
 }
 
-/// Looks through a table.
+/// Looks through a table. Of the column that tells groups apart numbers are kept apart too, of the others texts alone.
 ///
 /// # Errors
 /// [`Fault::Invalid`] when it cannot be read, has no rows, lines of different length, or two columns of one name.
-pub fn survey(path: &Path) -> Result<Survey, Fault> {
+pub fn survey(path: &Path, group: Option<&str>) -> Result<Survey, Fault> {
     let mut reader = super::open(path)?;
     let header = reader
         .byte_headers()
@@ -75,7 +75,8 @@ pub fn survey(path: &Path) -> Result<Survey, Fault> {
         }
         let line = record.position().map_or(0, csv::Position::line);
         for (place, column) in columns.iter_mut().enumerate() {
-            column.see(&super::text(&record, place), rows, line);
+            let apart = group == Some(column.name.as_str());
+            column.see(&super::text(&record, place), (rows, line), apart);
         }
         rows += 1;
     }
@@ -101,7 +102,7 @@ fn twice(path: &Path, columns: &[Column]) -> Result<(), Fault> {
 }
 
 impl Column {
-    fn see(&mut self, cell: &str, row: u64, line: u64) {
+    fn see(&mut self, cell: &str, (row, line): (u64, u64), apart: bool) {
         let read = cell::number(cell);
         match read {
             Cell::Number(value) => {
@@ -122,6 +123,9 @@ impl Column {
         }
         if !matches!(read, Cell::Number(_)) {
             self.counts_rows = false;
+        }
+        if !apart && read != Cell::Text {
+            return;
         }
         if let Some(values) = &mut self.values {
             let value = cell.trim();
