@@ -6,7 +6,7 @@ use auspex_chassis::{Secret, Settings};
 use serde::{Deserialize, Serialize};
 
 /// What is kept, where, and for how long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Folder for the embedded database, for metrics that wait, and for the archive when `archive.location` is empty. Empty:
@@ -116,17 +116,6 @@ impl Default for InfluxConfig {
             token: Secret::default(),
             timeout_ms: 10_000,
             max_answer_bytes: 64 << 20,
-        }
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            folder: String::new(),
-            archive: ArchiveConfig::default(),
-            metrics: MetricsConfig::default(),
-            influx: InfluxConfig::default(),
         }
     }
 }

@@ -106,10 +106,20 @@ impl Feed {
     /// # Errors
     /// When the log was replaced under it, or its own disk refuses.
     pub async fn run(mut self, stop: Stop) -> anyhow::Result<()> {
-        let created = tokio::select! {
-            () = stop.requested() => return Ok(()),
-            created = self.catch_up() => created?,
-        };
+        loop {
+            let created = tokio::select! {
+                () = stop.requested() => return Ok(()),
+                created = self.catch_up() => created?,
+            };
+            if !self.follow(created, &stop).await? {
+                return Ok(());
+            }
+            // The spool was full for a while: what the log gave up meanwhile is in the archive.
+        }
+    }
+
+    /// Follows the log; whether to look into the archive again, rather than stop.
+    async fn follow(&mut self, created: Timestamp, stop: &Stop) -> anyhow::Result<bool> {
         let from = self.position.seq() + 1;
         let mut reader = self.bus.read_log(&[FactKind::Observation], from, created);
         let mut batch: Vec<Point> = Vec::new();
@@ -117,31 +127,37 @@ impl Feed {
             created,
             seq: from - 1,
         };
-        let mut since: Option<Instant> = None;
+        let wait = Duration::from_millis(self.config.batch_ms);
+        let mut due: Option<Instant> = None;
         loop {
-            let due = since.map(|since| since + Duration::from_millis(self.config.batch_ms));
             let retry = (!self.spool.is_empty()).then(|| self.not_before.unwrap_or_else(Instant::now));
             tokio::select! {
                 biased;
-                () = stop.requested() => return self.store(&mut batch, upto).await.map(drop),
+                () = stop.requested() => {
+                    self.store(&mut batch, upto).await?;
+                    return Ok(false);
+                }
                 () = at(due) => {
-                    if !self.store(&mut batch, upto).await? {
-                        self.room(&stop).await?;
+                    if self.store(&mut batch, upto).await? {
+                        due = None;
                         continue;
                     }
-                    since = None;
+                    while !self.store(&mut batch, upto).await? {
+                        self.room(stop).await?;
+                        if stop.is_requested() {
+                            return Ok(false);
+                        }
+                    }
+                    return Ok(true);
                 }
                 () = at(retry) => self.drain().await?,
-                next = reader.next(), if batch.len() < self.config.batch_points => {
+                next = reader.next() => {
                     let (entry, _) = next?;
                     upto.seq = entry.seq;
                     batch.extend(points(&entry));
-                    if since.is_none() {
-                        since = Some(Instant::now());
-                    }
-                    if batch.len() >= self.config.batch_points {
-                        since = Some(Instant::now() - Duration::from_millis(self.config.batch_ms));
-                    }
+                    let full = batch.len() >= self.config.batch_points;
+                    let now = Instant::now();
+                    due = Some(if full { now } else { due.unwrap_or(now + wait) });
                 }
             }
         }
@@ -179,6 +195,7 @@ impl Feed {
                     seq: link.head.last_sequence,
                 };
                 while !self.store(&mut batch, upto).await? {
+                    // Whoever stops meanwhile drops this whole way.
                     self.room(&Stop::never()).await?;
                 }
             }

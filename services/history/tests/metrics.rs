@@ -123,10 +123,8 @@ async fn while_the_database_is_away_points_wait_on_disk_and_none_is_lost() {
     .await;
     let expected: Vec<i64> = (0..80).map(|n| n * 1_000).collect();
     assert_eq!(moody.starts(), expected);
-    let writes = moody.writes.lock().unwrap();
-    let order: Vec<i64> = writes.iter().flatten().copied().collect();
+    let order: Vec<i64> = moody.writes.lock().unwrap().iter().flatten().copied().collect();
     assert!(order.is_sorted(), "in the order in which they came: {order:?}");
-    drop(writes);
     shutdown.finish(std::time::Duration::from_secs(10)).await;
 }
 

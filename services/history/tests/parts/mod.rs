@@ -117,7 +117,6 @@ pub fn observations(n: i64) -> Fact {
         start_ms: n * 1_000,
         length_ms: 1_000,
         value: Some(value),
-        ..wire::Observation::default()
     };
     use wire::observation::Value;
     let counts = |bad, total| Value::Counts(wire::Counts { bad, total });

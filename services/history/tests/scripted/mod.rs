@@ -120,7 +120,7 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
         if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
             break end + 4;
         }
-        let mut piece = [0; 4_096];
+        let mut piece = vec![0; 4_096];
         match stream.read(&mut piece).await {
             Ok(0) | Err(_) => return None,
             Ok(n) => bytes.extend_from_slice(&piece[..n]),
@@ -135,7 +135,7 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
     });
     let mut body = bytes[end..].to_vec();
     while body.len() < length.unwrap_or(0) {
-        let mut piece = [0; 65_536];
+        let mut piece = vec![0; 65_536];
         match stream.read(&mut piece).await {
             Ok(0) | Err(_) => return None,
             Ok(n) => body.extend_from_slice(&piece[..n]),

@@ -71,19 +71,28 @@ fn decoded(fact: &ArchivedFact) -> (String, String, Option<Fact>) {
     }
 }
 
+/// The name of a variant, without what is in it.
+fn name(variant: &impl std::fmt::Debug) -> String {
+    let text = format!("{variant:?}");
+    let end = text.find([' ', '{', '(']).unwrap_or(text.len());
+    text.get(..end).unwrap_or_default().to_lowercase()
+}
+
 pub(super) fn fact(fact: &ArchivedFact) -> String {
     let (kind, _, decoded) = decoded(fact);
     let what = match &decoded {
         None => "cannot be read".to_owned(),
         Some(Fact::Event(event)) => event.body.kind().to_owned(),
-        Some(Fact::Command(command)) => format!("{:?} by {}", command.ask, command.actor),
+        Some(Fact::Command(command)) => format!("{} by {}", name(&command.ask), command.actor),
         Some(Fact::Score(score)) => format!("P(failure) {:.3} by {}", score.p_failure, score.model),
         Some(Fact::Vector(vector)) => format!("{} features", vector.features.len()),
         Some(Fact::Alert(alert)) => alert.title.clone(),
         Some(Fact::Decision(decision)) => {
             format!(
-                "{:?} to {} %: {}",
-                decision.action, decision.weight, decision.reason_text
+                "{} to {} %: {}",
+                name(&decision.action),
+                decision.weight,
+                decision.reason_text
             )
         }
         Some(Fact::Observations(batch)) => format!("{} measurements", batch.observations.len()),
