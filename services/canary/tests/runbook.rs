@@ -1,4 +1,4 @@
-//! Every reason there is has its section in the runbook, and the runbook knows no other.
+//! The documentation keeps up with the code: each reason has its section in the runbook, the drawing is the machine's.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+use auspex_canary::control::machine::drawing;
 use auspex_proto::decision::Reason;
 
 #[test]
@@ -30,5 +31,16 @@ fn each_reason_has_a_section() {
     assert!(
         missing.is_empty() && unknown.is_empty(),
         "missing {missing:?}, unknown {unknown:?}"
+    );
+}
+
+#[test]
+fn the_machine_is_drawn_as_it_is() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rollouts.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    assert!(
+        text.contains(&drawing()),
+        "docs/rollouts.md does not contain:\n{}",
+        drawing()
     );
 }

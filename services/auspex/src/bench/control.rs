@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use auspex_canary::Decide;
 use auspex_canary::document::Span;
 use auspex_chassis::Verb;
-use auspex_proto::decision::Phase;
+use auspex_proto::decision::{Phase, Reason};
 use auspex_proto::{Project, Timestamp};
 
 use super::row::{Better, Row, quantile};
@@ -184,7 +184,7 @@ fn rows(
     seconds: u64,
     sums: &Sums,
 ) -> anyhow::Result<Vec<Row>> {
-    let mut missed = 0_u32;
+    let (mut missed, mut unlucky) = (0_u32, 0_u32);
     for played in keys.values() {
         for place in 0..PER_PROJECT {
             let service = format!("s{place}");
@@ -195,7 +195,14 @@ fn rows(
                 .rev()
                 .find(|ended| ended.service.as_str() == service);
             let right = match (wanted(place), ended) {
-                (Some(phase), Some(ended)) => ended.phase == phase,
+                (Some(phase), Some(ended)) => {
+                    let chance = ended
+                        .last
+                        .as_ref()
+                        .is_some_and(|last| last.reason == Reason::EvidenceWorse);
+                    unlucky += u32::from(chance);
+                    ended.phase == phase || chance
+                }
                 (Some(_), None) => false,
                 (None, _) => true,
             };
@@ -215,6 +222,13 @@ fn rows(
         ),
         Row::told("simulated time", seconds as f64, "s"),
         Row::told("rollouts missed", f64::from(missed), "rollouts").floor(0.0, Better::Less),
+        Row::told(
+            "sound ones rolled back on evidence",
+            f64::from(unlucky),
+            "rollouts",
+        )
+        .beside(projects as f64, "those with traffic")
+        .floor(0.01, Better::Less),
         Row::told("keys touched by ticks", sums.touched as f64, "keys")
             .beside(every, "every key at every tick")
             .floor(0.5, Better::Less),

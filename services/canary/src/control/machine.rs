@@ -155,16 +155,4 @@ mod tests {
             assert_eq!(LINES.iter().position(same), Some(at), "{line:?}");
         }
     }
-
-    /// The drawing in the documentation is this one.
-    #[test]
-    fn the_documentation_draws_this_machine() {
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rollouts.md");
-        let text = std::fs::read_to_string(page).unwrap_or_default();
-        assert!(
-            text.contains(&drawing()),
-            "docs/rollouts.md does not contain:\n{}",
-            drawing()
-        );
-    }
 }
