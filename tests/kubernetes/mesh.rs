@@ -30,6 +30,8 @@ async fn a_frontend_beside_a_backend_with_static_routes() {
     let backends = [scene.route("backend").await, scene.route("backend-admin").await];
     let frontend = scene.route("frontend").await;
 
+    // A router that has just begun may take somebody else's change for a write of its own that was cut short.
+    tokio::time::sleep(Duration::from_secs(15)).await;
     good(&scene).await;
     bad(&scene).await;
 
@@ -50,11 +52,6 @@ async fn good(scene: &Scene) {
     scene.versions.set(Version::Good, Version::Good);
     let begin = Instant::now();
     scene.create(&document("v1", "v2", pause())).await;
-    scene
-        .status("the first weight", |status| {
-            status["weight"] == 25 && status["phase"] == "Progressing"
-        })
-        .await;
     drifted(scene).await;
     let done = scene
         .status("the end of the good version", |status| {
@@ -110,7 +107,7 @@ async fn bad(scene: &Scene) {
 
 /// Somebody resets the route in the middle, as a GitOps controller does: it is told, not fought, and ends by itself.
 async fn drifted(scene: &Scene) {
-    scene.reset(100, 0).await;
+    let left = scene.reset_when(&[10, 25, 50], (100, 0)).await;
     let told = scene
         .status("the drift is told", |status| status["drift"].is_string())
         .await;
@@ -123,7 +120,7 @@ async fn drifted(scene: &Scene) {
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(scene.split().await, (100, 0), "it is not fought");
     }
-    scene.reset(75, 25).await;
+    assert!(scene.reset((100, 0), left).await);
     scene
         .status("the drift is over", |status| status["drift"].is_null())
         .await;

@@ -1,5 +1,7 @@
 //! The cluster, the mesh, and what plays pods and traffic.
 
+mod settings;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -142,14 +144,32 @@ impl Scene {
         split(&self.admin).await.unwrap()
     }
 
-    /// Sets weights as a GitOps controller does.
-    pub(crate) async fn reset(&self, stable: u64, canary: u64) {
-        let patch = json!([{ "op": "replace", "path": "/spec/http/1/route/0/weight", "value": stable },
-            { "op": "replace", "path": "/spec/http/1/route/1/weight", "value": canary }]);
+    /// Sets weights as a GitOps controller does, if they are still so; whether they were.
+    pub(crate) async fn reset(&self, from: (u64, u64), to: (u64, u64)) -> bool {
+        let place = |at: u8| format!("/spec/http/1/route/{at}/weight");
+        let patch = json!([
+            { "op": "test", "path": place(0), "value": from.0 },
+            { "op": "test", "path": place(1), "value": from.1 },
+            { "op": "replace", "path": place(0), "value": to.0 },
+            { "op": "replace", "path": place(1), "value": to.1 }
+        ]);
         let path = format!("{ROUTES}/frontend?fieldManager=argocd-controller");
         ask(&self.admin, "PATCH", &path, "application/json-patch+json", &patch)
             .await
-            .unwrap();
+            .is_ok()
+    }
+
+    /// Sets weights as soon as the candidate has one of these; answers what there was.
+    pub(crate) async fn reset_when(&self, candidate: &[u64], to: (u64, u64)) -> (u64, u64) {
+        let begin = Instant::now();
+        loop {
+            let now = self.split().await;
+            if candidate.contains(&now.1) && self.reset(now, to).await {
+                return now;
+            }
+            assert!(begin.elapsed() < PATIENCE, "the candidate gets nothing: {now:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Distinct candidate weights in the order in which they were seen, since the start.
@@ -204,7 +224,7 @@ async fn mesh(server: &ApiServer, folder: &Path) -> Mesh {
             .to_string()
     };
     let (operator, router) = (kubeconfig(OPERATOR), kubeconfig(ROUTER));
-    let config = settings(port, &operator, &router);
+    let config = settings::of(port, &operator, &router);
     let file = folder.join("auspex.toml");
     std::fs::write(&file, config).unwrap();
     let options = Options {
@@ -219,50 +239,6 @@ async fn mesh(server: &ApiServer, folder: &Path) -> Mesh {
         auspex_operator::SERVICE,
     ];
     Mesh::start(&services, &options).await.unwrap()
-}
-
-fn settings(port: u16, operator: &str, router: &str) -> String {
-    format!(
-        r#"
-[server]
-listen = "127.0.0.1:{port}"
-[nats]
-sync_interval = "1s"
-[operator]
-enabled = true
-kubeconfig = "{operator}"
-namespace = "default"
-control = "http://127.0.0.1:{port}"
-look_ms = 200
-lease_seconds = 5
-[[router.routes]]
-name = "frontend"
-project = "shop"
-service = "frontend"
-[router.routes.istio]
-server = {{ kubeconfig = "{router}" }}
-namespace = "default"
-virtual_service = "frontend"
-routes = ["primary"]
-destination_rule = "frontend"
-stable = {{ host = "frontend", subset = "stable" }}
-candidate = {{ host = "frontend", subset = "canary" }}
-[[router.routes]]
-name = "frontend-sizes"
-project = "shop"
-service = "frontend"
-[router.routes.kubernetes]
-server = {{ kubeconfig = "{router}" }}
-namespace = "default"
-stable = "frontend-stable"
-candidate = "frontend-canary"
-replicas = 4
-virtual_service = "frontend"
-routes = ["primary"]
-stable_host = {{ host = "frontend", subset = "stable" }}
-candidate_host = {{ host = "frontend", subset = "canary" }}
-"#
-    )
 }
 
 async fn ask(

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::settings::{GatewayApi, Istio};
 use super::split::{Destination, Held, Split, Unfit, Wish};
 use super::{DESTINATION_RULES, HTTP_ROUTES, VIRTUAL_SERVICES, access, gateway, istio, writer};
-use crate::router::{Applied, Capabilities, Fault, Fence, Intent, Observed, Router, Verified};
+use crate::router::{Applied, Capabilities, Fault, Fence, Intent, Mark, Observed, Router, Verified};
 
 /// Why an Istio weight is never called verified.
 const ISTIO_IS_SILENT: &str = "Istio does not say when its proxies have taken a route";
@@ -100,10 +100,17 @@ impl Route {
             Table::Istio { .. } => ("http", Err(ISTIO_IS_SILENT.to_owned())),
             Table::Gateway => ("rules", gateway::accepted(object)),
         };
+        let by = writer::of(object, &["spec", list]);
         let mut observed = Observed {
             shares: held.shares,
             beside: held.beside,
-            by: writer::of(object, &["spec", list]),
+            // Whoever wrote last wrote on what we had left: that is no write of ours that was cut short.
+            mark: if by.is_empty() {
+                Mark::Unkept
+            } else {
+                Mark::Write(intent.mark)
+            },
+            by,
             note: held.note,
             ..Observed::default()
         };
