@@ -240,6 +240,12 @@ impl Board {
                 own.send(Word::CaughtUp).ok();
             }
         }
+        self.employ(worker, halted);
+        Ok(())
+    }
+
+    /// Sets a worker to work, until it is halted or the process stops.
+    fn employ(&self, worker: Worker, halted: auspex_chassis::Stop) {
         let held = worker.claim.clone();
         self.house
             .spawn("analysis", Group::Output, move |stop| async move {
@@ -256,7 +262,6 @@ impl Board {
                 held.release().await;
                 Ok(())
             });
-        Ok(())
     }
 
     /// Keeps a plan, in place of an older one of the same rollout.

@@ -14,7 +14,6 @@ use tonic::{Code, Status};
 use crate::mesh::Mesh;
 
 /// The door.
-#[must_use]
 pub fn router(mesh: Mesh) -> Router {
     Router::new()
         .route("/gate/argo/{name}", get(answer))

@@ -74,7 +74,6 @@ struct Verdict {
 }
 
 /// The door.
-#[must_use]
 pub fn router(house: House, mesh: Mesh, config: Github) -> Router {
     let door = Door {
         house,

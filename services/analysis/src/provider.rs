@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use auspex_argo::expr::{Mode, Value};
-use auspex_argo::measure::{Conditions, Judged, Problem, is_no_data, judge};
+use auspex_argo::measure::{Conditions, Judged, Problem, is_nothing, judge};
 use auspex_argo::metric::Metric;
 use auspex_argo::phase::Phase;
 use auspex_argo::provider::Known;
@@ -140,7 +140,7 @@ fn of(found: &Found, conditions: Conditions<'_>, mode: Mode) -> Judged {
         Some(phase) if none || (mode == Mode::Strict && found.value == Value::Nil) => {
             Judged { phase, error: None }
         }
-        _ if mode == Mode::Safe && found.phase.is_some() && is_no_data(&found.value) => Judged {
+        _ if mode == Mode::Safe && found.phase.is_some() && is_nothing(&found.value) => Judged {
             phase: found.phase.unwrap_or_default(),
             error: None,
         },

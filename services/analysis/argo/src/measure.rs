@@ -68,10 +68,10 @@ impl Judged {
 
 /// Nothing was measured: null, an empty list, or nothing but NaN.
 #[must_use]
-pub fn is_no_data(result: &Value) -> bool {
+pub fn is_nothing(result: &Value) -> bool {
     match result {
         Value::Float(value) => value.is_nan(),
-        Value::List(_, items) => items.iter().all(is_no_data),
+        Value::List(_, items) => items.iter().all(is_nothing),
         result => result.is_nothing(),
     }
 }
@@ -80,7 +80,7 @@ pub fn is_no_data(result: &Value) -> bool {
 #[must_use]
 pub fn judge(result: &Value, conditions: Conditions<'_>, mode: Mode) -> Judged {
     let env = Env::of(result.clone(), mode);
-    let no_data = mode == Mode::Safe && is_no_data(result);
+    let no_data = mode == Mode::Safe && is_nothing(result);
     let ask = |field: &'static str, condition: &str| {
         if condition.is_empty() {
             return Ok(None);

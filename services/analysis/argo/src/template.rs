@@ -196,7 +196,7 @@ impl Together {
     pub fn watched(&self) -> Result<Vec<String>, String> {
         let rules = self.dry_run.iter().map(|rule| rule.metric_name.as_str());
         let matched = self.matched("dryRun", rules)?;
-        Ok(matched.into_iter().map(|(name, _)| name).collect())
+        Ok(matched.into_keys().collect())
     }
 
     /// How many measurements of each metric are kept, where that is said.

@@ -3,6 +3,8 @@
 //! A line: `true`, `false`, `notbool` (a value, but no truth), `compile` or `run` (an error, and when), the result, the
 //! condition.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 use auspex_argo::expr::{Env, Mode, Stage, Value, evaluate, read};
 
 #[test]

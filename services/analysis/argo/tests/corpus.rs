@@ -2,6 +2,8 @@
 //!
 //! The files are not part of this tree: AUSPEX_CORPUS names the folder that holds `argo-rollouts/`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Whatever is given: an answer or a fault, in bounded time and on a small stack.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 use auspex_argo::convert::convert;
 use auspex_argo::document::{Kind, read_each};
 use auspex_argo::expr::{Class, Env, Mode, Value, evaluate, read};

@@ -32,10 +32,10 @@ fn seconds(nanoseconds: i128) -> String {
     format!("{}.{:03}", millis.div_euclid(1_000), millis.rem_euclid(1_000))
 }
 
-fn parameters(
-    document: &Document,
-    now_ms: i64,
-) -> Result<(&'static str, Vec<(&'static str, String)>), String> {
+/// Names and values of a query.
+type Parameters = Vec<(&'static str, String)>;
+
+fn parameters(document: &Document, now_ms: i64) -> Result<(&'static str, Parameters), String> {
     let now = i128::from(now_ms) * 1_000_000;
     let query = ("query", document.query.clone());
     let Some(RangeQuery { start, end, step }) = &document.range_query else {

@@ -125,3 +125,105 @@ pub(crate) async fn put(line: &Line, project: &str, document: String) -> Result<
     AnalysisServiceClient::new(line.clone()).put(request).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARGO: &str = r#"
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: shop, namespace: acme}
+spec:
+  selector: {matchLabels: {app: shop}}
+  template: {spec: {containers: [{image: "shop:v2"}]}}
+  strategy:
+    canary:
+      canaryService: c
+      stableService: s
+      trafficRouting:
+        managedRoutes: [{name: beta}, {name: mirror}]
+        istio: {virtualService: {name: v}}
+      analysis: {templates: [{templateName: t}], startingStep: 1}
+      dynamicStableScale: true
+      steps:
+      - setHeaderRoute: {name: beta, match: [{headerName: x-beta, headerValue: {exact: "1"}}]}
+      - setMirrorRoute: {name: mirror, percentage: 20, match: [{path: {prefix: /}}]}
+      - setWeight: 10
+      - pause: {duration: 1m}
+      - pause: {}
+      - analysis: {templates: [{templateName: t2}]}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: t}
+spec: {metrics: [{name: m, interval: 5s, provider: {web: {url: "http://x"}}}]}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: t2}
+spec: {metrics: [{name: m, provider: {web: {url: "http://x"}}}]}
+"#;
+
+    fn of(text: &str) -> Result<Documents, Fault> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        std::fs::write(&file, text).unwrap();
+        documents(&[file], Kept::Strict)
+    }
+
+    #[test]
+    fn what_is_converted_is_what_control_and_the_analysis_take() {
+        let blue_green = ARGO.split_once("    canary:").unwrap().0.to_owned()
+            + "    blueGreen:\n      activeService: a\n      previewService: p\n      autoPromotionSeconds: 30\n      postPromotionAnalysis: {templates: [{templateName: t2}]}\n"
+            + ARGO
+                .split_once("---")
+                .map(|(_, rest)| rest)
+                .map(|rest| format!("---{rest}"))
+                .unwrap()
+                .as_str();
+        let rolling = ARGO.split_once("    canary:").unwrap().0.to_owned() + "    canary: {maxSurge: 1}\n";
+        for text in [ARGO, &blue_green, &rolling] {
+            let found = of(text).unwrap();
+            assert_eq!(found.rollouts.len(), 1);
+            for rollout in &found.rollouts {
+                let read = auspex_canary::document::Document::parse(rollout).unwrap();
+                assert_eq!(read.metadata.project.as_deref(), Some("acme"));
+                assert_eq!(read.spec.mode, Some(auspex_proto::decision::Mode::Observe));
+            }
+            for plan in &found.plans {
+                auspex_argo::plan::Document::read(plan).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn missing_templates_are_named() {
+        let alone = ARGO.split_once("---").unwrap().0;
+        let fault = of(alone).unwrap_err().to_string();
+        assert!(fault.contains("analysis templates are missing: "), "{fault}");
+    }
+
+    #[test]
+    fn every_rollout_of_the_corpus_is_one_that_control_takes() {
+        let Ok(corpus) = std::env::var("AUSPEX_CORPUS") else {
+            eprintln!("AUSPEX_CORPUS is not set: the corpus is not looked at");
+            return;
+        };
+        let folder = Path::new(&corpus).join("argo-rollouts");
+        let converted = convert::converted(&[folder], Kept::Safe).unwrap();
+        let mut rollouts = 0;
+        for document in &converted.documents {
+            let yaml = convert::yaml(std::slice::from_ref(document)).unwrap();
+            match text(document, "/kind") {
+                "Rollout" => {
+                    rollouts += 1;
+                    auspex_canary::document::Document::parse(&yaml).unwrap();
+                }
+                "Analysis" => drop(auspex_argo::plan::Document::read(&yaml)),
+                _ => {}
+            }
+        }
+        assert!(rollouts > 10, "only {rollouts}");
+    }
+}

@@ -19,163 +19,165 @@ const F: Phase = Failed;
 const I: Phase = Inconclusive;
 const E: Phase = Error;
 
+/// A metric, its measurements, its phase and the rule that decides.
+const CASES: &[(&str, &[Phase], Phase, Rule)] = &[
+    // 2: nothing measured.
+    ("{}", &[], Pending, Rule::NotStarted),
+    // 3: in flight, whatever came before.
+    (
+        "{\"count\":5,\"interval\":\"5s\"}",
+        &[F, Running],
+        Running,
+        Rule::InFlight,
+    ),
+    // 4: limits, each at and beyond.
+    ("{}", &[F], Failed, Rule::FailureLimit),
+    (
+        "{\"failureLimit\":1,\"count\":3,\"interval\":\"5s\"}",
+        &[F],
+        Running,
+        Rule::GoesOn,
+    ),
+    (
+        "{\"failureLimit\":1,\"count\":3,\"interval\":\"5s\"}",
+        &[F, S, F],
+        Failed,
+        Rule::FailureLimit,
+    ),
+    (
+        "{\"failureLimit\":\"1\",\"count\":\"3\",\"interval\":\"5s\"}",
+        &[F, F],
+        Failed,
+        Rule::FailureLimit,
+    ),
+    ("{}", &[I], Inconclusive, Rule::InconclusiveLimit),
+    (
+        "{\"inconclusiveLimit\":1,\"interval\":\"5s\"}",
+        &[I],
+        Running,
+        Rule::GoesOn,
+    ),
+    (
+        "{\"inconclusiveLimit\":1,\"interval\":\"5s\"}",
+        &[I, I],
+        Inconclusive,
+        Rule::InconclusiveLimit,
+    ),
+    ("{}", &[E, E, E, E], Running, Rule::GoesOn),
+    ("{}", &[E, E, E, E, E], Error, Rule::ConsecutiveErrorLimit),
+    (
+        "{\"consecutiveErrorLimit\":0}",
+        &[E],
+        Error,
+        Rule::ConsecutiveErrorLimit,
+    ),
+    (
+        "{\"interval\":\"5s\"}",
+        &[E, E, E, E, S, E],
+        Running,
+        Rule::GoesOn,
+    ),
+    // Later limits overwrite: Error beats Inconclusive beats Failed.
+    ("{}", &[F, I], Inconclusive, Rule::InconclusiveLimit),
+    (
+        "{\"consecutiveErrorLimit\":0}",
+        &[F, I, E],
+        Error,
+        Rule::ConsecutiveErrorLimit,
+    ),
+    (
+        "{\"consecutiveErrorLimit\":0}",
+        &[F, E],
+        Error,
+        Rule::ConsecutiveErrorLimit,
+    ),
+    // 5: enough good ones in a row.
+    (
+        "{\"consecutiveSuccessLimit\":2,\"interval\":\"5s\"}",
+        &[S, S],
+        Successful,
+        Rule::ConsecutiveSuccessLimit,
+    ),
+    (
+        "{\"consecutiveSuccessLimit\":2,\"interval\":\"5s\",\"failureLimit\":5}",
+        &[S, F, S],
+        Running,
+        Rule::GoesOn,
+    ),
+    (
+        "{\"consecutiveSuccessLimit\":2,\"interval\":\"5s\"}",
+        &[S, E, S],
+        Running,
+        Rule::GoesOn,
+    ),
+    (
+        "{\"consecutiveSuccessLimit\":2,\"interval\":\"5s\",\"failureLimit\":0}",
+        &[F, S, S],
+        Failed,
+        Rule::FailureLimit,
+    ),
+    // 6: the count is reached.
+    (
+        "{\"count\":2,\"interval\":\"5s\"}",
+        &[S, S],
+        Successful,
+        Rule::CountReached,
+    ),
+    (
+        "{\"count\":2,\"interval\":\"5s\",\"failureLimit\":1}",
+        &[S, F],
+        Successful,
+        Rule::CountReached,
+    ),
+    (
+        "{\"count\":2,\"interval\":\"5s\"}",
+        &[S, E],
+        Running,
+        Rule::GoesOn,
+    ),
+    (
+        "{\"count\":3,\"interval\":\"5s\",\"failureLimit\":1,\"consecutiveSuccessLimit\":2}",
+        &[S, F, S],
+        Inconclusive,
+        Rule::CountReached,
+    ),
+    (
+        "{\"count\":3,\"interval\":\"5s\",\"failureLimit\":-1,\"consecutiveSuccessLimit\":2}",
+        &[S, F, S],
+        Failed,
+        Rule::CountReached,
+    ),
+    (
+        "{\"failureLimit\":-1,\"consecutiveSuccessLimit\":2,\"interval\":\"5s\"}",
+        &[F, F, F, S, S],
+        Successful,
+        Rule::ConsecutiveSuccessLimit,
+    ),
+    // Effective count: neither, interval alone, count 0.
+    ("{}", &[S], Successful, Rule::CountReached),
+    ("{\"interval\":\"5s\"}", &[S, S, S], Running, Rule::GoesOn),
+    ("{\"count\":0}", &[S], Successful, Rule::CountReached),
+    ("{\"count\":0,\"interval\":\"5s\"}", &[S], Running, Rule::GoesOn),
+    (
+        "{\"count\":1,\"interval\":\"5s\"}",
+        &[S],
+        Successful,
+        Rule::CountReached,
+    ),
+    // Safe mode: no data is retried, and an outcome of its own.
+    ("{}", &[NoData], Running, Rule::GoesOn),
+    ("{}", &[NoData, S], Successful, Rule::CountReached),
+    (
+        "{}",
+        &[NoData, NoData, NoData, NoData, NoData],
+        NoData,
+        Rule::NoDataLimit,
+    ),
+];
+
 #[test]
 fn every_line_of_the_order() {
-    let cases: &[(&str, &[Phase], Phase, Rule)] = &[
-        // 2: nothing measured.
-        ("{}", &[], Pending, Rule::NotStarted),
-        // 3: in flight, whatever came before.
-        (
-            "{\"count\":5,\"interval\":\"5s\"}",
-            &[F, Running],
-            Running,
-            Rule::InFlight,
-        ),
-        // 4: limits, each at and beyond.
-        ("{}", &[F], Failed, Rule::FailureLimit),
-        (
-            "{\"failureLimit\":1,\"count\":3,\"interval\":\"5s\"}",
-            &[F],
-            Running,
-            Rule::GoesOn,
-        ),
-        (
-            "{\"failureLimit\":1,\"count\":3,\"interval\":\"5s\"}",
-            &[F, S, F],
-            Failed,
-            Rule::FailureLimit,
-        ),
-        (
-            "{\"failureLimit\":\"1\",\"count\":\"3\",\"interval\":\"5s\"}",
-            &[F, F],
-            Failed,
-            Rule::FailureLimit,
-        ),
-        ("{}", &[I], Inconclusive, Rule::InconclusiveLimit),
-        (
-            "{\"inconclusiveLimit\":1,\"interval\":\"5s\"}",
-            &[I],
-            Running,
-            Rule::GoesOn,
-        ),
-        (
-            "{\"inconclusiveLimit\":1,\"interval\":\"5s\"}",
-            &[I, I],
-            Inconclusive,
-            Rule::InconclusiveLimit,
-        ),
-        ("{}", &[E, E, E, E], Running, Rule::GoesOn),
-        ("{}", &[E, E, E, E, E], Error, Rule::ConsecutiveErrorLimit),
-        (
-            "{\"consecutiveErrorLimit\":0}",
-            &[E],
-            Error,
-            Rule::ConsecutiveErrorLimit,
-        ),
-        (
-            "{\"interval\":\"5s\"}",
-            &[E, E, E, E, S, E],
-            Running,
-            Rule::GoesOn,
-        ),
-        // Later limits overwrite: Error beats Inconclusive beats Failed.
-        ("{}", &[F, I], Inconclusive, Rule::InconclusiveLimit),
-        (
-            "{\"consecutiveErrorLimit\":0}",
-            &[F, I, E],
-            Error,
-            Rule::ConsecutiveErrorLimit,
-        ),
-        (
-            "{\"consecutiveErrorLimit\":0}",
-            &[F, E],
-            Error,
-            Rule::ConsecutiveErrorLimit,
-        ),
-        // 5: enough good ones in a row.
-        (
-            "{\"consecutiveSuccessLimit\":2,\"interval\":\"5s\"}",
-            &[S, S],
-            Successful,
-            Rule::ConsecutiveSuccessLimit,
-        ),
-        (
-            "{\"consecutiveSuccessLimit\":2,\"interval\":\"5s\",\"failureLimit\":5}",
-            &[S, F, S],
-            Running,
-            Rule::GoesOn,
-        ),
-        (
-            "{\"consecutiveSuccessLimit\":2,\"interval\":\"5s\"}",
-            &[S, E, S],
-            Running,
-            Rule::GoesOn,
-        ),
-        (
-            "{\"consecutiveSuccessLimit\":2,\"interval\":\"5s\",\"failureLimit\":0}",
-            &[F, S, S],
-            Failed,
-            Rule::FailureLimit,
-        ),
-        // 6: the count is reached.
-        (
-            "{\"count\":2,\"interval\":\"5s\"}",
-            &[S, S],
-            Successful,
-            Rule::CountReached,
-        ),
-        (
-            "{\"count\":2,\"interval\":\"5s\",\"failureLimit\":1}",
-            &[S, F],
-            Successful,
-            Rule::CountReached,
-        ),
-        (
-            "{\"count\":2,\"interval\":\"5s\"}",
-            &[S, E],
-            Running,
-            Rule::GoesOn,
-        ),
-        (
-            "{\"count\":3,\"interval\":\"5s\",\"failureLimit\":1,\"consecutiveSuccessLimit\":2}",
-            &[S, F, S],
-            Inconclusive,
-            Rule::CountReached,
-        ),
-        (
-            "{\"count\":3,\"interval\":\"5s\",\"failureLimit\":-1,\"consecutiveSuccessLimit\":2}",
-            &[S, F, S],
-            Failed,
-            Rule::CountReached,
-        ),
-        (
-            "{\"failureLimit\":-1,\"consecutiveSuccessLimit\":2,\"interval\":\"5s\"}",
-            &[F, F, F, S, S],
-            Successful,
-            Rule::ConsecutiveSuccessLimit,
-        ),
-        // Effective count: neither, interval alone, count 0.
-        ("{}", &[S], Successful, Rule::CountReached),
-        ("{\"interval\":\"5s\"}", &[S, S, S], Running, Rule::GoesOn),
-        ("{\"count\":0}", &[S], Successful, Rule::CountReached),
-        ("{\"count\":0,\"interval\":\"5s\"}", &[S], Running, Rule::GoesOn),
-        (
-            "{\"count\":1,\"interval\":\"5s\"}",
-            &[S],
-            Successful,
-            Rule::CountReached,
-        ),
-        // Safe mode: no data is retried, and an outcome of its own.
-        ("{}", &[NoData], Running, Rule::GoesOn),
-        ("{}", &[NoData, S], Successful, Rule::CountReached),
-        (
-            "{}",
-            &[NoData, NoData, NoData, NoData, NoData],
-            NoData,
-            Rule::NoDataLimit,
-        ),
-    ];
-    for (text, phases, phase, rule) in cases {
+    for (text, phases, phase, rule) in CASES {
         let said = assess(&metric(text), &standing(phases));
         assert_eq!(
             (said.phase, said.rule),

@@ -179,8 +179,8 @@ fn services(canary: &Canary, paper: &mut Paper<'_>) {
     }
 }
 
-fn one(canary: &Canary, (at, step): (usize, &Step), course: &mut Course, paper: &mut Paper<'_>) {
-    let path = format!("{PATH}.steps[{at}]");
+/// At most one of the four that exclude each other, and at least one of all.
+fn is_one_thing(step: &Step) -> bool {
     let exclusive = [
         step.set_weight.is_some(),
         step.pause.is_some(),
@@ -193,8 +193,15 @@ fn one(canary: &Canary, (at, step): (usize, &Step), course: &mut Course, paper: 
         step.set_mirror_route.is_some(),
         step.plugin.is_some(),
     ];
-    let many = exclusive.iter().filter(|given| **given).count();
-    if many > 1 || (many == 0 && !others.contains(&true)) {
+    match exclusive.iter().filter(|given| **given).count() {
+        0 => others.contains(&true),
+        many => many == 1,
+    }
+}
+
+fn one(canary: &Canary, (at, step): (usize, &Step), course: &mut Course, paper: &mut Paper<'_>) {
+    let path = format!("{PATH}.steps[{at}]");
+    if !is_one_thing(step) {
         paper.refuse(
             path,
             "Step must have one of the following set: experiment, setWeight, setCanaryScale, plugin or pause",

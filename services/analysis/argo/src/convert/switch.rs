@@ -61,22 +61,23 @@ pub(super) fn convert(
         }
     }
     notes(blue_green, paper);
+    spec.insert("strategy".to_owned(), strategy(blue_green, &plan));
+    spec.insert("min_samples".to_owned(), json!(0));
+    plan
+}
+
+fn strategy(blue_green: &BlueGreen, plan: &Plan) -> Json {
     let after = plan.runs.iter().find(|run| run.when == When::PostPromotion);
     let seconds = after.map_or(0, lasts);
     let waits = blue_green.auto_promotion_seconds.unwrap_or(0).max(0);
     let automatic = blue_green.auto_promotion_enabled.unwrap_or(true) || waits > 0;
     let before = plan.runs.iter().any(|run| run.when == When::PrePromotion);
-    spec.insert(
-        "strategy".to_owned(),
-        json!({"blueGreen": {
-            "preview": format!("{waits}s"),
-            "autoPromotion": automatic && !before,
-            "postAnalysis": format!("{seconds}s"),
-            "scaleDownDelay": format!("{}s", blue_green.scale_down_delay_seconds.unwrap_or(30).max(0)),
-        }}),
-    );
-    spec.insert("min_samples".to_owned(), json!(0));
-    plan
+    json!({"blueGreen": {
+        "preview": format!("{waits}s"),
+        "autoPromotion": automatic && !before,
+        "postAnalysis": format!("{seconds}s"),
+        "scaleDownDelay": format!("{}s", blue_green.scale_down_delay_seconds.unwrap_or(30).max(0)),
+    }})
 }
 
 fn notes(blue_green: &BlueGreen, paper: &mut Paper<'_>) {

@@ -113,38 +113,11 @@ impl Machine<'_> {
                 Err(Stop::Nil) => Ok(Value::Nil),
                 answer => answer,
             },
-            Node::Member(member) => {
-                let base = self.value(&member.base)?;
-                if member.optional && base == Value::Nil {
-                    return Err(Stop::Nil);
-                }
-                let key = self.value(&member.property)?;
-                Ok(fetch(&base, &key)?)
-            }
-            Node::Slice(part) => {
-                let base = self.value(&part.base)?;
-                let to = part.to.as_ref().map(|to| self.value(to)).transpose()?;
-                let from = part.from.as_ref().map(|from| self.value(from)).transpose()?;
-                Ok(slice(&base, &from.unwrap_or(Value::Int(0)), to.as_ref())?)
-            }
+            Node::Member(_) | Node::Slice(_) | Node::Let(..) | Node::Sequence(_) => self.compound(node),
             Node::Call(callee, arguments) => self.call(callee, arguments),
             Node::Builtin(call) => self.builtin(call),
             Node::Predicate(body) => self.value(body),
             Node::Pointer(name) => Ok(self.pointer(name)),
-            Node::Let(name, value, body) => {
-                let value = self.value(value)?;
-                self.variables.push((name.clone(), value));
-                let body = self.value(body);
-                self.variables.pop();
-                body
-            }
-            Node::Sequence(nodes) => {
-                let mut last = Value::Nil;
-                for node in nodes {
-                    last = self.value(node)?;
-                }
-                Ok(last)
-            }
             Node::Choice(choice) => {
                 let condition = self.value(&choice.condition)?;
                 self.value(if truth(&condition)? {
@@ -160,6 +133,40 @@ impl Machine<'_> {
                 Ok(Value::List(Of::Any, items))
             }
             Node::Pairs(pairs) => self.pairs(pairs),
+        }
+    }
+
+    fn compound(&mut self, node: &Node) -> Answer<Value> {
+        match node {
+            Node::Member(member) => {
+                let base = self.value(&member.base)?;
+                if member.optional && base == Value::Nil {
+                    return Err(Stop::Nil);
+                }
+                let key = self.value(&member.property)?;
+                Ok(fetch(&base, &key)?)
+            }
+            Node::Slice(part) => {
+                let base = self.value(&part.base)?;
+                let to = part.to.as_ref().map(|to| self.value(to)).transpose()?;
+                let from = part.from.as_ref().map(|from| self.value(from)).transpose()?;
+                Ok(slice(&base, &from.unwrap_or(Value::Int(0)), to.as_ref())?)
+            }
+            Node::Let(name, value, body) => {
+                let value = self.value(value)?;
+                self.variables.push((name.clone(), value));
+                let body = self.value(body);
+                self.variables.pop();
+                body
+            }
+            Node::Sequence(nodes) => {
+                let mut last = Value::Nil;
+                for node in nodes {
+                    last = self.value(node)?;
+                }
+                Ok(last)
+            }
+            _ => Ok(Value::Nil),
         }
     }
 
