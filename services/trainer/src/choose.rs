@@ -323,10 +323,17 @@ pub fn ensemble(tried: &mut [Tried], train: &Sample, unseen: &Unseen) -> Option<
     })
 }
 
-/// The candidate with the lowest log-loss on what it had not seen; the first among equals.
+/// So much more log-loss an ensemble may have than the best and still win: a mean of models is steadier than any of them.
+const STEADIER: f64 = 0.001;
+
+/// The candidate with the lowest log-loss on what it had not seen, the first among equals; the ensemble when it is as good but for
+/// what chance explains.
 #[must_use]
 pub fn champion(tried: &[Tried]) -> Option<usize> {
-    let fitted = tried.iter().enumerate().filter(|(_, t)| t.model.is_ok());
-    let best = fitted.min_by(|(_, a), (_, b)| a.figures.log_loss.total_cmp(&b.figures.log_loss));
-    best.map(|(place, _)| place)
+    let fitted = || tried.iter().enumerate().filter(|(_, t)| t.model.is_ok());
+    let (best, found) =
+        fitted().min_by(|(_, a), (_, b)| a.figures.log_loss.total_cmp(&b.figures.log_loss))?;
+    let as_good = |t: &Tried| t.figures.log_loss <= found.figures.log_loss + STEADIER;
+    let ensemble = fitted().find(|(_, t)| t.candidate == Candidate::Ensemble && as_good(t));
+    Some(ensemble.map_or(best, |(place, _)| place))
 }

@@ -133,20 +133,13 @@ pub fn evaluate(evaluation: &Evaluation, runtime: &Path) -> Result<Evaluated, Fa
     Ok(judge(evaluation, &model, (&sample, p), (&choice, notes)))
 }
 
-/// The columns of the model, found in the table.
-fn choice(
-    evaluation: &Evaluation,
-    model: &Model,
-    told: &Beside,
-    seen: &crate::table::survey::Survey,
-) -> Result<(Choice, Vec<String>), Fault> {
-    let mut notes = Vec::new();
+/// Label, time and group: what was asked for, else as in training.
+fn wanted(evaluation: &Evaluation, told: &Beside, has: impl Fn(&String) -> bool) -> Wanted {
     let lineage = &told.lineage;
-    let has = |name: &String| seen.columns.iter().any(|column| column.name == *name);
     let either = |asked: &Option<String>, known: &Option<String>| {
         asked.clone().or_else(|| known.clone().filter(|name| has(name)))
     };
-    let wanted = Wanted {
+    Wanted {
         label: if evaluation.wanted.label.is_empty() {
             lineage.label.clone()
         } else {
@@ -159,7 +152,30 @@ fn choice(
         ),
         effort: lineage.effort.iter().filter(|name| has(name)).cloned().collect(),
         features: Vec::new(),
-    };
+    }
+}
+
+/// The groups that a table holds.
+fn groups(seen: &crate::table::survey::Survey, name: Option<&String>) -> Vec<String> {
+    let place = name.and_then(|name| seen.find("--group", name).ok());
+    let column = place.and_then(|place| seen.columns.get(place));
+    let values = column.and_then(|column| column.values.as_ref());
+    values
+        .map(|values| values.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+/// The columns of the model, found in the table.
+fn choice(
+    evaluation: &Evaluation,
+    model: &Model,
+    told: &Beside,
+    seen: &crate::table::survey::Survey,
+) -> Result<(Choice, Vec<String>), Fault> {
+    let mut notes = Vec::new();
+    let lineage = &told.lineage;
+    let has = |name: &String| seen.columns.iter().any(|column| column.name == *name);
+    let wanted = wanted(evaluation, told, has);
     if wanted.label.is_empty() {
         return Err(invalid(
             "--label",
@@ -189,19 +205,7 @@ fn choice(
     if group.is_some_and(|group| !has(group)) {
         notes.push("the table does not tell the groups apart: they are missing".to_owned());
     }
-    let groups = match wanted.group.as_ref().filter(|name| has(name)) {
-        None => Vec::new(),
-        Some(name) => {
-            let column = seen
-                .find("--group", name)
-                .ok()
-                .and_then(|place| seen.columns.get(place));
-            let values = column.and_then(|column| column.values.as_ref());
-            values
-                .map(|values| values.keys().cloned().collect())
-                .unwrap_or_default()
-        }
-    };
+    let groups = groups(seen, wanted.group.as_ref().filter(|name| has(name)));
     let choice = Choice {
         effort: wanted.effort.clone(),
         wanted,

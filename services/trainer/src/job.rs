@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use auspex_chassis::stage::View;
-use auspex_chassis::{House, Stop, tools};
+use auspex_chassis::{Claim, House, Stop, tools};
 use auspex_learn::Matrix;
 use auspex_proto::{Project, stage};
 use tokio::sync::{mpsc, oneshot};
@@ -105,17 +105,7 @@ impl Job {
             claim.release().await;
             return Ok(None);
         };
-        let work = self.train(&states, stock, cause);
-        tokio::pin!(work);
-        let mut renewals = tokio::time::interval(Duration::from_secs(3));
-        let run = loop {
-            tokio::select! {
-                run = &mut work => break run,
-                _ = renewals.tick() => if let Err(fault) = claim.confirm().await {
-                    tracing::warn!(%fault, "the lease on the training");
-                },
-            }
-        };
+        let run = held(&claim, self.train(&states, stock, cause)).await;
         let run = match run {
             Ok(run) => run,
             Err(fault) if asked.is_some() => {
@@ -212,6 +202,20 @@ impl Job {
             version: stock.clock.to_string(),
             feature_service: gathered.service.clone(),
             seed: 1,
+        }
+    }
+}
+
+/// Does the work while the lease is renewed.
+async fn held(claim: &Claim<Past>, work: impl Future<Output = anyhow::Result<Run>>) -> anyhow::Result<Run> {
+    tokio::pin!(work);
+    let mut renewals = tokio::time::interval(Duration::from_secs(3));
+    loop {
+        tokio::select! {
+            run = &mut work => return run,
+            _ = renewals.tick() => if let Err(fault) = claim.confirm().await {
+                tracing::warn!(%fault, "the lease on the training");
+            },
         }
     }
 }

@@ -278,7 +278,7 @@ mod tests {
                 2,
             ),
             labels: (0..rows).map(|row| row % 3 == 1).collect(),
-            times: (0..rows).map(|row| row as f64).collect(),
+            times: (0..rows).map(f64::from).collect(),
             groups: (0..rows).map(|row| (row % 3) as u32).collect(),
             ..Sample::default()
         }

@@ -194,12 +194,15 @@ fn compete(
     })
 }
 
+/// Where a run says how far it is.
+type Say<'a> = &'a dyn Fn(&str);
+
 /// All candidates but the ensemble, fitted and tried.
 fn fitted(
     request: &Request,
     bench: &Bench,
     (train, stretches, weights, unseen): (&Sample, &[Stretch], &[f64], &Unseen),
-    (test, entrants, say): (&Sample, &[Candidate], &dyn Fn(&str)),
+    (test, entrants, say): (&Sample, &[Candidate], Say<'_>),
 ) -> Vec<Tried> {
     let single: Vec<(Candidate, u64)> = entrants
         .iter()

@@ -208,22 +208,12 @@ pub(crate) fn report(
     let prepared = &trained.prepared;
     let online = request.recalibrate == Recalibrate::Online;
     let test = &prepared.test;
-    let newest = winner.inputs(prepared);
-    let p = served.p(&newest)?;
-    let thresholds = golden::rows(&winner.forest, &newest, request.seed ^ 1);
-    let probes: Vec<f32> = thresholds.iter().flat_map(|(_, row)| row.clone()).collect();
-    let probes = auspex_learn::Matrix::new(probes, newest.width());
-    let parity = served.parity(&probes)?.max(served.parity(&newest)?);
-    let latency = served.latency(&newest)?;
-    let artifact = Artifact {
-        sha256: artifact::sha256(&files.artifact),
-        size: files.artifact.len(),
-        parity,
-        parity_rows: probes.rows() + test.rows(),
-        by_runtime: served.by_runtime(),
-        p50_us: latency.map(|l| l.0),
-        p99_us: latency.map(|l| l.1),
-    };
+    let (p, artifact) = measured(
+        &mut served,
+        files,
+        &winner.inputs(prepared),
+        (winner, request.seed),
+    )?;
     let said = match request.recalibrate {
         Recalibrate::None => p.clone(),
         Recalibrate::Online => {
@@ -251,53 +241,72 @@ pub(crate) fn report(
         }
     });
     Ok(Report {
-        model: format!("{}@{}", naming.model, naming.version),
-        champion: trained
-            .tried
-            .get(trained.champion)
-            .map(Tried::name)
-            .unwrap_or_default(),
-        candidates: rows(trained),
         test: Figures::with_bounds(judged(test, &said), request.seed),
-        test_as_trained: (online).then(|| Figures::with_bounds(judged(test, &p), request.seed)),
-        recalibrate: if request.recalibrate == Recalibrate::Online {
-            "online"
-        } else {
-            "none"
-        }
-        .to_owned(),
+        test_as_trained: online.then(|| Figures::with_bounds(judged(test, &p), request.seed)),
+        recalibrate: if online { "online" } else { "none" }.to_owned(),
         groups,
         mean_of_groups,
         mean_of_groups_as_trained: online
             .then(|| by_group(test, &p, &prepared.choice.groups, request.seed).1)
             .flatten(),
         slices: slices(test, &said),
-        table: table(request, trained),
-        weighing: Some(trained.weighing),
-        settings: trained
-            .tried
-            .iter()
-            .map(|t| (t.name(), t.candidate.settings(prepared.train.rows())))
-            .collect(),
         publishable: gates.iter().all(|gate| gate.passed),
         gates,
         conformal: conformal.collect(),
         artifact,
-        left_out: prepared
-            .choice
-            .left_out
-            .iter()
-            .map(|l| LeftOut {
-                column: l.column.clone(),
-                reason: l.reason.clone(),
-            })
-            .collect(),
         notes,
         plots: Plots::of(judged(test, &said)),
         importance: importance(files, test),
+        ..described(request, trained, &naming)
+    })
+}
+
+/// What is known of a run before its test rows are scored.
+fn described(request: &Request, trained: &Trained, naming: &Naming) -> Report {
+    let prepared = &trained.prepared;
+    let settings = |t: &Tried| (t.name(), t.candidate.settings(prepared.train.rows()));
+    let left_out = prepared.choice.left_out.iter().map(|left| LeftOut {
+        column: left.column.clone(),
+        reason: left.reason.clone(),
+    });
+    let champion = trained.tried.get(trained.champion);
+    Report {
+        model: format!("{}@{}", naming.model, naming.version),
+        champion: champion.map(Tried::name).unwrap_or_default(),
+        candidates: rows(trained),
+        table: table(request, trained),
+        weighing: Some(trained.weighing),
+        settings: trained.tried.iter().map(settings).collect(),
+        left_out: left_out.collect(),
         versions: trained.tried.iter().flat_map(|t| t.versions.clone()).collect(),
         seed: request.seed,
-    })
+        ..Report::default()
+    }
+}
+
+/// What the served file says of the test rows, and how it is.
+fn measured(
+    served: &mut Served,
+    files: &Files,
+    newest: &auspex_learn::Matrix,
+    (winner, seed): (&Winner, u64),
+) -> Result<(Vec<f64>, Artifact), Fault> {
+    let p = served.p(newest)?;
+    let thresholds = golden::rows(&winner.forest, newest, seed ^ 1);
+    let probes: Vec<f32> = thresholds.iter().flat_map(|(_, row)| row.clone()).collect();
+    let probes = auspex_learn::Matrix::new(probes, newest.width());
+    let parity = served.parity(&probes)?.max(served.parity(newest)?);
+    let latency = served.latency(newest)?;
+    let artifact = Artifact {
+        sha256: artifact::sha256(&files.artifact),
+        size: files.artifact.len(),
+        parity,
+        parity_rows: probes.rows() + newest.rows(),
+        by_runtime: served.by_runtime(),
+        p50_us: latency.map(|l| l.0),
+        p99_us: latency.map(|l| l.1),
+    };
+    Ok((p, artifact))
 }
 
 /// What in the figures should make people look twice.

@@ -63,26 +63,8 @@ fn head(first: &str) -> Vec<String> {
     .to_vec()
 }
 
-/// The report as text.
-#[must_use]
-pub fn text(report: &Report) -> String {
-    let table_ = &report.table;
-    let mut out = format!(
-        "{}: champion {}\n{} rows learned from (failure rate {:.3}), {} tested on, {} columns\n",
-        report.model,
-        report.champion,
-        table_.train_rows,
-        table_.train_rate,
-        table_.test_rows,
-        table_.features.len()
-    );
-    if table_.immature > 0 {
-        out.push_str(&format!(
-            "{} rows whose outcome was not known yet are left out\n",
-            table_.immature
-        ));
-    }
-    out.push_str("\nback-test (older rows foretell newer ones; the champion is chosen here):\n");
+/// Who competed.
+fn candidates(report: &Report) -> String {
     let mut rows = vec![head("CANDIDATE")];
     for candidate in &report.candidates {
         match (&candidate.backtest, &candidate.error) {
@@ -91,35 +73,12 @@ pub fn text(report: &Report) -> String {
             (None, None) => {}
         }
     }
-    out.push_str(&table(&rows));
-    out.push_str("\ntest (newest rows, looked at once):\n");
-    let mut rows = vec![head("")];
-    rows.push(row(
-        &format!("{} ({})", report.champion, report.recalibrate),
-        &report.test,
-    ));
-    if let Some(plain) = &report.test_as_trained {
-        rows.push(row("  as trained", plain));
-    }
-    rows.extend(
-        report
-            .groups
-            .iter()
-            .map(|(name, figures)| row(&format!("  {name}"), figures)),
-    );
-    rows.extend(
-        report
-            .mean_of_groups
-            .iter()
-            .map(|figures| row("  mean of groups", figures)),
-    );
-    rows.extend(
-        report
-            .mean_of_groups_as_trained
-            .iter()
-            .map(|figures| row("  mean of groups, as trained", figures)),
-    );
-    out.push_str(&table(&rows));
+    table(&rows)
+}
+
+/// Bounds, gates, notes.
+fn rest(report: &Report) -> String {
+    let mut out = String::new();
     let test = &report.test;
     out.push_str(&format!(
         "\n95 % bounds: ROC-AUC {}, PR-AUC {}, Brier {}, ECE {}\n",
@@ -149,6 +108,59 @@ pub fn text(report: &Report) -> String {
     for note in &report.notes {
         out.push_str(&format!("note: {note}\n"));
     }
+    out
+}
+
+/// The report as text.
+#[must_use]
+pub fn text(report: &Report) -> String {
+    let table_ = &report.table;
+    let mut out = format!(
+        "{}: champion {}\n{} rows learned from (failure rate {:.3}), {} tested on, {} columns\n",
+        report.model,
+        report.champion,
+        table_.train_rows,
+        table_.train_rate,
+        table_.test_rows,
+        table_.features.len()
+    );
+    if table_.immature > 0 {
+        out.push_str(&format!(
+            "{} rows whose outcome was not known yet are left out\n",
+            table_.immature
+        ));
+    }
+    out.push_str("\nback-test (older rows foretell newer ones; the champion is chosen here):\n");
+    out.push_str(&candidates(report));
+    out.push_str("\ntest (newest rows, looked at once):\n");
+    let mut rows = vec![head("")];
+    rows.push(row(
+        &format!("{} ({})", report.champion, report.recalibrate),
+        &report.test,
+    ));
+    if let Some(plain) = &report.test_as_trained {
+        rows.push(row("  as trained", plain));
+    }
+    rows.extend(
+        report
+            .groups
+            .iter()
+            .map(|(name, figures)| row(&format!("  {name}"), figures)),
+    );
+    rows.extend(
+        report
+            .mean_of_groups
+            .iter()
+            .map(|figures| row("  mean of groups", figures)),
+    );
+    rows.extend(
+        report
+            .mean_of_groups_as_trained
+            .iter()
+            .map(|figures| row("  mean of groups, as trained", figures)),
+    );
+    out.push_str(&table(&rows));
+    out.push_str(&rest(report));
     out
 }
 

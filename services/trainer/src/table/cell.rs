@@ -62,16 +62,20 @@ const PASSED: [&str; 15] = [
     "healthy",
 ];
 
+/// A word that says neither failed nor passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Neither;
+
 /// Reads a cell as an outcome: a number above 0 or a word of failure is `Some(true)`; `Ok(None)` is an outcome that is not
 /// known.
 ///
 /// # Errors
 /// For a word that says neither.
-pub fn outcome(cell: &str) -> Result<Option<bool>, ()> {
+pub fn outcome(cell: &str) -> Result<Option<bool>, Neither> {
     match number(cell) {
         Cell::Number(value) => Ok(Some(value > 0.0)),
         Cell::Missing => Ok(None),
-        Cell::Infinite => Err(()),
+        Cell::Infinite => Err(Neither),
         Cell::Text => {
             let word = cell.trim().to_ascii_lowercase();
             if FAILED.contains(&word.as_str()) {
@@ -80,7 +84,7 @@ pub fn outcome(cell: &str) -> Result<Option<bool>, ()> {
             if PASSED.contains(&word.as_str()) {
                 return Ok(Some(false));
             }
-            Err(())
+            Err(Neither)
         }
     }
 }
@@ -135,7 +139,7 @@ mod tests {
         assert_eq!(outcome("Failed"), Ok(Some(true)));
         assert_eq!(outcome("success"), Ok(Some(false)));
         assert_eq!(outcome(""), Ok(None));
-        assert_eq!(outcome("maybe"), Err(()));
+        assert_eq!(outcome("maybe"), Err(Neither));
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Row<'_> {
 
     fn outcome(&self) -> Result<Option<bool>, Fault> {
         let cell = self.text(self.places.label);
-        cell::outcome(&cell).map_err(|()| {
+        cell::outcome(&cell).map_err(|cell::Neither| {
             let (line, name) = (self.line(), &self.choice.wanted.label);
             let reason = format!(
                 "line {line} of `{name}` holds `{cell}`, which says neither failed nor passed (0 and 1, true and false, \

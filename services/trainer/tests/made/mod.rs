@@ -1,6 +1,7 @@
 //! Tables made up for tests.
 
 #![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
