@@ -245,7 +245,8 @@ impl Keeper {
             while open.read < end {
                 let (entry, _) = reader.next().await?;
                 self.take(open, entry, skip_restored).await;
-                if open.behind_gap.is_some() && !self.put(open).await? {
+                let full = open.bytes >= self.config.segment_bytes || open.behind_gap.is_some();
+                if full && !self.put(open).await? {
                     return Ok(());
                 }
             }
