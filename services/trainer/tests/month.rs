@@ -232,6 +232,6 @@ async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
         .unwrap()
         .into_inner();
     assert_eq!((run.cause.as_str(), run.published), ("demand", true), "{run:?}");
-    drop(played);
     assert_eq!(mesh.stop().await, Vec::<String>::new());
+    drop(played);
 }
