@@ -1,7 +1,7 @@
 //! The algebra of features, without any IO: what a stream, a backfill, a training set and a question share.
 //!
 //! A source's rows of one entity are kept as [`Ledger`]: the latest row, and [`Tile`]s of hops, each hop a [`Partial`] per
-//! column. A feature is a way to read a ledger at a time: [`evaluate`]. [`join`] reads many ledgers at many times, as
+//! column. A feature is a way to read a ledger at a time: [`evaluate()`]. [`join()`] reads many ledgers at many times, as
 //! each was known then. Because all of them run this code, what is trained on is what is served.
 //!
 //! *Invariants*: the order in which rows come changes no value but by rounding; a row that comes twice counts once; a window
