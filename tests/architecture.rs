@@ -2,82 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+#[path = "architecture/pure.rs"]
+mod pure;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use auspex_tests::{files, top};
-
-/// Files and folders whose functions are pure: no async, clock, randomness, environment, file, network or logging.
-const PURE: &[&str] = &[
-    "services/analysis/argo/src",
-    "proto/src",
-    "services/chassis/src/stage/slots.rs",
-    "services/chassis/src/verb.rs",
-    "services/ingest/src/normalize",
-    "services/ingest/src/change_stats",
-    "services/features/src/extract.rs",
-    "services/features/src/extract",
-    "services/features/src/state.rs",
-    "services/features/src/state",
-    "services/features/src/context.rs",
-    "services/features/src/decay.rs",
-    "services/features/src/histogram.rs",
-    "services/features/src/schema.rs",
-    "services/features/algebra/src",
-    "services/features/src/rows.rs",
-    "services/features/src/store.rs",
-    "services/features/src/streams",
-    "services/features/src/definitions",
-    "services/scoring/model/src/manifest.rs",
-    "services/scoring/model/src/onnx.rs",
-    "services/proxy/src/split.rs",
-    "services/proxy/src/report.rs",
-    "services/scoring/model/src/score.rs",
-    "services/scoring/model/src/explain",
-    "services/scoring/model/src/calibration.rs",
-    "services/scoring/src/deal.rs",
-    "services/scoring/src/mitigate.rs",
-    "services/trainer/learn/src",
-    "services/trainer/src/collect.rs",
-    "services/trainer/src/schedule.rs",
-    "services/registry/src/catalog",
-    "services/registry/src/feedback",
-    "services/canary/src/control",
-    "services/canary/src/decide",
-    "services/canary/src/legs.rs",
-    "services/canary/src/policy",
-    "services/canary/src/document",
-    "services/canary/src/state",
-    "services/canary/judge/src",
-    "services/alerts/src/route",
-    "services/alerts/src/diagnose.rs",
-    "services/alerts/src/outbox",
-    "services/proxy/src/plan",
-    "services/operator/src/plan",
-    "services/operator/cluster/src/access.rs",
-    "services/operator/cluster/src/fault.rs",
-    "services/operator/cluster/src/lease.rs",
-    "services/operator/cluster/src/patch.rs",
-    "services/operator/cluster/src/place.rs",
-    "services/proxy/src/aside.rs",
-    "services/router/src/course.rs",
-    "services/router/src/plan.rs",
-    "services/router/src/record.rs",
-    "services/router/src/silence.rs",
-    "services/router/src/haproxy/runtime.rs",
-    "services/router/src/kubernetes/gateway.rs",
-    "services/router/src/kubernetes/istio",
-    "services/router/src/kubernetes/scale.rs",
-    "services/router/src/kubernetes/split.rs",
-    "services/history/src/archive/segment.rs",
-    "services/history/src/archive/chain.rs",
-    "services/history/src/archive/summary.rs",
-    "services/history/src/series.rs",
-    "services/history/src/series",
-    "services/history/src/search.rs",
-    "services/history/src/influx/line.rs",
-    "services/history/src/influx/flux.rs",
-];
+use pure::PURE;
 
 /// What a pure file must not name, and why.
 const IMPURE: [(&str, &str); 14] = [

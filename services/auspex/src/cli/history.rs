@@ -151,14 +151,22 @@ impl Ask {
     pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
         match self {
             Self::List { output } => {
-                let answer = client(reach).await?.list(ListSegmentsRequest {}).await?.into_inner();
+                let answer = client(reach)
+                    .await?
+                    .list(ListSegmentsRequest {})
+                    .await?
+                    .into_inner();
                 match output {
                     Output::Text => print::text(&show::segments(&answer)),
                     Output::Json => print::json(&show::segments_document(&answer)),
                 }
             }
             Self::Status { now, output } => {
-                let answer = client(reach).await?.verify(VerifyRequest { now }).await?.into_inner();
+                let answer = client(reach)
+                    .await?
+                    .verify(VerifyRequest { now })
+                    .await?
+                    .into_inner();
                 match output {
                     Output::Text => print::text(&show::status(&answer)),
                     Output::Json => print::json(&show::status_document(&answer)),

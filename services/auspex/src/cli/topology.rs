@@ -153,7 +153,8 @@ fn json() -> Value {
         .iter()
         .map(|stage| {
             let durable = (stage.keeps == Keeps::Nothing).then(|| subject::durable(stage.name));
-            let bucket = matches!(stage.keeps, Keeps::State | Keeps::Claims).then(|| subject::state_bucket(stage.name));
+            let bucket = matches!(stage.keeps, Keeps::State | Keeps::Claims)
+                .then(|| subject::state_bucket(stage.name));
             json!({
                 "stage": stage.name, "does": stage.does, "reads": tokens(stage.reads),
                 "writes": tokens(stage.writes), "durable": durable, "bucket": bucket,

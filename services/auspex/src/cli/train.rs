@@ -138,13 +138,18 @@ impl Train {
         let shown = self.report;
         let request = self.request();
         let usual = request.candidates.is_empty();
-        let plugin = usual || request.candidates.iter().any(|candidate| candidate.needs_plugin());
+        let plugin = usual
+            || request
+                .candidates
+                .iter()
+                .any(|candidate| candidate.needs_plugin());
         let sequences = request.candidates.contains(&Candidate::Lstm);
         let runtime = tools::onnxruntime().await.map_err(|fault| format!("{fault:#}"));
         let report = tokio::task::spawn_blocking(move || {
             let say = |text: &str| eprintln!("auspex train: {text}");
             let library = runtime.as_deref().ok();
-            let prepare = || Plugin::prepare(&Plugin::folder(), sequences, &say).map(|p| p.with_runtime(library));
+            let prepare =
+                || Plugin::prepare(&Plugin::folder(), sequences, &say).map(|p| p.with_runtime(library));
             let bench = Bench {
                 plugin: plugin.then(prepare),
                 runtime: Some(runtime.clone()),

@@ -62,10 +62,10 @@ pub struct GraphProto {
     pub initializer: Vec<TensorProto>,
     /// What it reads.
     #[prost(message, repeated, tag = "11")]
-    pub input: Vec<ValueInfo>,
+    pub input: Vec<ValueProto>,
     /// What it makes.
     #[prost(message, repeated, tag = "12")]
-    pub output: Vec<ValueInfo>,
+    pub output: Vec<ValueProto>,
 }
 
 /// One operator.
@@ -145,7 +145,7 @@ pub struct TensorProto {
 
 /// An input or output.
 #[derive(Clone, PartialEq, Message)]
-pub struct ValueInfo {
+pub struct ValueProto {
     /// Its name.
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,

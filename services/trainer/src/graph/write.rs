@@ -6,7 +6,7 @@ use prost::Message as _;
 
 use super::proto::{
     AttributeProto, Axis, GraphProto, ModelProto, NodeProto, OperatorSet, Property, Shape, TensorProto,
-    TensorType, TypeProto, ValueInfo,
+    TensorType, TypeProto, ValueProto,
 };
 
 const OPSET: i64 = 17;
@@ -126,7 +126,7 @@ fn model(graph: GraphProto, naming: &Naming) -> ModelProto {
     }
 }
 
-fn port(name: &str, width: usize) -> ValueInfo {
+fn port(name: &str, width: usize) -> ValueProto {
     let rows = Axis {
         dim_param: Some("N".to_owned()),
         ..Axis::default()
@@ -141,7 +141,7 @@ fn port(name: &str, width: usize) -> ValueInfo {
             dim: vec![rows, columns],
         }),
     };
-    ValueInfo {
+    ValueProto {
         name: Some(name.to_owned()),
         kind: Some(TypeProto {
             tensor_type: Some(tensor),
