@@ -2,6 +2,7 @@
 //! gated and registered, with real NATS, the real registry and the real ONNX Runtime.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
+#![allow(clippy::too_many_lines, reason = "a month is told in one go")]
 
 use std::time::Duration;
 
