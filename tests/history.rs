@@ -1,7 +1,12 @@
 //! The mesh at work, its history kept; then the log is lost and comes back from the archive by `auspex history restore`: the
 //! same facts at the same places, every projection as it was, and nothing said twice.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::too_many_lines,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may"
+)]
 
 mod publisher;
 

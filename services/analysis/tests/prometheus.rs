@@ -1,6 +1,6 @@
 //! A real Prometheus, where there is one on PATH: types of results, NaN, nothing, ranges, faults.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test may")]
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -132,6 +132,28 @@ fn graph(trees: &[Vec<Node>]) -> ModelProto {
             }
         }
     }
+    let floats = [
+        ("nodes_values", values),
+        ("nodes_hitrates", covers),
+        ("target_weights", weights),
+    ];
+    let node = NodeProto {
+        op_type: Some("TreeEnsembleRegressor".to_owned()),
+        attribute: attributes(ints, floats, modes),
+        ..NodeProto::default()
+    };
+    ModelProto {
+        graph: Some(GraphProto { node: vec![node] }),
+        metadata_props: Vec::new(),
+    }
+}
+
+/// The columns of a tree ensemble, by the names that ONNX gives them.
+fn attributes(
+    ints: [Vec<i64>; 8],
+    floats: [(&str, Vec<f32>); 3],
+    modes: Vec<Vec<u8>>,
+) -> Vec<AttributeProto> {
     let names = [
         "nodes_treeids",
         "nodes_nodeids",
@@ -154,11 +176,7 @@ fn graph(trees: &[Vec<Node>]) -> ModelProto {
             ..attribute(name)
         })
         .collect();
-    for (name, floats) in [
-        ("nodes_values", values),
-        ("nodes_hitrates", covers),
-        ("target_weights", weights),
-    ] {
+    for (name, floats) in floats {
         attributes.push(AttributeProto {
             floats,
             ..attribute(name)
@@ -168,15 +186,7 @@ fn graph(trees: &[Vec<Node>]) -> ModelProto {
         strings: modes,
         ..attribute("nodes_modes")
     });
-    let node = NodeProto {
-        op_type: Some("TreeEnsembleRegressor".to_owned()),
-        attribute: attributes,
-        ..NodeProto::default()
-    };
-    ModelProto {
-        graph: Some(GraphProto { node: vec![node] }),
-        metadata_props: Vec::new(),
-    }
+    attributes
 }
 
 /// The greatest 32-bit number at most this one: rows of 32 bits then go the same way as by the 64-bit threshold.

@@ -134,18 +134,7 @@ fn show(
 impl Ask {
     pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
         match self {
-            Self::List { output } => {
-                let answer = client(reach).await?.list_models(ListModelsRequest {}).await?;
-                let models = answer.into_inner().models;
-                let documents = || {
-                    models
-                        .iter()
-                        .map(shown::model_document)
-                        .collect::<Vec<_>>()
-                        .into()
-                };
-                show(output, || shown::models(&models), documents)
-            }
+            Self::List { output } => list(reach, output).await,
             Self::Show { model, output } => one(reach, &model, output).await,
             Self::Compare { one, other, output } => compare(reach, &one, &other, output).await,
             Self::Promote {
@@ -153,27 +142,7 @@ impl Ask {
                 alias,
                 percent,
                 how,
-            } => {
-                let (name, version) = split(&model);
-                if version.is_empty() {
-                    return Err(Fault::invalid(format!("{model}: is not NAME@VERSION")));
-                }
-                let request = SetAliasRequest {
-                    name,
-                    version,
-                    alias,
-                    actor: id::person(),
-                    note: how.note,
-                    percent,
-                    experiment: String::new(),
-                };
-                let model = client(reach).await?.set_alias(request).await?.into_inner();
-                show(
-                    how.output,
-                    || shown::model(&model),
-                    || shown::model_document(&model),
-                )
-            }
+            } => promote(reach, &model, (alias, percent), how).await,
             Self::Rollback { model, how } => {
                 let request = RollbackModelRequest {
                     name: model,
@@ -209,6 +178,38 @@ impl Ask {
             } => trial::reliability(reach, model, project, output).await,
         }
     }
+}
+
+async fn list(reach: &Reach, output: Output) -> Result<(), Fault> {
+    let answer = client(reach).await?.list_models(ListModelsRequest {}).await?;
+    let models = answer.into_inner().models;
+    let documents = || {
+        let each = models.iter().map(shown::model_document);
+        each.collect::<Vec<_>>().into()
+    };
+    show(output, || shown::models(&models), documents)
+}
+
+async fn promote(reach: &Reach, model: &str, to: (String, u32), how: How) -> Result<(), Fault> {
+    let (name, version) = split(model);
+    if version.is_empty() {
+        return Err(Fault::invalid(format!("{model}: is not NAME@VERSION")));
+    }
+    let request = SetAliasRequest {
+        name,
+        version,
+        alias: to.0,
+        actor: id::person(),
+        note: how.note,
+        percent: to.1,
+        experiment: String::new(),
+    };
+    let model = client(reach).await?.set_alias(request).await?.into_inner();
+    show(
+        how.output,
+        || shown::model(&model),
+        || shown::model_document(&model),
+    )
 }
 
 async fn one(reach: &Reach, model: &str, output: Output) -> Result<(), Fault> {

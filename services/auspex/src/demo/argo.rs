@@ -70,6 +70,7 @@ impl Ending {
 }
 
 /// The Rollout and its templates, as a team has them; only the times are shorter, for a person is waiting.
+#[allow(clippy::too_many_lines, reason = "it is a document")]
 fn documents(image: &str, candidate: &str) -> String {
     let rate = |codes: &str| {
         format!("sum(rate(shop_requests_total{{version=\\\"{{{{args.version}}}}\\\"{codes}}}[5s]))")

@@ -112,28 +112,8 @@ pub fn order(aim: Aim, asked: Asked, seen: Seen, rules: Rules) -> Order {
             wait: wait(asked, target, seen),
         };
     }
-    let wanted = match aim {
-        // Sizes only grow on the way: what was scaled for a raise stays for it.
-        Aim::Share(_) => target.max(asked.candidate),
-        Aim::Everything | Aim::Settled => 100,
-        Aim::Nothing => 0,
-    };
-    let kept = match aim {
-        Aim::Share(_) if rules.dynamic => 100 - target.min(weight),
-        Aim::Share(_) | Aim::Nothing => 100,
-        // Whoever kept stable whole keeps it whole until it is settled.
-        Aim::Everything if rules.dynamic => asked.stable,
-        Aim::Everything => 100,
-        Aim::Settled => 0,
-    };
-    // Nothing is taken away from a track before the other one is seen to carry what is left; where nobody says, nothing is.
-    let (stable_needs, candidate_needs) = match seen.weights {
-        None => (asked.stable, asked.candidate.max(weight)),
-        Some((least, most)) => {
-            let least = least.min(asked.weight).min(weight);
-            (100 - least, most.max(asked.weight).max(weight))
-        }
-    };
+    let (kept, wanted) = sizes(aim, asked, weight, rules);
+    let (stable_needs, candidate_needs) = needs(asked, weight, seen);
     let next = Asked {
         weight,
         stable: kept.max(stable_needs),
@@ -156,6 +136,39 @@ pub fn order(aim: Aim, asked: Asked, seen: Seen, rules: Rules) -> Order {
                 let told = seen.stable.map(|ready| bound(ready, asked.stable));
                 short(kept, told.or((!rules.dynamic).then_some(stable)), Wait::Stable)
             }),
+    }
+}
+
+/// What the aim wants of stable's size and of the candidate's.
+fn sizes(aim: Aim, asked: Asked, weight: u8, rules: Rules) -> (u8, u8) {
+    match aim {
+        // Sizes only grow on the way: what was scaled for a raise stays for it.
+        Aim::Share(_) => {
+            let target = aim.weight();
+            let kept = if rules.dynamic {
+                100 - target.min(weight)
+            } else {
+                100
+            };
+            (kept, target.max(asked.candidate))
+        }
+        // Whoever kept stable whole keeps it whole until it is settled.
+        Aim::Everything if rules.dynamic => (asked.stable, 100),
+        Aim::Everything => (100, 100),
+        Aim::Settled => (0, 100),
+        Aim::Nothing => (100, 0),
+    }
+}
+
+/// The least of both sizes: nothing is taken away from a track before the other one is seen to carry what is left; where
+/// nobody says, nothing is.
+fn needs(asked: Asked, weight: u8, seen: Seen) -> (u8, u8) {
+    match seen.weights {
+        None => (asked.stable, asked.candidate.max(weight)),
+        Some((least, most)) => {
+            let least = least.min(asked.weight).min(weight);
+            (100 - least, most.max(asked.weight).max(weight))
+        }
     }
 }
 
