@@ -1,4 +1,4 @@
-//! Control itself: which phase follows which ([`machine`]), and in which order scales and weights move ([`order`]).
+//! Control itself: which phase follows which ([`machine`]), and in which order scales and weights move ([`mod@order`]).
 //!
 //! What is asked ([`order::Asked`]) and what is seen ([`order::Seen`]) are different types: nothing here takes a wish for a
 //! fact. Both are small enough to be explored exhaustively (`tests/model.rs`), together with routers, scalers, crashes and a
