@@ -28,6 +28,9 @@ pub struct Config {
     pub offline_days: i64,
     /// How often small files are put together, seconds.
     pub compact_seconds: u64,
+    /// Whether rows for the feature store are made of the mesh's own facts, one set per event. Without, the store holds what is
+    /// pushed, and a vector for the model costs nothing beside itself: for thousands of events a second on a small machine.
+    pub streams: bool,
     /// The team of an author.
     pub teams: BTreeMap<String, String>,
     /// What each service needs, directly: for how many services a change bears upon.
@@ -47,6 +50,7 @@ impl Default for Config {
             offline: String::new(),
             offline_days: 400,
             compact_seconds: 900,
+            streams: true,
             teams: BTreeMap::new(),
             dependencies: BTreeMap::new(),
             holidays: Vec::new(),
@@ -115,6 +119,7 @@ impl Config {
             .map(|text| span(text).map_err(anyhow::Error::msg));
         let holidays = self.holidays.iter().map(|day| day.parse::<Date>());
         Ok(Surroundings {
+            silent: !self.streams,
             teams: self.teams.clone(),
             dependencies: self.dependencies.clone(),
             holidays: holidays.collect::<Result<_, _>>().context("features.holidays")?,

@@ -47,7 +47,7 @@ impl Verb for Extract {
         };
         let mut facts: Vec<Fact> = vector.map(Fact::Vector).into_iter().collect();
         // The vector is the first of a fact's outputs, rows follow: their ids stay whatever else is made.
-        for rows in made {
+        for rows in made.into_iter().filter(|_| !self.around.silent) {
             let index = facts.len().max(1);
             facts.extend(rows.facts(input, STAGE, input.fact.project(), index));
         }

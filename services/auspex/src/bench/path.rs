@@ -4,7 +4,8 @@
 //!
 //! Every event is a change that becomes a vector, a score, and known to canary. Some have a rollout, started before the round,
 //! that waits for the score: they are decided and counted. The document lets nothing begin, so that no rollout goes on
-//! afterwards. Both ways begin when a message is due and end where a reader of the log has what came of it. A decision counts
+//! afterwards. Rows for the feature store are not made meanwhile (`features.streams`): they are beside the path, and two cores do
+//! not carry both at 2,000 events a second. Both ways begin when a message is due and end where a reader of the log has what came of it. A decision counts
 //! when the state that knows it is saved: that is looked up afterwards.
 
 use std::collections::BTreeMap;
@@ -126,6 +127,7 @@ pub(super) async fn start(folder: &std::path::Path, sync: Sync, names: &[&str]) 
         set: vec![
             "server.listen=127.0.0.1:0".to_owned(),
             format!("nats.sync_interval={}", sync.setting().replace('"', "")),
+            "features.streams=false".to_owned(),
         ],
         // Load is made for a server of its own, whatever the shell names.
         alone: true,

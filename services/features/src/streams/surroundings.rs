@@ -19,6 +19,8 @@ pub struct Span {
 /// What a project lives in.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Surroundings {
+    /// No rows are made of facts.
+    pub silent: bool,
     /// The team of an author.
     pub teams: BTreeMap<String, String>,
     /// What each service needs, directly.
