@@ -133,23 +133,26 @@ impl Pool {
             .collect())
     }
 
-    /// A few vectors, when no reasons are wanted and nobody else is at the desk; else the threads do it.
+    /// A few vectors, when nobody else is at the desk and no reasons are wanted, or one vector, whose reasons take some 150 us;
+    /// else the threads do it.
     fn at_once(&self, vectors: &[FeatureVector], when: Reasons) -> Option<Vec<Result<Scored, ScoreFault>>> {
+        let alone = vectors.len() == 1 && when == Reasons::WhenNotable;
         let explains = match when {
             Reasons::Always => true,
-            Reasons::WhenNotable => vectors.iter().any(|vector| vector.wants_reasons),
+            Reasons::WhenNotable => !alone && vectors.iter().any(|vector| vector.wants_reasons),
             Reasons::Never => false,
         };
         if explains || vectors.len() > AT_ONCE {
             return None;
         }
         let mut desk = self.desk.try_lock().ok()?;
-        let all: Vec<_> = vectors.iter().map(|vector| (vector, Reasons::Never)).collect();
+        let now = if alone { when } else { Reasons::Never };
+        let all: Vec<_> = vectors.iter().map(|vector| (vector, now)).collect();
         // A panic is for the threads to have and to tell of.
         let scored = catch_unwind(AssertUnwindSafe(|| desk.score_all(&all))).ok()?;
         let notable =
             |scored: &Result<Scored, ScoreFault>| scored.as_ref().is_ok_and(|s| s.band != Band::Low);
-        let explains = when == Reasons::WhenNotable && scored.iter().any(notable);
+        let explains = !alone && when == Reasons::WhenNotable && scored.iter().any(notable);
         (!explains).then_some(scored)
     }
 }
