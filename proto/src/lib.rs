@@ -20,6 +20,7 @@ pub mod model;
 pub mod observation;
 pub mod report;
 pub mod rows;
+pub mod sample;
 pub mod score;
 pub mod seen;
 pub mod stage;
