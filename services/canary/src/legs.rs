@@ -125,11 +125,11 @@ fn batches(rolling: &Rolling) -> Vec<Step> {
         .flat_map(|weight| {
             let set = Step {
                 set_weight: Some(weight),
-                pause: None,
+                ..Step::default()
             };
             let wait = Step {
-                set_weight: None,
                 pause: Some(pause.clone()),
+                ..Step::default()
             };
             [set, wait]
         })

@@ -13,9 +13,11 @@ use auspex_proto::intent::Cohort;
 use crate::document::strategy::LegChoice;
 use crate::document::{
     Bake, CohortChoice, Criticality, Gates, Limits, Listed, RegionChoice, ScaleChoice, SlaChoice, Span, Spec,
+    Step,
 };
 use crate::legs::{self, Leg};
 use crate::policy::Policy;
+use crate::state::window::Beat;
 
 /// The terms of one rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,6 +109,38 @@ impl Terms {
             bake: spec.bake.clone().unwrap_or_default(),
             sla: spec.sla.clone().unwrap_or_else(|| config.sla.clone()),
             criticality: spec.criticality.unwrap_or_default(),
+        }
+    }
+
+    /// The same for the first version of a service: there is nothing to compare it with, to go back to, or to protect.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        let whole = Step {
+            set_weight: Some(100),
+            ..Step::default()
+        };
+        Self {
+            policy: Policy::Steps(vec![whole]),
+            legs: Vec::new(),
+            metrics: Vec::new(),
+            evidence_optional: true,
+            score_wait: Span::seconds(0),
+            score_settle: Span::seconds(0),
+            cohorts: Vec::new(),
+            mirror: 0,
+            scale: None,
+            regions: Vec::new(),
+            bake: Bake::default(),
+            ..self
+        }
+    }
+
+    /// The measure of its intervals.
+    #[must_use]
+    pub fn beat(&self) -> Beat {
+        Beat {
+            width: self.interval.duration(),
+            lateness: self.lateness.duration(),
         }
     }
 

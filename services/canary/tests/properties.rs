@@ -17,7 +17,7 @@ use auspex_proto::decision::{Action, Phase, Reason};
 use auspex_proto::observation::{Observation, Value};
 use auspex_proto::{Decision, EntityKind, Fact, ObservationBatch, Timestamp};
 use proptest::prelude::*;
-use stage::{Second, Stage, replay};
+use stage::{Second, Stage, replay, replay_owned};
 
 /// Something that can happen.
 #[derive(Debug, Clone)]
@@ -284,6 +284,17 @@ proptest! {
         let (stage, said) = play(&steps);
         let live: Vec<Vec<u8>> = said.into_iter().map(|d| Fact::Decision(d).encode()).collect();
         let (state, bytes) = replay(&stage.log);
+        prop_assert_eq!(bytes, live);
+        prop_assert_eq!(state, stage.state);
+    }
+
+    #[test]
+    fn takeovers_and_ticks_that_wake_nobody_change_nothing(
+        steps in prop::collection::vec(step(), 1..60), takeovers in prop_oneof![Just(0), Just(u64::MAX), any::<u64>()]
+    ) {
+        let (stage, said) = play(&steps);
+        let live: Vec<Vec<u8>> = said.into_iter().map(|d| Fact::Decision(d).encode()).collect();
+        let (state, bytes) = replay_owned(&stage.log, takeovers);
         prop_assert_eq!(bytes, live);
         prop_assert_eq!(state, stage.state);
     }

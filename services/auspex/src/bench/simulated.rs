@@ -117,7 +117,7 @@ impl Played {
         let fact = Fact::Tick(Tick {
             meta: self.meta(now)?,
             boundary: now,
-            previous: None,
+            previous: Some(now - Duration::from_secs(1)),
         });
         self.absorb(decide, now, &fact)
     }
@@ -152,6 +152,7 @@ impl Played {
                 instance: "proxy-1".to_owned(),
                 report: RouterReport::default(),
             }],
+            environment: String::new(),
         });
         self.absorb(decide, now, &fact).map(drop)
     }

@@ -6,7 +6,7 @@ use auspex_proto::decision::{Mode, Phase, TrackTarget};
 use super::start::{Refusal, fresh, launch};
 use super::voice::Voice;
 use crate::config::Config;
-use crate::document::{PolicyChoice, Span, Spec, Step};
+use crate::document::Spec;
 use crate::state::{Rollout, State};
 use crate::terms::Terms;
 
@@ -70,18 +70,8 @@ pub(super) fn undo(
     if ended.stable == TrackTarget::default() {
         return impossible(format!("nobody said what served before {name}"));
     }
-    let whole = Step {
-        set_weight: Some(100),
-        pause: None,
-    };
     let spec = Spec {
         service: ended.service.to_string(),
-        score_wait: Some(Span::seconds(0)),
-        min_samples: Some(0),
-        policy: PolicyChoice {
-            steps: Some(vec![whole]),
-            ..PolicyChoice::default()
-        },
         ..Spec::default()
     };
     let terms = Terms {
@@ -89,7 +79,7 @@ pub(super) fn undo(
             .whole
             .as_ref()
             .and_then(|whole| whole.terms.affinity.clone()),
-        ..Terms::of(&spec, config)
+        ..Terms::of(&spec, config).at_once()
     };
     let undone = RolloutName::new(format!("{name}-undo"));
     let undone = undone.map_err(|fault| Refusal::Impossible(fault.to_string()))?;

@@ -22,11 +22,14 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// What is wished while it bakes.
 pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Wish {
     let since = *rollout.course.baking.get_or_insert(now);
-    if let Some(text) = failing(rollout) {
-        return rollback(Reason::BakeFailed, text);
-    }
-    if let Some(wish) = unready(rollout, now) {
-        return wish;
+    // Once the database is no longer what stable knows, sending users there would harm them more.
+    if gates::contracting(rollout).is_none() {
+        if let Some(text) = failing(rollout) {
+            return rollback(Reason::BakeFailed, text);
+        }
+        if let Some(wish) = unready(rollout, now) {
+            return wish;
+        }
     }
     let hold = |reason, text| Wish::new(Action::Hold, 100, reason, text);
     let span = longest(rollout);

@@ -7,10 +7,11 @@ use auspex_judge::numeric::real;
 use auspex_proto::Timestamp;
 use auspex_proto::decision::Mode;
 
+use super::judge;
 use crate::state::Rollout;
 use crate::state::metric::{Cell, Test};
 use crate::state::rollout::{RECENT, Silence, Tally};
-use crate::state::window::Interval;
+use crate::state::window::{Interval, Now};
 
 /// Weight of the newest interval in the smoothed traffic.
 const FRESH: f64 = 0.3;
@@ -18,14 +19,22 @@ const FRESH: f64 = 0.3;
 pub(super) const ROUTER_LIFE: Duration = Duration::from_secs(10);
 
 /// Closes every interval that is due at this boundary, in order.
-pub(super) fn close(rollout: &mut Rollout, boundary: Timestamp) {
-    let (width, lateness) = (
-        rollout.terms.interval.duration(),
-        rollout.terms.lateness.duration(),
-    );
-    rollout.forget_routers(boundary - ROUTER_LIFE);
-    for (start, interval) in rollout.window.close(boundary, width, lateness) {
+pub(super) fn close(rollout: &mut Rollout, now: Now) {
+    rollout.forget_routers(now.boundary - ROUTER_LIFE);
+    let beat = rollout.terms.beat();
+    for (start, interval) in rollout.window.close(now, beat) {
         absorb(rollout, start, interval);
+    }
+    stale(rollout, now.boundary);
+}
+
+/// Notes what has not been reported for so long that what it said need not hold any more.
+fn stale(rollout: &mut Rollout, boundary: Timestamp) {
+    let until = judge::stale(rollout);
+    let tally = &mut rollout.tally;
+    tally.stale = until.into_iter().map(|until| boundary >= until).collect();
+    if !tally.stale.contains(&true) {
+        tally.stale.clear();
     }
 }
 

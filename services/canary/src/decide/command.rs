@@ -1,9 +1,9 @@
 //! What people and tools ask of a rollout.
 
 use auspex_chassis::Reject;
-use auspex_proto::Command;
 use auspex_proto::command::Ask;
 use auspex_proto::decision::{Action, Phase, Reason};
+use auspex_proto::{Command, stage};
 
 use super::approve::{approved, reported};
 use super::judge::judge;
@@ -55,14 +55,10 @@ pub(super) fn carry_out(
             }
             None => format!("no rollout is called {}", command.rollout),
         },
-        Some((service, mut rollout)) => {
+        Some((_, mut rollout)) => {
             rollout.course.blocked = start::blocks(state, &rollout);
             let refused = ask(&mut rollout, state, command, voice).err().unwrap_or_default();
-            if rollout.phase.is_terminal() {
-                state.retire(rollout, voice.now());
-            } else {
-                state.active.insert(service, rollout);
-            }
+            start::settle(config, state, rollout, voice);
             refused
         }
     };
@@ -112,11 +108,13 @@ fn ask(
             },
             None => return Ok(()),
         },
+        // What waits for its end has had no users yet.
+        Ask::Abort if rollout.next.take().is_some() => return Ok(()),
         Ask::Abort if rollout.phase == Phase::Returning => {
             return Err("it is on its way back already".to_owned());
         }
-        Ask::Abort if rollout.course.contracted => {
-            return Err("its database was contracted: nothing goes back".to_owned());
+        Ask::Abort if gates::contracts(rollout) => {
+            return Err("its database is contracted: nothing goes back".to_owned());
         }
         Ask::Abort => wish(Action::RollBack, 0, "aborted"),
         _ if rollout.phase == Phase::Returning => return Err("it is on its way back to stable".to_owned()),
@@ -125,6 +123,14 @@ fn ask(
             return Err("the candidate has everything: promote ends the bake, abort returns".to_owned());
         }
         Ask::Pause => wish(Action::Pause, weight, "paused"),
+        Ask::Resume if command.meta.source != stage::ANALYSIS.name && analysed(rollout).is_some() => {
+            let what = analysed(rollout).unwrap_or_default();
+            wish(
+                Action::Pause,
+                weight,
+                &format!("resumed: the analysis {what} runs anew"),
+            )
+        }
         Ask::Resume if rollout.phase == Phase::Paused || rollout.raised.is_some() || drifted(rollout) => {
             rollout.raised = None;
             rollout.cursor.released = true;
@@ -177,6 +183,16 @@ fn full(rollout: &mut Rollout, wish: Wish) -> Wish {
         },
         false => wish,
     }
+}
+
+/// The analysis that a paused rollout waits for.
+fn analysed(rollout: &Rollout) -> Option<String> {
+    let waits = rollout
+        .last
+        .as_ref()
+        .is_some_and(|last| last.reason == Reason::StepWait || last.reason == Reason::Commanded);
+    let step = course::step(rollout).filter(|_| waits && rollout.phase == Phase::Paused)?;
+    (!step.analysis.is_empty()).then(|| step.analysis.clone())
 }
 
 fn drifted(rollout: &Rollout) -> bool {

@@ -7,6 +7,7 @@ use auspex_proto::decision::{Action, Reason};
 use super::gates;
 use super::judge::Judged;
 use super::rules::{rollback, sight};
+use crate::document::Step;
 use crate::document::strategy::{Ab, BlueGreen, Wins};
 use crate::legs::{Kind, Leg};
 use crate::policy::{self, Cursor, Policy, Wish};
@@ -283,6 +284,19 @@ fn region(rollout: &mut Rollout, now: Timestamp) -> Option<Wish> {
         Reason::RegionBakes,
         text,
     ))
+}
+
+/// The step at hand, where the leg has steps.
+pub(super) fn step(rollout: &Rollout) -> Option<Step> {
+    let steps = match current(rollout)?.kind {
+        Kind::Roll(steps) => steps,
+        Kind::Ramp {
+            policy: Policy::Steps(steps),
+            ..
+        } => steps,
+        _ => return None,
+    };
+    steps.get(rollout.cursor.index).cloned()
 }
 
 /// Whether stable is kept for a while after everything went to the candidate.

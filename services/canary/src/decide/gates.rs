@@ -115,6 +115,18 @@ pub(super) fn contract(rollout: &mut Rollout, now: Timestamp) -> Option<Wish> {
     }
 }
 
+/// Whether the database has lost what only the old version needs, or is losing it right now. Once that was tried and has
+/// failed a person may go back, nobody else.
+pub(super) fn contracts(rollout: &Rollout) -> bool {
+    rollout.course.contracted || contracting(rollout).is_some_and(|run| run.passed.is_none())
+}
+
+/// The contraction, once it was asked for.
+pub(super) fn contracting(rollout: &Rollout) -> Option<&Run> {
+    let contract = rollout.terms.gates.database.as_ref()?.contract.as_ref()?;
+    rollout.course.checks.get(&contract.name)
+}
+
 /// Checks, one after the other; a failed one rolls back.
 fn run(
     rollout: &mut Rollout,

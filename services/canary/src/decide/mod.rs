@@ -32,8 +32,9 @@ use auspex_proto::{Fact, ObservationBatch, Project, Tick, Timestamp};
 
 use self::voice::Voice;
 use crate::config::Config;
-use crate::state::State;
 use crate::state::history::Clock;
+use crate::state::window::Now;
+use crate::state::{State, Ticked};
 
 /// The canary's verb, with its configuration.
 #[derive(Debug, Clone, Default)]
@@ -75,9 +76,9 @@ impl Verb for Decide {
         match input.fact {
             Fact::Event(event) => start::by_event(&self.config, state, event, &mut voice)?,
             Fact::Command(command) => command::carry_out(&self.config, state, command, &mut voice)?,
-            Fact::Score(score) => prior::learn(state, score, &mut voice),
+            Fact::Score(score) => prior::learn(&self.config, state, score, &mut voice),
             Fact::Observations(batch) => observe(self.config.clock(), state, batch, input.now),
-            Fact::Tick(tick) => pass(state, tick, &mut voice),
+            Fact::Tick(tick) => pass(&self.config, state, tick, &mut voice),
             _ => {}
         }
         Ok(voice.into_facts())
@@ -87,7 +88,7 @@ impl Verb for Decide {
         state
             .active
             .values()
-            .map(|rollout| wake::at(rollout, state.ticked))
+            .map(|rollout| wake::at(rollout, state.ticked.0))
             .min()
     }
 }
@@ -103,10 +104,8 @@ fn observe(clock: Clock, state: &mut State, batch: &ObservationBatch, now: Times
         };
         state.histories.touch(service, now, clock);
         if let Some(track) = seen.track {
-            let terms = &rollout.terms;
-            rollout
-                .window
-                .add(seen, track, terms.interval.duration(), &terms.metrics);
+            let (width, listed) = (rollout.terms.interval.duration(), &rollout.terms.metrics);
+            rollout.window.add((seen, track), width, listed, now);
         }
     }
     for applied in &batch.applied {
@@ -131,22 +130,21 @@ fn returned(state: &mut State, applied: &Applied, now: Timestamp) {
 }
 
 /// Time passes: intervals close, what they say is judged, and each rollout goes on or ends.
-fn pass(state: &mut State, tick: &Tick, voice: &mut Voice<'_>) {
-    if state.active.is_empty() || tick.boundary <= state.ticked {
+fn pass(config: &Config, state: &mut State, tick: &Tick, voice: &mut Voice<'_>) {
+    if state.active.is_empty() || tick.boundary <= state.ticked.0 {
         return;
     }
-    state.ticked = tick.boundary;
-    let now = voice.now();
+    state.ticked = Ticked(tick.boundary);
+    let moment = Now {
+        boundary: tick.boundary,
+        previous: tick.previous.unwrap_or_default(),
+    };
     let blocked = start::blocked(state);
     for (service, mut rollout) in std::mem::take(&mut state.active) {
         rollout.course.blocked = blocked.get(&service).cloned();
-        close::close(&mut rollout, tick.boundary);
+        close::close(&mut rollout, moment);
         prior::settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
         rules::tick(&mut rollout, voice);
-        if rollout.phase.is_terminal() {
-            state.retire(rollout, now);
-        } else {
-            state.active.insert(service, rollout);
-        }
+        start::settle(config, state, rollout, voice);
     }
 }

@@ -10,17 +10,17 @@ use auspex_proto::{EntityKind, Score};
 use super::judge::judge;
 use super::voice::Voice;
 use super::{course, rules, start};
+use crate::config::Config;
 use crate::policy::Wish;
 use crate::state::scores::{Known, Scores};
 use crate::state::{Prior, Rollout, State};
 
 /// A score has come.
-pub(super) fn learn(state: &mut State, score: &Score, voice: &mut Voice<'_>) {
+pub(super) fn learn(config: &Config, state: &mut State, score: &Score, voice: &mut Voice<'_>) {
     let known = Known::of(score);
     if !state.scores.note(known.clone()) {
         return;
     }
-    let now = voice.now();
     let blocked = start::blocked(state);
     for (service, mut rollout) in std::mem::take(&mut state.active) {
         rollout.course.blocked = blocked.get(&service).cloned();
@@ -31,11 +31,7 @@ pub(super) fn learn(state: &mut State, score: &Score, voice: &mut Voice<'_>) {
                 compare(&mut rollout, &known, voice);
             }
         }
-        if rollout.phase.is_terminal() {
-            state.retire(rollout, now);
-        } else {
-            state.active.insert(service, rollout);
-        }
+        start::settle(config, state, rollout, voice);
     }
 }
 

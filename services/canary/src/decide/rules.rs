@@ -7,7 +7,7 @@ use auspex_proto::decision::{Action, Mode, Phase, Reason};
 
 use super::judge::{Judged, judge};
 use super::voice::Voice;
-use super::{bake, course};
+use super::{bake, course, gates};
 use crate::policy::{Sight, Wish};
 use crate::state::Rollout;
 
@@ -34,7 +34,8 @@ fn next(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> 
         let (reason, text, _) = rollout.course.returning.clone()?;
         return Some(rollback(reason, text));
     }
-    if let Some(wish) = ends(rollout, judged, now) {
+    let contracts = gates::contracting(rollout).is_some();
+    if let Some(wish) = ends(rollout, judged, now).filter(|_| !contracts) {
         return Some(wish);
     }
     if rollout.phase == Phase::Baking {

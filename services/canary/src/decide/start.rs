@@ -172,27 +172,80 @@ fn allowed(config: &Config, state: &State, document: &Document) -> Result<(), Re
     }
 }
 
+/// Begins a rollout that is built. What runs for the same service goes back first: where stable has to grow for that, the
+/// new one waits until it has.
 pub(super) fn launch(
     config: &Config,
     state: &mut State,
-    mut rollout: Rollout,
+    rollout: Rollout,
     voice: &mut Voice<'_>,
 ) -> Result<(), Refusal> {
     let service = rollout.service.to_string();
     if let Entry::Occupied(running) = state.active.entry(service.clone()) {
         let revision = &rollout.candidate.revision;
-        if !revision.is_empty() && &running.get().candidate.revision == revision {
+        if !revision.is_empty() && same(running.get(), &rollout) {
             let name = &running.get().name;
             return Err(Refusal::UnderWay(format!(
                 "{name} is under way with the same revision {revision}"
             )));
         }
         let mut old = running.remove();
-        let judged = judge(&old);
-        let text = format!("superseded by {} of {service}", describe(&rollout.candidate));
-        voice.carry(&mut old, rollback(Reason::Superseded, text), &judged);
-        state.retire(old, voice.now());
+        if old.phase != Phase::Returning && !old.course.contracted {
+            let judged = judge(&old);
+            let what = if old.candidate.revision == *revision && !revision.is_empty() {
+                "other steps for "
+            } else {
+                ""
+            };
+            let text = format!(
+                "superseded by {what}{} of {service}",
+                describe(&rollout.candidate)
+            );
+            voice.carry(&mut old, rollback(Reason::Superseded, text), &judged);
+        }
+        old.next = Some(Box::new(rollout));
+        settle(config, state, old, voice);
+        return Ok(());
     }
+    begin_alone(config, state, rollout, voice);
+    Ok(())
+}
+
+/// Whether a rollout under way is the one that is asked for: the same version by the same way. New steps begin anew.
+fn same(running: &Rollout, rollout: &Rollout) -> bool {
+    let running = running.next.as_deref().unwrap_or(running);
+    let way = |rollout: &Rollout| (rollout.terms.policy.clone(), rollout.terms.legs.clone());
+    running.candidate.revision == rollout.candidate.revision && way(running) == way(rollout)
+}
+
+/// Puts a rollout back in its place: under way, or over, and then what has waited for its end begins.
+pub(super) fn settle(config: &Config, state: &mut State, mut rollout: Rollout, voice: &mut Voice<'_>) {
+    if !rollout.phase.is_terminal() {
+        state.active.insert(rollout.service.to_string(), rollout);
+        return;
+    }
+    let next = rollout.next.take();
+    let promoted = (rollout.phase == Phase::Promoted).then(|| rollout.candidate.clone());
+    state.retire(rollout, voice.now());
+    if let Some(mut next) = next {
+        if let Some(serving) = promoted {
+            next.stable = serving;
+        }
+        let now = voice.now();
+        let fresh = fresh(
+            (next.name, next.service),
+            (next.stable, next.candidate),
+            next.terms,
+            now,
+        );
+        let deployment = next.deployment;
+        begin_alone(config, state, Rollout { deployment, ..fresh }, voice);
+    }
+}
+
+/// Begins the only rollout of its service.
+fn begin_alone(config: &Config, state: &mut State, mut rollout: Rollout, voice: &mut Voice<'_>) {
+    let service = rollout.service.to_string();
     let [requests, slow] = state.histories.begin(&service, voice.now(), config.clock());
     requests
         .iter()
@@ -215,12 +268,7 @@ pub(super) fn launch(
     voice.carry(&mut rollout, wish, &judged);
     rollout.course.blocked = blocks(state, &rollout);
     prior::settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
-    if rollout.phase.is_terminal() {
-        state.retire(rollout, voice.now());
-    } else {
-        state.active.insert(service, rollout);
-    }
-    Ok(())
+    settle(config, state, rollout, voice);
 }
 
 fn build(
@@ -243,6 +291,11 @@ fn build(
     room(state, document, (&service, &name))?;
     let (stable, candidate) = targets(config, state, document, deployment);
     let terms = Terms::of(&document.spec, config);
+    let serves = stable != TrackTarget::default() || state.serving(service.as_str()).is_some();
+    let terms = match document.spec.initial && !serves {
+        true => terms.at_once(),
+        false => terms,
+    };
     Ok(Rollout {
         deployment: deployment.map(|d| d.deployment_id.clone()),
         ..fresh((name, service), (stable, candidate), terms, voice.now())
@@ -280,6 +333,7 @@ pub(super) fn fresh(
         last: None,
         number: 0,
         course: Course::default(),
+        next: None,
         sizes: terms
             .scale
             .as_ref()
@@ -300,10 +354,13 @@ fn room(
         .active
         .iter()
         .filter(|(other, _)| *other != service.as_str());
-    let (mut count, mut taken) = (0, None);
+    // A rollout that has to go back first stays for a while beside the one that comes after it.
+    let own = state.active.get(service.as_str());
+    let mut count = usize::from(own.is_some_and(|own| own.is_scaled() && own.weight > 0));
+    let mut taken = None;
     let mut listed = document.spec.metrics.len();
     for (_, other) in others {
-        count += 1;
+        count += 1 + usize::from(other.next.is_some());
         listed += other.terms.metrics.len();
         if &other.name == name {
             taken = Some(&other.service);

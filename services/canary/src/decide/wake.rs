@@ -1,10 +1,11 @@
-//! When a rollout wants to be told that time has passed: at the next tick while intervals are open, else at the first moment
-//! at which time alone changes something. A tick before that would change nothing and say nothing.
+//! When a rollout wants to be told that time has passed: at once while something moves, when an open interval is over, and at
+//! the first moment at which time alone changes something. A tick before that changes nothing and says nothing, so that
+//! neither a takeover, which looks at all of them, nor another rollout of the project can change what is decided.
 
 use std::time::Duration;
 
 use auspex_proto::Timestamp;
-use auspex_proto::decision::{Mode, Phase};
+use auspex_proto::decision::Phase;
 
 use super::close::ROUTER_LIFE;
 use crate::legs::Kind;
@@ -14,32 +15,21 @@ use crate::state::Rollout;
 /// However quiet it is, it is looked at this often.
 const AT_LEAST: Duration = Duration::from_secs(60);
 
-/// The earliest moment at which this rollout has something to do.
+/// The earliest moment at which this rollout has something to do; `ticked`: when it was last looked at.
 pub(super) fn at(rollout: &Rollout, ticked: Timestamp) -> Timestamp {
-    let now = ticked.max(rollout.started);
-    let terms = &rollout.terms;
-    if rollout.phase == Phase::Waiting {
-        let settle = terms.score_settle.duration();
-        let waits = [
-            rollout.started + terms.score_wait.duration(),
-            rollout.started + settle,
-        ];
-        // Where another controller drives the candidate may have users already.
-        if rollout.window.is_crowded() || (terms.mode != Mode::Act && rollout.window.is_open()) {
-            return now.next_boundary(terms.interval.duration());
-        }
-        return after(now, waits.into_iter());
+    if !quiet(rollout) {
+        return rollout.started;
     }
-    if rollout.window.is_open() || !quiet(rollout) {
-        return now.next_boundary(terms.interval.duration());
-    }
-    after(now, timers(rollout).into_iter())
+    let time = after(ticked.max(rollout.started), timers(rollout).into_iter());
+    let over = rollout.window.due(rollout.terms.beat());
+    over.map_or(time, |over| over.min(time))
 }
 
 /// Whether nothing moves right now.
 fn quiet(rollout: &Rollout) -> bool {
+    let waits = rollout.phase == Phase::Waiting;
     !rollout.course.stirred
-        && rollout.course.blocked.is_none()
+        && (waits || rollout.course.blocked.is_none())
         && rollout.phase != Phase::Returning
         && !rollout.course.checks.values().any(|run| run.passed != Some(true))
 }
@@ -58,6 +48,10 @@ fn timers(rollout: &Rollout) -> Vec<Timestamp> {
         rollout.weighed + terms.max_dwell.duration(),
         rollout.weighed + width * super::rules::APPLIES_WITHIN + terms.lateness.duration(),
     ];
+    if rollout.phase == Phase::Waiting {
+        out.push(rollout.started + terms.score_wait.duration());
+        out.push(rollout.started + terms.score_settle.duration());
+    }
     out.extend(
         terms
             .deadline
@@ -65,9 +59,7 @@ fn timers(rollout: &Rollout) -> Vec<Timestamp> {
     );
     let gone = ROUTER_LIFE + Duration::from_millis(1);
     out.extend(rollout.routers.values().map(|router| router.time + gone));
-    // What was reported becomes stale: one look after it.
-    let stale = super::judge::FRESH.max(width * terms.silent_after) + width + terms.lateness.duration();
-    out.extend(rollout.tally.reported.iter().map(|last| *last + stale));
+    out.extend(super::judge::stale(rollout));
     out.extend(course.frozen);
     let region = course.regions.checked_sub(1).and_then(|at| terms.regions.get(at));
     out.extend(region.map(|region| course.region_since + region.bake.duration()));

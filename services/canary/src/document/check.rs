@@ -70,6 +70,11 @@ impl Spec {
                 found.push(format!("{path}.tracks.{field}: url or revision is too long"));
             }
         }
+        if self.initial && self.tracks.stable != super::Target::default() {
+            found.push(format!(
+                "{path}.initial: {path}.tracks.stable names what serves already"
+            ));
+        }
         if let Some(sticky) = &self.affinity {
             let name = match (&sticky.cookie, &sticky.header) {
                 (Some(name), None) | (None, Some(name)) => name.as_str(),
@@ -165,6 +170,15 @@ impl BudgetChoice {
 fn step_problem(step: &Step) -> Option<String> {
     match (step.set_weight, &step.pause) {
         (Some(weight), None) if weight > 100 => Some(format!("setWeight {weight} is not within 0..=100")),
+        (Some(_), None) if !step.analysis.is_empty() => {
+            Some("an analysis ends a pause, no setWeight".to_owned())
+        }
+        (None, Some(pause)) if !step.analysis.is_empty() && pause.duration.is_some() => {
+            Some("an analysis ends a pause without a duration".to_owned())
+        }
+        (None, Some(_)) if step.analysis.len() > auspex_proto::id::MAX_LENGTH => {
+            Some("the name of its analysis is too long".to_owned())
+        }
         (Some(_), None) | (None, Some(_)) => None,
         _ => Some("wants exactly one of setWeight and pause".to_owned()),
     }

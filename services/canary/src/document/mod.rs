@@ -113,6 +113,10 @@ pub struct Spec {
     /// Keeps a user on one version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Sticky>,
+    /// Nothing of the service serves yet: everything goes to the candidate at once, past steps, cohorts and regions. Where
+    /// control knows what was promoted before, it goes the usual way all the same.
+    #[serde(skip_serializing_if = "is_default")]
+    pub initial: bool,
     /// How the rollout gets from stable to the candidate; absent: canary.
     #[serde(skip_serializing_if = "is_default")]
     pub strategy: StrategyChoice,

@@ -30,6 +30,9 @@ pub struct Step {
     /// A wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
+    /// Beside a pause without a duration: the analysis whose success ends it. Who resumes lets it run anew.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub analysis: String,
 }
 
 /// A wait between weights.

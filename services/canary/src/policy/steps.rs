@@ -61,7 +61,10 @@ pub fn wish(steps: &[Step], cursor: Cursor, sight: &Sight<'_>) -> (Cursor, Optio
             }
             (None, Some(pause)) if !cursor.released => match pause.duration {
                 None => {
-                    let text = format!("{label}: pause until resumed or promoted");
+                    let text = match step.analysis.as_str() {
+                        "" => format!("{label}: pause until resumed or promoted"),
+                        name => format!("{label}: pause until the analysis {name} has succeeded"),
+                    };
                     return (
                         cursor,
                         Some(Wish::new(Action::Pause, sight.weight, Reason::StepWait, text)),

@@ -140,11 +140,11 @@ fn bands_raise_fast_gradually_wait_and_limit() {
 fn steps_follow_in_order() {
     let weight = |n| Step {
         set_weight: Some(n),
-        pause: None,
+        ..Step::default()
     };
     let pause = |duration| Step {
-        set_weight: None,
         pause: Some(Pause { duration }),
+        ..Step::default()
     };
     let steps = [
         weight(10),

@@ -88,6 +88,9 @@ pub struct Rollout {
     /// What it cost its users.
     #[serde(default)]
     pub toll: Toll,
+    /// What begins when this one is over: a version that came while traffic had first to go back. It has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Box<Rollout>>,
 }
 
 /// The score at the start, or the base rate in its place.
@@ -125,6 +128,9 @@ pub struct Tally {
     /// When the candidate last reported each of them: starts of intervals.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reported: Vec<Timestamp>,
+    /// Which of them have been silent for too long; empty: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<bool>,
     /// Bad units of the candidate beyond what the baseline's rate explains: errors, slow ones.
     pub harmed: [f64; 2],
     /// Bad units and units of the baseline: errors, slow ones.
@@ -298,6 +304,7 @@ fn kept(rollout: Rollout) -> Option<Box<Rollout>> {
         tally: Tally::default(),
         routers: BTreeMap::new(),
         last: None,
+        next: None,
         ..rollout
     }))
 }

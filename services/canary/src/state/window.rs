@@ -3,6 +3,9 @@
 //!
 //! An observation belongs to the interval in which it ends. Within an interval each (instance, region, start, length,
 //! metric, track) counts once, whoever sends it again. What comes after its interval has closed is counted as late and not judged.
+//!
+//! While nothing arrives nothing moves here: an interval in which nobody said anything is closed by what comes later. So
+//! what has come too late for such an interval is told by the tick that would close it: from the tick before on it was over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,11 +25,29 @@ const BUILT_IN: [&str; 3] = ["requests", "slow", "ready"];
 /// Most observations that are told apart while open: 50 proxies with 4 observations each, 5 intervals.
 pub const MOST_SEEN: usize = 1_024;
 
+/// The measure of intervals.
+#[derive(Debug, Clone, Copy)]
+pub struct Beat {
+    /// How long an interval is.
+    pub width: Duration,
+    /// How long after its end an interval waits for what is late.
+    pub lateness: Duration,
+}
+
+/// Where a boundary stands among the boundaries that were told.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// The boundary.
+    pub boundary: Timestamp,
+    /// The one before it, whoever was told of that.
+    pub previous: Timestamp,
+}
+
 /// The intervals of one rollout that are not judged yet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Window {
-    /// Everything that ends before or at this boundary is closed.
+    /// What ends before or at this boundary is judged; nothing was said of what ended since and is over.
     pub closed: Timestamp,
     /// By start of the interval.
     open: BTreeMap<i64, Interval>,
@@ -73,15 +94,24 @@ impl Window {
     }
 
     /// Adds an observation of a track to its interval: `requests`, `slow`, `ready` and what is listed; nothing else.
-    pub fn add(&mut self, seen: &Observation, track: Track, width: Duration, listed: &[Listed]) {
+    /// `now`: when it arrived, by the log.
+    pub fn add(
+        &mut self,
+        (seen, track): (&Observation, Track),
+        width: Duration,
+        listed: &[Listed],
+        now: Timestamp,
+    ) {
         let at = listed.iter().position(|listed| listed.name == seen.metric);
         if at.is_none() && !BUILT_IN.contains(&seen.metric.as_str()) {
             return;
         }
         let end = seen.start + seen.length - Duration::from_millis(1);
         let start = end.boundary(width);
-        let open = start >= self.closed && start < self.closed + width * MOST_OPEN;
+        let open = start >= self.closed && start < now + width * MOST_OPEN;
+        let room = self.open.contains_key(&start.0) || self.open.len() < MOST_OPEN as usize;
         let taken = open
+            && room
             && match at {
                 Some(at) => self.add_listed(start, at, (seen, track)),
                 None => self.add_built_in(start, (seen, track)),
@@ -137,43 +167,41 @@ impl Window {
             .add(key, &seen.value, track)
     }
 
-    /// Whether something waits to be closed.
+    /// The first boundary at which something is to be closed; `None`: nothing waits for it.
     #[must_use]
-    pub fn is_open(&self) -> bool {
-        !self.open.is_empty()
+    pub fn due(&self, beat: Beat) -> Option<Timestamp> {
+        let (first, _) = self.open.first_key_value()?;
+        Some(Timestamp(*first) + beat.width + beat.lateness)
     }
 
-    /// Whether so much waits that there may soon be no room.
-    #[must_use]
-    pub fn is_crowded(&self) -> bool {
-        let told = self
-            .open
-            .values()
-            .map(|interval| interval.seen.len() + 64 * interval.listed.len());
-        2 * told.sum::<usize>() >= MOST_SEEN || 2 * self.open.len() >= MOST_OPEN as usize
-    }
-
-    /// Takes every interval that has been over for the lateness at this boundary, in order, empty ones left out.
-    pub fn close(
-        &mut self,
-        boundary: Timestamp,
-        width: Duration,
-        lateness: Duration,
-    ) -> Vec<(Timestamp, Interval)> {
-        let until = (boundary - lateness).boundary(width);
-        if until <= self.closed {
+    /// Takes every interval that has been over for the lateness at this boundary, in order, empty ones left out. What was
+    /// over at the boundary before already has come too late, and is counted.
+    pub fn close(&mut self, now: Now, beat: Beat) -> Vec<(Timestamp, Interval)> {
+        let until = |boundary: Timestamp| (boundary - beat.lateness).boundary(beat.width).0;
+        let end = until(now.boundary);
+        if self.open.first_key_value().is_none_or(|(first, _)| *first >= end) {
             return Vec::new();
         }
-        self.closed = until;
-        let open = self.open.split_off(&until.0);
-        std::mem::replace(&mut self.open, open)
-            .into_iter()
+        self.closed = self.closed.max(Timestamp(end));
+        let open = self.open.split_off(&end);
+        let mut due = std::mem::replace(&mut self.open, open);
+        let timely = due.split_off(&until(now.previous));
+        let late = due.into_values().map(|interval| interval.told());
+        self.late = self.late.saturating_add(late.sum());
+        let timely = timely.into_iter();
+        timely
             .map(|(start, interval)| (Timestamp(start), interval))
             .collect()
     }
 }
 
 impl Interval {
+    /// How many observations are in it.
+    fn told(&self) -> u64 {
+        let listed = self.listed.values().map(Cell::told).sum::<usize>();
+        u64::try_from(self.seen.len() + listed).unwrap_or(u64::MAX)
+    }
+
     fn add_apart(&mut self, seen: &Observation, track: Track) {
         if let (Value::Counts { bad, total }, "requests", Track::Candidate) =
             (&seen.value, seen.metric.as_str(), track)
@@ -241,6 +269,18 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const BEAT: Beat = Beat {
+        width: SECOND,
+        lateness: SECOND,
+    };
+
+    /// A tick of every second.
+    fn at(second: i64) -> Now {
+        Now {
+            boundary: Timestamp(1_000 * second),
+            previous: Timestamp(1_000 * (second - 1)),
+        }
+    }
 
     fn observed(start: i64, instance: &str, bad: u64) -> Observation {
         Observation {
@@ -263,13 +303,11 @@ mod tests {
             observed(10_000, "b", 2),
             observed(10_000, "a", 1),
         ] {
-            window.add(&seen, Track::Candidate, SECOND, &[]);
+            window.add((&seen, Track::Candidate), SECOND, &[], Timestamp(11_050));
         }
-        assert!(
-            window.close(Timestamp(11_000), SECOND, SECOND).is_empty(),
-            "late ones may still come"
-        );
-        let closed = window.close(Timestamp(12_000), SECOND, SECOND);
+        assert!(window.close(at(11), BEAT).is_empty(), "late ones may still come");
+        assert_eq!(window.due(BEAT), Some(Timestamp(12_000)));
+        let closed = window.close(at(12), BEAT);
         assert_eq!(closed.len(), 1);
         assert_eq!(
             (
@@ -278,25 +316,54 @@ mod tests {
             ),
             (3, 20)
         );
-        window.add(&observed(10_000, "c", 1), Track::Candidate, SECOND, &[]);
-        assert_eq!(window.late, 1);
-        window.add(&observed(900_000, "c", 1), Track::Candidate, SECOND, &[]);
+        let mut add = |start, now| {
+            let seen = observed(start, "c", 1);
+            window.add((&seen, Track::Candidate), SECOND, &[], Timestamp(now));
+            window.late
+        };
+        assert_eq!(add(10_000, 12_050), 1);
         assert_eq!(
-            window.late, 2,
+            add(900_000, 12_050),
+            2,
             "far ahead: a broken clock must not fill the state"
         );
+        assert_eq!(add(899_000, 900_050), 2, "after a silence of any length");
+    }
+
+    #[test]
+    fn silence_changes_nothing_and_what_comes_too_late_in_it_is_late_all_the_same() {
+        let mut window = Window::from(Timestamp(10_000), SECOND);
+        let before = window.clone();
+        for second in 11..200 {
+            assert_eq!(window.close(at(second), BEAT), []);
+        }
+        assert_eq!(window, before);
+        for start in [150_000, 198_000] {
+            let seen = observed(start, "a", 1);
+            window.add((&seen, Track::Candidate), SECOND, &[], Timestamp(199_500));
+        }
+        let closed: Vec<i64> = window
+            .close(at(200), BEAT)
+            .iter()
+            .map(|(start, _)| start.0)
+            .collect();
+        assert_eq!((closed, window.late), (vec![198_000], 1));
+        // Where nobody looked before, nothing was over before.
+        let seen = observed(299_000, "a", 1);
+        window.add((&seen, Track::Candidate), SECOND, &[], Timestamp(900_000));
+        let now = Now {
+            boundary: Timestamp(900_000),
+            previous: Timestamp(200_000),
+        };
+        assert_eq!((window.close(now, BEAT).len(), window.late), (1, 1));
     }
 
     #[test]
     fn the_state_is_bounded_whoever_reports() {
         let mut window = Window::from(Timestamp(0), SECOND);
         for n in 0..3_000 {
-            window.add(
-                &observed(n % 60 * 1_000, &format!("instance-{n}"), 1),
-                Track::Candidate,
-                SECOND,
-                &[],
-            );
+            let seen = observed(n % 60 * 1_000, &format!("instance-{n}"), 1);
+            window.add((&seen, Track::Candidate), SECOND, &[], Timestamp(60_000));
         }
         let size = rmp_serde::to_vec_named(&window).unwrap().len();
         assert!(size < 24_000, "{size}");
@@ -322,7 +389,7 @@ mod tests {
                     1 => Value::Gauge(0.1),
                     _ => Value::Counts { bad: 1, total: 2 },
                 };
-                window.add(&seen, Track::Candidate, SECOND, &listed);
+                window.add((&seen, Track::Candidate), SECOND, &listed, Timestamp(60_000));
             }
         }
         let cells = |at| window.open.values().filter_map(move |i| i.listed.get(&at));
@@ -334,7 +401,8 @@ mod tests {
         let told = [1, 2, 3].map(|at| cells(at).map(Cell::told).sum::<usize>());
         assert_eq!(told, [MOST_TOLD, MOST_TOLD, 0], "what is not listed is not kept");
         let late = window.late;
-        window.add(&observed(1_000, "a", 1), Track::Candidate, SECOND, &listed);
+        let seen = observed(1_000, "a", 1);
+        window.add((&seen, Track::Candidate), SECOND, &listed, Timestamp(60_000));
         assert_eq!(window.late, late, "there is room for requests");
     }
 }

@@ -11,7 +11,7 @@ use crate::state::{Ended, Rollout, State};
 /// Every rollout of a project: those under way by service, then those that are over, the newest first.
 #[must_use]
 pub fn all(state: &State, project: &Project, seq: u64) -> Vec<wire::RolloutView> {
-    let active = state.active.values().map(|rollout| active(rollout, project, seq));
+    let active = under_way(state).map(|rollout| active(rollout, project, seq));
     let ended = state.ended.iter().rev().map(|over| ended(over, project, seq));
     active.chain(ended).collect()
 }
@@ -19,10 +19,19 @@ pub fn all(state: &State, project: &Project, seq: u64) -> Vec<wire::RolloutView>
 /// The rollout of a name: the one under way, else the newest that is over.
 #[must_use]
 pub fn named(state: &State, project: &Project, name: &RolloutName, seq: u64) -> Option<wire::RolloutView> {
-    let running = state.active.values().find(|rollout| &rollout.name == name);
+    let running = under_way(state).find(|rollout| &rollout.name == name);
     running
         .map(|rollout| active(rollout, project, seq))
         .or_else(|| state.ended(name).map(|over| ended(over, project, seq)))
+}
+
+/// Those under way, then those that wait for one of them to be back.
+fn under_way(state: &State) -> impl Iterator<Item = &Rollout> {
+    let waiting = state
+        .active
+        .values()
+        .filter_map(|rollout| rollout.next.as_deref());
+    state.active.values().chain(waiting)
 }
 
 fn active(rollout: &Rollout, project: &Project, seq: u64) -> wire::RolloutView {
@@ -124,6 +133,9 @@ fn warnings(rollout: &Rollout) -> Vec<String> {
             "no score: the base rate {:.2} in its place",
             rollout.p_failure()
         ));
+    }
+    if let Some(next) = &rollout.next {
+        said.push(format!("{} waits until this one is over", next.name));
     }
     if let Some(p_failure) = rollout.raised {
         said.push(format!("P(failure) has risen to {p_failure:.2} since the start"));

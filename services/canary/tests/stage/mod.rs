@@ -34,6 +34,7 @@ pub struct Stage {
     pub state: State,
     pub seq: u64,
     pub now: Timestamp,
+    ticked: Option<Timestamp>,
     /// Everything fed, while `keeps`.
     pub log: Vec<(u64, Timestamp, Fact)>,
     /// Whether the log is kept and every refusal is checked to change nothing: too slow for thousands of rollouts.
@@ -66,6 +67,7 @@ impl Stage {
             state: State::default(),
             seq: 0,
             now: Timestamp(T0),
+            ticked: None,
             log: Vec::new(),
             keeps: true,
             extra: Vec::new(),
@@ -120,6 +122,7 @@ impl Stage {
     pub fn tick(&mut self) -> Vec<Decision> {
         let boundary = self.now.next_boundary(Duration::from_secs(1));
         let early = self.decide.due(&self.state).is_none_or(|due| due > boundary);
+        let before = (early && self.keeps).then(|| self.state.clone());
         self.now = boundary;
         let tick = Tick {
             meta: Meta {
@@ -127,7 +130,7 @@ impl Stage {
                 ..self.meta("tick")
             },
             boundary,
-            previous: None,
+            previous: self.ticked.replace(boundary),
         };
         let said = self.feed(Fact::Tick(tick)).unwrap();
         let brief: Vec<_> = said
@@ -138,6 +141,9 @@ impl Stage {
             !early || said.is_empty(),
             "a tick before it is due says nothing: {brief:?}"
         );
+        if let Some(before) = before {
+            assert_eq!(self.state, before, "nor does it change anything");
+        }
         said
     }
 
@@ -164,6 +170,7 @@ impl Stage {
             meta: self.meta("batch"),
             observations,
             applied: Vec::new(),
+            environment: String::new(),
         }
     }
 
@@ -363,6 +370,30 @@ fn step(
         other => panic!("canary makes decisions, not {:?}", other.kind()),
     });
     Ok(said.collect())
+}
+
+/// The same log as the owners of its partition have it: ticks wake only who waits for them, and now and then, by these bits,
+/// another owner goes on from what was saved.
+pub fn replay_owned(log: &[(u64, Timestamp, Fact)], takeovers: u64) -> (State, Vec<Vec<u8>>) {
+    let decide = Decide::new(Config::default());
+    let mut state = State::default();
+    let mut bytes = Vec::new();
+    for (n, (seq, now, fact)) in log.iter().enumerate() {
+        let waits = |tick: &Tick| {
+            decide
+                .due(&state)
+                .is_some_and(|due| due <= tick.boundary.max(*now))
+        };
+        if !matches!(fact, Fact::Tick(tick) if !waits(tick)) {
+            for decision in absorb(&decide, &mut state, (*seq, *now, fact)).unwrap() {
+                bytes.push(Fact::Decision(decision).encode());
+            }
+        }
+        if takeovers >> (n % 64) & 1 == 1 {
+            state = rmp_serde::from_slice(&rmp_serde::to_vec_named(&state).unwrap()).unwrap();
+        }
+    }
+    (state, bytes)
 }
 
 /// A log into fresh verbs, from one saved state to the next; the last state and the bytes of the decisions.

@@ -16,7 +16,27 @@ use crate::state::Rollout;
 use crate::state::metric::Test;
 
 /// How long what a listed metric has said holds without being reported: four scrapes at the usual 15 s.
-pub(in crate::decide) const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_secs(60);
+
+/// The boundary from which on each listed metric is stale if nobody reports it meanwhile.
+pub(in crate::decide) fn stale(rollout: &Rollout) -> Vec<Timestamp> {
+    let terms = &rollout.terms;
+    let width = terms.interval.duration();
+    let patience = FRESH.max(width * terms.silent_after);
+    let known = |last: &Timestamp| *last > Timestamp::default();
+    let reported = rollout.tally.reported.iter();
+    // The first interval that begins later than it may have been silent has to be over.
+    let until = |last: &Timestamp| (*last + patience).next_boundary(width) + terms.lateness.duration();
+    reported
+        .map(|last| {
+            if known(last) {
+                until(last)
+            } else {
+                Timestamp(i64::MAX)
+            }
+        })
+        .collect()
+}
 
 /// One metric at this moment.
 pub(super) struct Metric<'a> {
@@ -77,12 +97,7 @@ impl<'a> Metric<'a> {
     pub(super) fn listed(rollout: &Rollout, (at, listed): (usize, &'a Listed), shares: &Shares) -> Self {
         let tally = &rollout.tally;
         let test = tally.listed.get(at).unwrap_or(&Test::Nothing);
-        let last = tally
-            .reported
-            .get(at)
-            .filter(|last| **last > Timestamp::default());
-        let patience = FRESH.max(rollout.terms.interval.duration() * rollout.terms.silent_after);
-        let stale = last.is_some_and(|last| rollout.window.closed.since(*last) > patience);
+        let stale = tally.stale.get(at).copied().unwrap_or_default();
         let levels = shared(&shares.levels, listed.weight, shares.sum);
         let missing = Ruling::new(Verdict::NoEvidence, Reason::MissingSeries);
         let (said, ruling) = match test {

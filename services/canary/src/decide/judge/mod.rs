@@ -2,7 +2,7 @@
 
 mod metric;
 
-pub(super) use self::metric::FRESH;
+pub(super) use self::metric::stale;
 
 use auspex_judge::numeric::log_mix;
 use auspex_judge::{Levels, Verdict};
