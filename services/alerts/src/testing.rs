@@ -1,26 +1,12 @@
 //! An alert to try receivers with.
 
-use auspex_proto::alert::{Cause, Kind, Severity, Status};
-use auspex_proto::{Alert, FactId, Meta, Project, ServiceName, Timestamp};
+use auspex_proto::alert::{Cause, Status};
+use auspex_proto::{Alert, sample};
 
 pub(crate) fn alert(status: Status) -> Alert {
-    let name = |text: &str| ServiceName::new(text).ok();
+    let meta = sample::meta("alert-1", "acme/shop", 7).unwrap();
     Alert {
-        meta: Meta {
-            id: FactId::derived("alerts", 7, "acme/shop", 0),
-            project: Project::new("acme/shop").unwrap(),
-            time: Timestamp(1_700_000_000_000),
-            cause: 7,
-            source: "alerts".to_owned(),
-        },
-        kind: Kind::RolledBack,
-        severity: Severity::Error,
-        status,
-        dedup_key: "auspex/acme/shop/checkout/rollout/checkout/v2".to_owned(),
         title: "Rolled back: checkout v2".to_owned(),
-        text: "What: it was rolled back".to_owned(),
-        service: name("checkout"),
-        rollout: "checkout".to_owned(),
         causes: vec![Cause {
             what: "errors".to_owned(),
             weight: 1.0,
@@ -28,5 +14,6 @@ pub(crate) fn alert(status: Status) -> Alert {
         }],
         facts: vec![("harmed".to_owned(), "7 requests".to_owned())],
         receivers: vec!["team".to_owned()],
+        ..sample::alert(meta, "auspex/acme/shop/checkout/rollout/checkout/v2", status)
     }
 }

@@ -16,33 +16,18 @@ use auspex_alerts::config::Config;
 use auspex_alerts::outbox::{End, Outbox, Policy};
 use auspex_chassis::metrics::Metrics;
 use auspex_chassis::{DeadLetter, Errands, Settings, clock};
-use auspex_proto::alert::{Kind, Severity, Status};
-use auspex_proto::{Alert, Fact, FactId, FactKind, Meta, Partitions, Project, ServiceName};
+use auspex_proto::alert::{Kind, Status};
+use auspex_proto::{Alert, Fact, FactKind, Partitions, sample};
 
 use self::provider::{Answer, Provider};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 fn alert(n: usize, key: &str, status: Status, receivers: &[&str]) -> Alert {
+    let meta = sample::meta(&format!("alert-{n}"), "acme/shop", 1).unwrap();
     Alert {
-        meta: Meta {
-            id: FactId::derived("alerts", 1, "p", n),
-            project: Project::new("acme/shop").unwrap(),
-            time: clock::now(),
-            cause: 1,
-            source: "alerts".to_owned(),
-        },
-        kind: Kind::RolledBack,
-        severity: Severity::Error,
-        status,
-        dedup_key: key.to_owned(),
-        title: format!("{key} {status:?}"),
-        text: "What: it was rolled back".to_owned(),
-        service: ServiceName::new("checkout").ok(),
-        rollout: "checkout".to_owned(),
-        causes: Vec::new(),
-        facts: Vec::new(),
         receivers: receivers.iter().map(|r| (*r).to_owned()).collect(),
+        ..sample::alert(meta, key, status)
     }
 }
 

@@ -16,24 +16,20 @@ use auspex_alerts::outbox::Outbox;
 use auspex_alerts::query;
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{House, Settings, View};
-use auspex_proto::decision::{Action, Mode, Phase, Reason, TrackTarget, Versions};
+use auspex_proto::decision::{Action, Phase, Reason};
 use auspex_proto::event::{Body, Deployment};
-use auspex_proto::score::{Band, Contribution};
+use auspex_proto::score::Contribution;
 use auspex_proto::wire::DeliveryState;
 use auspex_proto::{
-    Decision, Entity, EntityKind, Event, Fact, FactId, Meta, Project, Revision, RolloutName, Score,
-    ServiceName, Timestamp, stage,
+    Decision, Entity, EntityKind, Event, Fact, Meta, Revision, Score, ServiceName, Timestamp, sample, stage,
 };
 
 use self::provider::{Answer, Provider};
 
 fn meta(project: &str, n: u64) -> Meta {
     Meta {
-        id: FactId::new(format!("fact-{n}")).unwrap(),
-        project: Project::new(project).unwrap(),
-        time: Timestamp(1_700_000_000_000 + i64::try_from(n).unwrap() * 1_000),
-        cause: n,
-        source: "test".to_owned(),
+        time: Timestamp(sample::TIME.0 + i64::try_from(n).unwrap() * 1_000),
+        ..sample::meta(&format!("fact-{n}"), project, n).unwrap()
     }
 }
 
@@ -53,61 +49,35 @@ fn deployment(project: &str, n: u64) -> Fact {
 }
 
 fn score(n: u64) -> Fact {
+    let sample = sample::score(meta("acme/shop", n), "v2", 0.8).unwrap();
     Fact::Score(Score {
-        meta: meta("acme/shop", n),
         entity: Entity {
             kind: EntityKind::Deployment,
             id: "d1".to_owned(),
-            revision: Revision::new("v2").unwrap(),
             service: ServiceName::new("checkout").ok(),
+            ..sample.entity
         },
-        p_failure: 0.8,
-        low: 0.7,
-        high: 0.9,
-        band: Band::High,
-        model: "change-risk@1".to_owned(),
-        schema_hash: String::new(),
         reasons: vec![Contribution {
             feature: "lines_added".to_owned(),
             value: 812.0,
             log_odds: 1.5,
         }],
-        missing: Vec::new(),
-        mitigations: Vec::new(),
-        trial: Default::default(),
+        ..sample
     })
 }
 
 fn decision(n: u64, action: Action, phase: Phase) -> Fact {
-    let track = |revision: &str| TrackTarget {
-        revision: revision.to_owned(),
-        url: String::new(),
-    };
     Fact::Decision(Decision {
-        meta: meta("acme/shop", n),
-        rollout: RolloutName::new("checkout").unwrap(),
-        service: ServiceName::new("checkout").unwrap(),
-        mode: Mode::Act,
         phase,
         action,
         reason: Reason::EvidenceWorse,
         reason_text: "errors are 18 times as frequent".to_owned(),
-        weight: 0,
         previous_weight: 10,
-        acts: true,
         prior: 0.8,
-        prior_is_base_rate: false,
         posterior: 0.99,
-        evidence: Vec::new(),
         harmed: 7,
-        versions: Versions::default(),
-        stable: track("v1"),
-        candidate: track("v2"),
         number: n,
-        affinity: None,
-        slo_ms: None,
-        score: None,
-        intent: None,
+        ..sample::decision(meta("acme/shop", n), "checkout").unwrap()
     })
 }
 

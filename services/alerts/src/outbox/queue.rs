@@ -43,6 +43,11 @@ impl Verb for Queue {
         }
     }
 
+    fn is_urgent(&self, _fact: &Fact) -> bool {
+        // It is carried once it is saved.
+        true
+    }
+
     fn absorb(&self, state: &mut Outbox, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
         if let Fact::Alert(alert) = input.fact {
             let receivers = self.receivers(alert);

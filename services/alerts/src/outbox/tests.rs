@@ -1,7 +1,6 @@
 //! The promise of delivery, against receivers that fail in every way, owners that crash and repeats of facts.
 
-use auspex_proto::alert::{Kind, Severity};
-use auspex_proto::{FactId, Meta, Project};
+use auspex_proto::{Meta, sample, stage};
 use proptest::prelude::*;
 
 use super::*;
@@ -13,25 +12,13 @@ const POLICY: Policy = Policy {
 };
 
 fn alert(id: usize, key: &str, status: Status, receivers: &[&str]) -> Alert {
+    let meta = Meta {
+        source: stage::ALERTS.name.to_owned(),
+        ..sample::meta(&format!("alert-{id}"), "acme/shop", 1).unwrap()
+    };
     Alert {
-        meta: Meta {
-            id: FactId::derived("alerts", 1, "p", id),
-            project: Project::new("acme/shop").unwrap(),
-            time: Timestamp(0),
-            cause: 1,
-            source: "alerts".to_owned(),
-        },
-        kind: Kind::RolledBack,
-        severity: Severity::Error,
-        status,
-        dedup_key: key.to_owned(),
-        title: format!("{key} {status:?}"),
-        text: "text".to_owned(),
-        service: None,
-        rollout: String::new(),
-        causes: Vec::new(),
-        facts: Vec::new(),
         receivers: receivers.iter().map(|r| (*r).to_owned()).collect(),
+        ..sample::alert(meta, key, status)
     }
 }
 

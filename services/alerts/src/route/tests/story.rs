@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use auspex_chassis::{Input, Verb};
-use auspex_proto::decision::{Action, MetricEvidence, Mode, Phase, Reason, TrackTarget, Versions};
+use auspex_proto::decision::{Action, MetricEvidence, Phase, Reason};
 use auspex_proto::event::{Body, Change, Deployment, Outcome, Run, RunPhase};
-use auspex_proto::score::{Band, Contribution};
+use auspex_proto::score::Contribution;
 use auspex_proto::{
-    Alert, Decision, Entity, EntityKind, Event, Fact, FactId, Meta, Project, Revision, RolloutName, Score,
-    ServiceName, Timestamp,
+    Alert, Decision, Entity, EntityKind, Event, Fact, Meta, Revision, Score, ServiceName, Timestamp, sample,
 };
 
 use crate::route::Router;
@@ -39,11 +38,8 @@ impl Story {
 
     pub(super) fn meta(&self, id: &str) -> Meta {
         Meta {
-            id: FactId::new(id).unwrap(),
-            project: Project::new("acme/shop").unwrap(),
             time: Timestamp(i64::try_from(self.seq).unwrap() * 1_000),
-            cause: self.seq,
-            source: "test".to_owned(),
+            ..sample::meta(id, "acme/shop", self.seq).unwrap()
         }
     }
 
@@ -79,6 +75,7 @@ impl Story {
             paths: vec!["src/cart.rs".to_owned(), "db/migrations/7.sql".to_owned()],
             stats: None,
             authored: None,
+            complexity: None,
         });
         self.event("change", body)
     }
@@ -121,24 +118,16 @@ impl Story {
             reason("lines_added", 812.0, 1.4),
             reason("author_experience", f64::NAN, -0.2),
         ];
+        let sample = sample::score(self.meta("score"), REVISION, p).unwrap();
         let score = Score {
-            meta: self.meta("score"),
             entity: Entity {
                 kind,
-                id: REVISION.to_owned(),
-                revision: Revision::new(REVISION).unwrap(),
-                service: Some(ServiceName::new("checkout").unwrap()),
+                service: ServiceName::new("checkout").ok(),
+                ..sample.entity
             },
-            p_failure: p,
-            low: p - 0.1,
-            high: p + 0.1,
-            band: Band::of(p, (0.3, 0.7)),
-            model: "change-risk@1".to_owned(),
-            schema_hash: String::new(),
             reasons: if with_reasons { reasons } else { Vec::new() },
             missing: vec!["entropy".to_owned()],
-            mitigations: Vec::new(),
-            trial: Default::default(),
+            ..sample
         };
         self.hears(&Fact::Score(score))
     }
@@ -151,35 +140,19 @@ impl Story {
             Action::Pause => Phase::Paused,
             _ => Phase::Progressing,
         };
-        let track = |revision: &str| TrackTarget {
-            revision: revision.to_owned(),
-            url: String::new(),
-        };
+        let meta = self.meta(&format!("canary:{}:{action:?}", self.seq));
         Decision {
-            meta: self.meta(&format!("canary:{}:{action:?}", self.seq)),
-            rollout: RolloutName::new("checkout").unwrap(),
-            service: ServiceName::new("checkout").unwrap(),
-            mode: Mode::Act,
             phase,
             action,
             reason,
             reason_text: "errors are 18 times as frequent".to_owned(),
-            weight: 0,
             previous_weight: 10,
-            acts: true,
             prior: 0.82,
-            prior_is_base_rate: false,
             posterior: 0.99,
-            evidence: Vec::new(),
             harmed: 7,
-            versions: Versions::default(),
-            stable: track("v1"),
-            candidate: track(REVISION),
-            number: 1,
-            affinity: None,
-            slo_ms: None,
-            score: None,
-            intent: None,
+            stable: sample::track("v1"),
+            candidate: sample::track(REVISION),
+            ..sample::decision(meta, "checkout").unwrap()
         }
     }
 
