@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::figures::Figures;
-use crate::http::address;
 use crate::intake::{Answer, Intake, aside};
 use crate::normalize::{self, Envelope};
 use crate::refusal::Refusal;
@@ -44,11 +43,7 @@ impl Door {
 
     async fn take(&self, request: Request) -> Result<Answer, Refusal> {
         let (parts, body) = request.into_parts();
-        self.intake
-            .limiter
-            .admit(address(&parts), std::time::Instant::now())
-            .map_err(Refusal::TooMany)?;
-        self.intake.open()?;
+        self.intake.welcome(&parts)?;
         let mode = mode(&parts.headers)?;
         let held = self.intake.read(&parts.headers, body).await?;
         let (projects, received) = (self.intake.projects.clone(), self.intake.house.now());

@@ -7,11 +7,10 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::Config;
 use crate::figures::Figures;
-use crate::http::address;
 use crate::intake::{Answer, Intake, aside};
 use crate::normalize::{self, Delivery, GITHUB, form_payload};
 use crate::refusal::Refusal;
@@ -47,11 +46,7 @@ impl Door {
 
     async fn take(&self, request: Request) -> Result<Answer, Refusal> {
         let (parts, body) = request.into_parts();
-        self.intake
-            .limiter
-            .admit(address(&parts), std::time::Instant::now())
-            .map_err(Refusal::TooMany)?;
-        self.intake.open()?;
+        self.intake.welcome(&parts)?;
         let form = is_form(&parts.headers)?;
         let held = self.intake.read(&parts.headers, body).await?;
         let text = |name: &str| {
@@ -67,7 +62,7 @@ impl Door {
             text("x-github-delivery"),
             text("x-hub-signature-256"),
         );
-        let fact_id = FactId::outside(GITHUB, &id);
+        let fact_id = fact_id(&id, &held.bytes);
         let (lock, projects, received) = (
             self.lock.clone(),
             self.intake.projects.clone(),
@@ -116,6 +111,14 @@ pub(crate) async fn deliver(State(door): State<Door>, request: Request) -> Respo
             refusal.into_response()
         }
     }
+}
+
+/// The delivery's id as a fact's. Without one, what is refused is told apart by what it says.
+fn fact_id(delivery: &str, body: &[u8]) -> FactId {
+    if delivery.is_empty() {
+        return FactId::outside(GITHUB, &hex::encode(Sha256::digest(body)));
+    }
+    FactId::outside(GITHUB, delivery)
 }
 
 /// GitHub sends JSON, or a form with the JSON in a field: as the hook was set up.

@@ -2,12 +2,13 @@
 //! burying what cannot be read.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auspex_chassis::{DeadLetter, House, Intake as Gate};
 use auspex_proto::{Event, Fact, FactId, Invalid, stage};
 use axum::Json;
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -17,6 +18,7 @@ use tokio_stream::StreamExt as _;
 
 use crate::config::Config;
 use crate::figures::Figures;
+use crate::http::address;
 use crate::limit::Limiter;
 use crate::normalize::{Normalized, Projects};
 use crate::refusal::Refusal;
@@ -33,7 +35,7 @@ const LONG: usize = 128 * 1024;
 pub(crate) struct Intake {
     pub(crate) house: House,
     pub(crate) projects: Arc<Projects>,
-    pub(crate) limiter: Arc<Limiter>,
+    limiter: Arc<Limiter>,
     max_body: usize,
     room: Arc<Semaphore>,
 }
@@ -74,8 +76,11 @@ impl Intake {
         }
     }
 
-    /// Whether facts may come in now.
-    pub(crate) fn open(&self) -> Result<(), Refusal> {
+    /// Whether a request may come in now: its sender does not come too often, and facts are taken.
+    pub(crate) fn welcome(&self, request: &Parts) -> Result<(), Refusal> {
+        self.limiter
+            .admit(address(request), Instant::now())
+            .map_err(Refusal::TooMany)?;
         match self.house.bus().intake() {
             Gate::Open => Ok(()),
             Gate::Closed { reason, retry_after } => Err(Refusal::Unavailable(reason, retry_after)),

@@ -208,6 +208,18 @@ async fn what_cannot_be_read_is_refused_by_field_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deliveries_without_an_id_are_told_apart_among_the_dead_letters() {
+    let doors = open(&[]).await;
+    for revision in ["abc", "def", "def"] {
+        let (status, refusal) = answer(signed(&doors, "push", "", push(revision))).await;
+        assert_eq!((status, &refusal["field"]), (422, &json!("X-GitHub-Delivery")));
+    }
+    let letters = doors.dead_letters().await;
+    let kept: Vec<&[u8]> = letters.iter().map(|letter| letter.payload.as_slice()).collect();
+    assert_eq!(kept, [push("abc"), push("def")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sender_that_comes_too_often_is_told_when_to_come_back() {
     let doors = open(&["ingest.rate_per_second=1", "ingest.rate_burst=2"]).await;
     for _ in 0..2 {
