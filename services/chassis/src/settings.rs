@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_path_to_error::{Path as Place, Segment};
 
 /// A service's typed settings.
 pub trait Settings: Default + Serialize + DeserializeOwned {
@@ -43,20 +44,57 @@ fn defaults<T: Settings>() -> Value {
     serde_json::to_value(T::default()).unwrap_or(Value::Null)
 }
 
-fn check<T: Settings>(value: Value) -> Vec<String> {
-    match serde_path_to_error::deserialize::<_, T>(value) {
-        Ok(settings) => settings.problems(),
-        Err(fault) => {
-            let path = fault.path().to_string();
-            // What serde says of a value of another type repeats the value.
-            let said = if is_secret(&path) {
-                "is not a text, or not of this form".to_owned()
-            } else {
-                fault.inner().to_string()
-            };
-            vec![format!("{path}: {said}")]
+/// The most mistakes that one section's free tables are searched for.
+const MOST: usize = 32;
+
+/// What cannot be read is left out and the rest read again, so that the first mistake hides no other.
+fn check<T: Settings>(mut value: Value) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    loop {
+        let fault = match serde_path_to_error::deserialize::<_, T>(value.clone()) {
+            Ok(settings) => {
+                mistakes.extend(settings.problems());
+                return mistakes;
+            }
+            Err(fault) => fault,
+        };
+        let path = fault.path().to_string();
+        let inner = fault.inner().to_string();
+        // It misses what was left out just now.
+        if !mistakes.is_empty() && inner.starts_with("missing field") {
+            return mistakes;
+        }
+        // What serde says of a value of another type repeats the value.
+        let said = if is_secret(&path) {
+            "is not a text, or not of this form".to_owned()
+        } else {
+            inner
+        };
+        mistakes.push(format!("{path}: {said}"));
+        if mistakes.len() == MOST || !leave_out(&mut value, fault.path()) {
+            return mistakes;
         }
     }
+}
+
+/// Takes the value at this place out of its table; `false` when it stands in none.
+fn leave_out(value: &mut Value, place: &Place) -> bool {
+    let segments: Vec<&Segment> = place.iter().collect();
+    let Some((Segment::Map { key: last }, path)) = segments.split_last() else {
+        return false;
+    };
+    let mut at = value;
+    for segment in path {
+        let next = match segment {
+            Segment::Map { key } => at.get_mut(key),
+            Segment::Seq { index } => at.get_mut(index),
+            _ => None,
+        };
+        let Some(next) = next else { return false };
+        at = next;
+    }
+    at.as_object_mut()
+        .is_some_and(|table| table.remove(last).is_some())
 }
 
 /// The whole configuration after all layers, before typing.
@@ -132,12 +170,9 @@ impl Tree {
         for section in sections {
             let schema = (section.defaults)();
             let mut merged = schema.clone();
-            if let Some(value) = given.remove(section.name) {
-                let before = mistakes.len();
-                compare(section.name, &schema, &value, &mut mistakes);
-                if mistakes.len() > before {
-                    continue;
-                }
+            if let Some(mut value) = given.remove(section.name)
+                && fits(section.name, &schema, &mut value, &mut mistakes)
+            {
                 merge(&mut merged, value);
             }
             let found = (section.check)(merged.clone());
@@ -252,27 +287,29 @@ fn is_blank(value: &Value) -> bool {
     }
 }
 
-/// Finds unknown keys and values of another type. An empty map or list in the schema is free-form: its type checks it.
-fn compare(path: &str, schema: &Value, given: &Value, mistakes: &mut Vec<String>) {
+/// Whether a value may stand here. Unknown keys and values of another type are told and taken out of their table, so that
+/// the rest is looked at too. An empty map or list in the schema is free-form: its type checks it.
+fn fits(path: &str, schema: &Value, given: &mut Value, mistakes: &mut Vec<String>) -> bool {
     match (schema, given) {
         (Value::Object(known), Value::Object(given)) if !known.is_empty() => {
-            for (key, value) in given {
-                match known.get(key) {
-                    Some(schema) => compare(&format!("{path}.{key}"), schema, value, mistakes),
-                    None => {
-                        let keys: Vec<&str> = known.keys().map(String::as_str).collect();
-                        mistakes.push(format!(
-                            "{path}.{key}: no such key; there are {}",
-                            keys.join(", ")
-                        ));
-                    }
+            given.retain(|key, value| {
+                let path = format!("{path}.{key}");
+                if let Some(schema) = known.get(key) {
+                    return fits(&path, schema, value, mistakes);
                 }
-            }
+                let keys: Vec<&str> = known.keys().map(String::as_str).collect();
+                mistakes.push(format!("{path}: no such key; there are {}", keys.join(", ")));
+                false
+            });
+            true
         }
-        (Value::Null, _) | (Value::Object(_), Value::Object(_)) | (Value::Array(_), Value::Array(_)) => {}
-        (schema, given) if kind(schema) == kind(given) => {}
+        (Value::Null, _) | (Value::Object(_), Value::Object(_)) | (Value::Array(_), Value::Array(_)) => true,
+        (schema, given) if kind(schema) == kind(given) => true,
         // The value itself is not shown: it may be a secret.
-        (schema, given) => mistakes.push(format!("{path}: is a {}, wanted a {}", kind(given), kind(schema))),
+        (schema, given) => {
+            mistakes.push(format!("{path}: is a {}, wanted a {}", kind(given), kind(schema)));
+            false
+        }
     }
 }
 

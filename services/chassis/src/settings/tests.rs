@@ -64,6 +64,26 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
+fn one_mistake_hides_no_other_in_its_section() {
+    let given = serde_json::json!({"shop": {
+        "prot": 1, "name": 5, "port": 13,
+        "free": {"a": {"sise": 1, "size": "big"}, "b": {"size": -1}},
+    }});
+    let Mistakes(mut mistakes) = Tree::check(given, &SECTIONS).unwrap_err();
+    mistakes.sort();
+    let begins: Vec<&str> = mistakes.iter().map(|m| m.split(": ").next().unwrap()).collect();
+    let expected = [
+        "shop.free.a.sise",
+        "shop.free.a.size",
+        "shop.free.b.size",
+        "shop.name",
+        "shop.port",
+        "shop.prot",
+    ];
+    assert_eq!(begins, expected, "{mistakes:#?}");
+}
+
+#[test]
 fn a_mistake_never_shows_a_secret() {
     for given in [
         serde_json::json!({"shop": {"token": 8_213_377}}),
