@@ -38,6 +38,7 @@ pub(crate) fn change(n: usize) -> Event {
         paths: vec!["src/lib.rs".to_owned()],
         stats: Some(stats),
         authored: None,
+        complexity: None,
     };
     Event {
         meta: meta(&format!("change-{n}"), n % PROJECTS),
@@ -88,6 +89,7 @@ pub(crate) fn observations(n: usize, project: usize) -> ObservationBatch {
         meta: meta(&format!("observation-{n}-{project}"), project),
         observations: (0..3).flat_map(pair).collect(),
         applied: Vec::new(),
+        environment: String::new(),
     }
 }
 

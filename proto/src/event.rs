@@ -6,7 +6,7 @@ mod change;
 use serde::{Deserialize, Serialize};
 
 pub use self::body::{Deployment, DeploymentStatus, Incident, Review, Run};
-pub use self::change::{Change, ChangeStats, MAX_PATHS};
+pub use self::change::{Change, ChangeComplexity, ChangeStats, MAX_PATHS};
 use crate::invalid::{Invalid, required};
 use crate::meta::Meta;
 use crate::wire;

@@ -29,6 +29,9 @@ pub struct ObservationBatch {
     pub observations: Vec<Observation>,
     /// What routers do at this moment.
     pub applied: Vec<Applied>,
+    /// Where all of these services run, as in `production`, at most 128 bytes; empty: nobody told.
+    #[serde(default)]
+    pub environment: String,
 }
 
 /// One metric of one track in one interval.
@@ -98,6 +101,9 @@ impl ObservationBatch {
         let observation = |(i, o): (usize, wire::Observation)| {
             Observation::from_wire(o).map_err(|fault| fault.within(&format!("observations[{i}]")))
         };
+        if batch.environment.len() > 128 {
+            return Err(Invalid::new("environment", "is longer than 128 bytes"));
+        }
         Ok(Self {
             meta: Meta::from_wire(batch.meta)?,
             observations: batch
@@ -107,6 +113,7 @@ impl ObservationBatch {
                 .map(observation)
                 .collect::<Result<_, _>>()?,
             applied: batch.applied.into_iter().map(applied).collect::<Result<_, _>>()?,
+            environment: batch.environment,
         })
     }
 
@@ -123,6 +130,7 @@ impl ObservationBatch {
             meta: self.meta.to_wire(),
             observations: self.observations.iter().map(Observation::to_wire).collect(),
             applied: applied.collect(),
+            environment: self.environment.clone(),
         }
     }
 }

@@ -28,6 +28,21 @@ pub struct Change {
     pub stats: Option<ChangeStats>,
     /// When it was written; `None` when unknown.
     pub authored: Option<Timestamp>,
+    /// How deeply nested what it adds is; `None` where nobody has looked at the lines.
+    #[serde(default)]
+    pub complexity: Option<ChangeComplexity>,
+}
+
+/// Indentation of the lines that a change adds to code, in levels: a cheap stand-in for how many branches enclose them. Of
+/// [`ChangeStats`] and the model's schema it is no part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ChangeComplexity {
+    /// Over all lines added.
+    pub sum: f64,
+    /// Of a line.
+    pub mean: f64,
+    /// Standard deviation over the lines.
+    pub deviation: f64,
 }
 
 /// The Kamei features of a change. Every one may be unknown; units as in the model's manifest.
@@ -70,6 +85,11 @@ impl Change {
                 .transpose()
                 .map_err(|f| f.within("stats"))?,
             authored: (wire.authored_ms != 0).then_some(Timestamp(wire.authored_ms)),
+            complexity: wire
+                .complexity
+                .map(ChangeComplexity::from_wire)
+                .transpose()
+                .map_err(|f| f.within("complexity"))?,
         })
     }
 
@@ -82,6 +102,26 @@ impl Change {
             paths: self.paths.clone(),
             stats: self.stats.map(ChangeStats::to_wire),
             authored_ms: self.authored.map_or(0, |t| t.0),
+            complexity: self.complexity.map(ChangeComplexity::to_wire),
+        }
+    }
+}
+
+impl ChangeComplexity {
+    fn from_wire(wire: wire::ChangeComplexity) -> Result<Self, Invalid> {
+        let levels = |value, name| Ok::<f64, Invalid>(count(Some(value), name)?.unwrap_or_default());
+        Ok(Self {
+            sum: levels(wire.sum, "sum")?,
+            mean: levels(wire.mean, "mean")?,
+            deviation: levels(wire.deviation, "deviation")?,
+        })
+    }
+
+    fn to_wire(self) -> wire::ChangeComplexity {
+        wire::ChangeComplexity {
+            sum: self.sum,
+            mean: self.mean,
+            deviation: self.deviation,
         }
     }
 }

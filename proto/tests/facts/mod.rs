@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use auspex_proto::command::{Ask, CheckReport};
 use auspex_proto::decision::{Action, Affinity, MetricEvidence, Mode, Phase, Reason, TrackTarget, Versions};
-use auspex_proto::event::{Body, Change, ChangeStats};
+use auspex_proto::event::{Body, Change, ChangeComplexity, ChangeStats};
 use auspex_proto::intent::{By, Cohort, Match, RegionWeight, Scale, UserHash};
 use auspex_proto::observation::{Applied, Value};
 use auspex_proto::report::{Capacity, Drift, Verified};
@@ -48,6 +48,7 @@ pub(crate) fn event() -> Event {
         paths: vec!["src/price.rs".to_owned()],
         stats: Some(stats),
         authored: Some(Timestamp(1_699_999_000_000)),
+        complexity: None,
     };
     Event {
         meta: meta(),
@@ -86,6 +87,7 @@ pub(crate) fn observations() -> ObservationBatch {
             instance: "proxy-1".to_owned(),
             report: RouterReport::default(),
         }],
+        environment: String::new(),
     }
 }
 
@@ -270,7 +272,21 @@ pub(crate) fn later() -> Vec<(&'static str, Fact)> {
         detail: "200".to_owned(),
         started_ms: 1_700_000_000_000,
     });
+    let mut measured = event();
+    if let Body::Change(change) = &mut measured.body {
+        change.complexity = Some(ChangeComplexity {
+            sum: 21.0,
+            mean: 1.75,
+            deviation: 0.5,
+        });
+    }
+    let placed = ObservationBatch {
+        environment: "production".to_owned(),
+        ..observations()
+    };
     vec![
+        ("event_complexity", Fact::Event(measured)),
+        ("observation_environment", Fact::Observations(placed)),
         ("decision_intent", Fact::Decision(decision_with_intent())),
         (
             "observation_report",

@@ -12,7 +12,7 @@ mod past;
 use std::path::Path;
 use std::time::Duration;
 
-use auspex_proto::event::{Body, Change};
+use auspex_proto::event::{Body, Change, ChangeComplexity};
 use auspex_proto::{Event, FactId, Invalid, Meta, Project, Revision, Timestamp};
 use thiserror::Error;
 
@@ -140,9 +140,11 @@ pub fn read(ask: &Ask<'_>) -> Result<Found, GitError> {
         (Some(parent), Some(_)) => messages(&git, parent, &commit.id)?,
         _ => commit.message.clone(),
     };
+    let mut complexity = None;
     let (entries, touched, past) = match &parent {
         None => (Vec::new(), None, Pasts::default()),
         Some(parent) => {
+            complexity = self::complexity(&git, parent, &commit.id, &mut notes)?;
             let entries = entries(&git, parent, &commit.id)?;
             let touched = touched(&git, &entries)?;
             let (past, more) = past::read(&git, &commit, parent, &touched, &ask.limits)?;
@@ -172,6 +174,7 @@ pub fn read(ask: &Ask<'_>) -> Result<Found, GitError> {
         paths: paths(&entries),
         stats: Some(stats),
         authored: Some(seconds(commit.authored)),
+        complexity,
     };
     Ok(Found {
         change,
@@ -282,6 +285,37 @@ fn entries(git: &Git<'_>, parent: &str, id: &str) -> Result<Vec<Entry>, GitError
     arguments.extend(shape);
     arguments.extend([parent, id]);
     Ok(diff(&git.text(&arguments)?))
+}
+
+/// How deeply nested the lines are that the change adds to code; where git takes too long a note says so.
+fn complexity(
+    git: &Git<'_>,
+    parent: &str,
+    id: &str,
+    notes: &mut Vec<String>,
+) -> Result<Option<ChangeComplexity>, GitError> {
+    let arguments = [
+        "diff-tree",
+        "-p",
+        "-U0",
+        "-M",
+        "-l1000",
+        "--no-color",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--src-prefix=a/",
+        "--dst-prefix=b/",
+        parent,
+        id,
+    ];
+    match git.patch(&arguments) {
+        Ok(complexity) => Ok(complexity),
+        Err(fault @ (GitError::Slow { .. } | GitError::Long { .. })) => {
+            notes.push(format!("the complexity of the change is unknown: {fault}"));
+            Ok(None)
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The files that were there before, as text, with a line at least.

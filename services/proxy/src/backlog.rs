@@ -111,6 +111,7 @@ mod tests {
                 meta,
                 observations: Vec::new(),
                 applied: Vec::new(),
+                environment: String::new(),
             }));
         }
         assert_eq!((backlog.facts().len(), dropped.get()), (CAPACITY, 3));

@@ -23,6 +23,8 @@ pub struct Config {
     pub insecure: bool,
     /// Where this proxy stands, as observations say; empty when there is one region only.
     pub region: String,
+    /// The environment its services run in, as in `production`; empty: not told. Features of health are kept for each.
+    pub environment: String,
     /// Which requests go where. A service that is not listed is not served, whatever a decision says.
     pub routes: Vec<Route>,
     /// Whether targets named by a decision replace the listed ones. False pins the listed ones: for where those who may
@@ -100,6 +102,7 @@ impl Default for Config {
             listen: "127.0.0.1:7780".to_owned(),
             insecure: false,
             region: String::new(),
+            environment: String::new(),
             routes: Vec::new(),
             follow_targets: true,
             trust_forwarded: false,

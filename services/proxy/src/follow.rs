@@ -153,6 +153,7 @@ fn rotate(
     let frame = Frame {
         instance: house.instance().to_owned(),
         region: plane.config.region.clone(),
+        environment: plane.config.environment.clone(),
         start,
         length,
     };

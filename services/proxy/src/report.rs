@@ -21,6 +21,8 @@ pub struct Frame {
     pub instance: String,
     /// Its region; empty when there is one only.
     pub region: String,
+    /// Its environment; empty: nobody told.
+    pub environment: String,
     /// Start of the interval.
     pub start: Timestamp,
     /// Its length: a second, or more when the process was held up.
@@ -66,6 +68,7 @@ pub fn batches(frame: &Frame, lines: &[Line]) -> Vec<ObservationBatch> {
                     meta: meta(frame, project, index),
                     observations,
                     applied,
+                    environment: frame.environment.clone(),
                 });
             }
         }
@@ -185,6 +188,7 @@ mod tests {
         Frame {
             instance: "proxy-1".to_owned(),
             region: "eu".to_owned(),
+            environment: "production".to_owned(),
             start: Timestamp(5_000),
             length: Duration::from_secs(1),
         }

@@ -45,6 +45,7 @@ impl Reporter {
             },
             observations: Vec::new(),
             applied: vec![applied(course, record, seen, (&source, &self.region))],
+            environment: String::new(),
         };
         let fact = Fact::Observations(batch);
         let sent = timeout(PATIENCE, self.bus.publish(&fact)).await;

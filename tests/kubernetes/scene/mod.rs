@@ -346,6 +346,7 @@ async fn traffic(admin: kube::Client, mesh: Arc<Mesh>, versions: Arc<Versions>) 
             },
             observations,
             applied: Vec::new(),
+            environment: String::new(),
         };
         mesh.house().bus().publish(&Fact::Observations(batch)).await.ok();
     }

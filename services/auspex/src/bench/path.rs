@@ -340,6 +340,7 @@ impl Change {
                 paths: vec!["docs/words.md".to_owned()],
                 stats: Some(stats),
                 authored: None,
+                complexity: None,
             }),
         }))
     }

@@ -199,6 +199,7 @@ pub(super) fn checkout(revision: &str, change: &Change) -> anyhow::Result<Event>
             paths: change.paths.clone(),
             stats: Some(change.stats),
             authored: Some(time),
+            complexity: None,
         }),
     })
 }

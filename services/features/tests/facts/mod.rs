@@ -60,6 +60,7 @@ pub fn change(revision: &str) -> Change {
             .to_vec(),
         stats: None,
         authored: None,
+        complexity: None,
     }
 }
 
@@ -177,6 +178,7 @@ pub fn batch(id: &str, at: i64, observations: Vec<Observation>) -> Fact {
         meta,
         observations,
         applied: Vec::new(),
+        environment: String::new(),
     })
 }
 

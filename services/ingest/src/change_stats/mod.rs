@@ -9,6 +9,7 @@
 //!
 //! *Invariants*: what is not known is `None`, never zero. Pure; git is read in [`crate::git`].
 
+mod nesting;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use auspex_proto::event::ChangeStats;
 use auspex_proto::issue::refers_to_issue;
 
+pub use self::nesting::Nesting;
 pub(crate) use self::read::HISTORY_FORMAT;
 pub use self::read::{Entry, diff, history};
 

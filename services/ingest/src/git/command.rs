@@ -8,7 +8,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use auspex_proto::event::ChangeComplexity;
+
 use super::GitError;
+use crate::change_stats::Nesting;
 
 /// More than this, in bytes, no command may print: a history of 20,000 commits is a tenth of it.
 const MAX_PRINTED: usize = 256 * 1024 * 1024;
@@ -65,6 +68,30 @@ impl<'a> Git<'a> {
             None => Ok(lines),
             Some(blob) => Err(GitError::Unreadable((*blob).to_owned())),
         }
+    }
+
+    /// Reads a patch without context line by line: how deeply nested what it adds to code is.
+    pub(super) fn patch(&self, arguments: &[&str]) -> Result<Option<ChangeComplexity>, GitError> {
+        let limit = MAX_PRINTED as u64;
+        let (complexity, read) = self.run(arguments, Vec::new(), move |out| {
+            let mut out = BufReader::with_capacity(64 * 1024, out.take(limit + 1));
+            let (mut nesting, mut line, mut read) = (Nesting::default(), Vec::new(), 0);
+            loop {
+                line.clear();
+                match out.read_until(b'\n', &mut line)? {
+                    0 => return Ok((nesting.complexity(), read)),
+                    length => read += length as u64,
+                }
+                nesting.line(&line);
+            }
+        })?;
+        if read > limit {
+            return Err(GitError::Long {
+                command: name(arguments),
+                limit: MAX_PRINTED,
+            });
+        }
+        Ok(complexity)
     }
 
     /// Runs git and reads what it prints on a thread of its own, so that one that hangs can be ended.

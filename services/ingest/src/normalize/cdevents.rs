@@ -101,6 +101,7 @@ fn change(predicate: &str, root: &Node<'_>) -> Result<Vec<Body>, Invalid> {
             paths: Vec::new(),
             stats: None,
             authored: None,
+            complexity: None,
         }));
     }
     bodies.push(Body::Review(Review {
@@ -142,7 +143,7 @@ fn run(predicate: &str, root: &Node<'_>, name: &str) -> Result<Vec<Body>, Invali
         phase,
         queued: None,
         duration: None,
-        runner: String::new(),
+        runner: short(custom.at("runner").any_text()),
     })])
 }
 

@@ -50,6 +50,7 @@ fn observations(number: u64, length_ms: i64) -> PublishRequest {
         meta: Some(meta(number)),
         observations: vec![observation],
         applied: Vec::new(),
+        environment: String::new(),
     };
     PublishRequest {
         number,

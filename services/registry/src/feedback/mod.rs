@@ -110,5 +110,6 @@ fn observations(state: &State, matured: &[Matured], input: &Input<'_>) -> Result
         meta: input.derive(stage::FEEDBACK.name, &project, 0),
         observations: found,
         applied: Vec::new(),
+        environment: String::new(),
     })))
 }

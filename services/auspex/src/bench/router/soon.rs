@@ -244,6 +244,7 @@ impl Scene {
                 .into_iter()
                 .collect::<anyhow::Result<_>>()?,
             applied: Vec::new(),
+            environment: String::new(),
         };
         self.house.bus().publish(&Fact::Observations(batch)).await?;
         Ok(())

@@ -51,6 +51,15 @@ pub(crate) struct Compose {
     /// run: how long it took, in milliseconds
     #[arg(long, value_name = "MS")]
     duration_ms: Option<u64>,
+    /// run: how long it waited for a runner, in milliseconds
+    #[arg(long, value_name = "MS")]
+    queued_ms: Option<u64>,
+    /// run: which attempt it is, from 1
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: u32,
+    /// run: where it ran, as in a runner's label or image: the environment of the build
+    #[arg(long, default_value = "")]
+    runner: String,
     /// incident: what it is; deployment-status: why
     #[arg(long, default_value = "")]
     title: String,
@@ -106,6 +115,7 @@ impl Compose {
         // The same deployment moves several times: each state is an event of its own.
         let stage = match &body {
             Body::DeploymentStatus(status) => format!("{:?}", status.state),
+            Body::Run(run) if run.attempt > 1 => format!("{:?}\n{}", run.phase, run.attempt),
             Body::Run(run) => format!("{:?}", run.phase),
             Body::Incident(incident) => incident.resolved.to_string(),
             _ => String::new(),
@@ -145,13 +155,13 @@ impl Compose {
                 name: self.name.clone(),
                 revision: self.revision()?,
                 branch: String::new(),
-                attempt: 1,
+                attempt: self.attempt.max(1),
                 phase: self
                     .outcome
                     .map_or(RunPhase::Started, |ended| RunPhase::Finished(ended.into())),
-                queued: None,
+                queued: self.queued_ms.map(Duration::from_millis),
                 duration: self.duration_ms.map(Duration::from_millis),
-                runner: String::new(),
+                runner: self.runner.clone(),
             }),
             Some(Kind::Incident) => Body::Incident(Incident {
                 incident_id: id,
@@ -261,6 +271,27 @@ mod tests {
             ..deployment()
         };
         assert_ne!(id(&status(State::Pending)), id(&status(State::Success)));
+    }
+
+    #[test]
+    fn a_run_says_where_and_in_which_attempt() {
+        let run = |attempt| Compose {
+            kind: Some(Kind::Run),
+            outcome: Some(Ended::Success),
+            attempt,
+            runner: "ubuntu-24.04".to_owned(),
+            ..deployment()
+        };
+        let event = |attempt| run(attempt).event(Some("acme/shop")).unwrap();
+        let Body::Run(second) = event(2).body else {
+            panic!("a run was asked for")
+        };
+        assert_eq!((second.attempt, second.runner.as_str()), (2, "ubuntu-24.04"));
+        assert_ne!(
+            event(1).meta.id,
+            event(2).meta.id,
+            "another attempt is another event"
+        );
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(super) fn push(payload: &Payload<'_>) -> Result<Normalized, Invalid> {
         paths: paths(&root.at("commits")),
         stats: None,
         authored: written,
+        complexity: None,
     };
     // `pushed_at` is the push itself; a commit may have been written long before.
     let pushed = root.at("repository").at("pushed_at").time()?.or(written);
