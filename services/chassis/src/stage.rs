@@ -5,6 +5,7 @@ mod errands;
 mod lease;
 mod owner;
 mod replay;
+mod slot;
 mod slots;
 mod ticks;
 mod under_way;

@@ -25,6 +25,12 @@ pub trait Verb: Send + Sync + 'static {
     /// [`Reject`] when the fact cannot be absorbed: it becomes a dead letter. The state must then be as it was.
     fn absorb(&self, state: &mut Self::State, input: &Input<'_>) -> Result<Vec<Fact>, Reject>;
 
+    /// Whether somebody waits for what is absorbed of this fact, so that it is to be saved at once. What publishes something
+    /// is saved at once anyway; all else within half a second, together.
+    fn is_urgent(&self, fact: &Fact) -> bool {
+        matches!(fact, Fact::Command(_))
+    }
+
     /// The earliest time at which this state wants to be told that time has passed; `None`: it sleeps.
     /// Only `canary` writes ticks.
     fn due(&self, state: &Self::State) -> Option<Timestamp> {

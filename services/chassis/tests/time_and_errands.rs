@@ -104,6 +104,10 @@ struct Courier;
 impl Verb for Courier {
     type State = Queue;
 
+    fn is_urgent(&self, _fact: &Fact) -> bool {
+        true
+    }
+
     fn route(&self, fact: &Fact) -> Route {
         Route::Key(fact.project().to_string())
     }

@@ -18,12 +18,10 @@ use std::time::Duration;
 use async_nats::jetstream::kv;
 use auspex_proto::subject::{self, FactKind};
 use auspex_proto::{Fact, Partition, Timestamp};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 
 use super::cursor::Cursor;
-use super::errands::{Done, Errands, Running, Trip};
-use super::slots::{Arrived, Slots, Which};
+use super::errands::{Book, Done, Errands};
+use super::slots::{Arrived, Slots, Unsaved, Which};
 use super::ticks::Ticker;
 use super::under_way::{self, Arrived as Landed, UnderWay};
 use super::{Fault, Post};
@@ -55,8 +53,7 @@ pub(super) struct Owner<V: Verb> {
     cursor: Cursor,
     reader: Reader,
     ticker: Option<Ticker>,
-    errands: Option<Arc<dyn Errands<V::State>>>,
-    running: Running<V::State>,
+    errands: Option<Book<V::State>>,
     under_way: UnderWay,
     /// The last message absorbed.
     position: u64,
@@ -99,7 +96,10 @@ impl<V: Verb> Owner<V> {
             false => None,
         };
         let (position, settled) = (cursor.seq, (cursor.seq, cursor.now));
-        let running = FuturesUnordered::new();
+        let mut errands = errands.map(Book::new);
+        if let Some(book) = &mut errands {
+            book.ask(slots.iter().map(|(key, _)| key.clone()));
+        }
         Ok(Self {
             bus: bus.clone(),
             post,
@@ -109,7 +109,6 @@ impl<V: Verb> Owner<V> {
             reader,
             ticker,
             errands,
-            running,
             under_way: UnderWay::default(),
             position,
             settled,
@@ -130,7 +129,10 @@ impl<V: Verb> Owner<V> {
                 .ticker
                 .as_ref()
                 .and_then(|t| t.next_in(self.slots.earliest_due()));
-            let errand_in = self.next_errand_in();
+            let errand_in = self
+                .errands
+                .as_ref()
+                .and_then(|book| book.next_in(crate::clock::now()));
             let has_room = self.under_way.bytes < OUTBOX / 2;
             // What is seldom due comes first: a log that never pauses must not keep it waiting.
             tokio::select! {
@@ -149,15 +151,16 @@ impl<V: Verb> Owner<V> {
                     if let Some(ticker) = &mut self.ticker { ticker.write(&self.bus, self.slots.earliest_due()).await?; }
                 }
                 landed = self.under_way.arrive(), if self.under_way.is_open() => self.land(landed?),
-                done = self.running.next(), if !self.running.is_empty() => {
-                    if let Some(done) = done { self.settle(done); self.commit(Which::All).await?; }
+                done = done(&mut self.errands) => {
+                    self.settle(done);
+                    self.commit(Which::All).await?;
                 }
                 () = sleep(errand_in), if errand_in.is_some() => self.start_errands(),
                 raw = self.reader.next(), if has_room => {
                     let first = raw.map_err(|fault| Fault::Fatal(fault.into()))?;
                     self.absorb_arrived(&first);
-                    // An errand is run by what is saved; and what waits to be saved has its bound.
-                    let all = self.errands.is_some() || self.slots.touched() >= KEYS;
+                    // What waits to be saved has its bound.
+                    let all = self.slots.touched() >= KEYS;
                     self.commit(if all { Which::All } else { Which::Urgent }).await?;
                 }
             }
@@ -228,7 +231,10 @@ impl<V: Verb> Owner<V> {
         if self.slots.poisoned {
             return Err(Fault::Poisoned(std::mem::take(&mut self.slots.poison)));
         }
-        let values = self.slots.take_unsaved(which)?;
+        let Unsaved {
+            values,
+            keys: saved_keys,
+        } = self.slots.take_unsaved(which)?;
         let limit = self.bus.client().server_info().max_payload.saturating_sub(1_024);
         if let Some((key, _, value)) = values.iter().find(|(_, _, value)| value.len() > limit) {
             // Nobody could ever save it: going on would repeat this for ever.
@@ -241,7 +247,7 @@ impl<V: Verb> Owner<V> {
         let settled = (!self.slots.has_unsaved()).then_some((self.position, self.slots.now));
         if values.is_empty() && self.cursor.owes.is_empty() {
             self.under_way.goes_on_to(settled);
-            self.start_errands();
+            self.ask(saved_keys);
             return Ok(());
         }
         let bucket = &self.bucket;
@@ -265,7 +271,7 @@ impl<V: Verb> Owner<V> {
             keys.push(key);
         }
         self.under_way = UnderWay::send(&self.bus, outgoing, Landed { keys, settled }).await;
-        self.start_errands();
+        self.ask(saved_keys);
         Ok(())
     }
 
@@ -295,10 +301,14 @@ impl<V: Verb> Owner<V> {
 
     /// Errands under way get a moment to end, so that an orderly stop repeats none; then step 5, for the last time.
     async fn leave(mut self) -> Result<(), Fault> {
-        self.errands = None;
         let end = tokio::time::Instant::now() + LAST_ERRANDS;
-        while let Ok(Some(done)) = tokio::time::timeout_at(end, self.running.next()).await {
-            self.settle(done);
+        let mut last = self.errands.take();
+        while let Some(book) = last.as_mut().filter(|book| !book.is_idle()) {
+            let Ok(done) = tokio::time::timeout_at(end, book.done()).await else {
+                break;
+            };
+            let (key, settle) = book.close(done);
+            self.slots.settle(&key, settle, crate::clock::now());
             self.commit(Which::All).await?;
         }
         self.commit(Which::All).await?;
@@ -307,36 +317,40 @@ impl<V: Verb> Owner<V> {
         self.cursor.move_to(self.settled.0, self.settled.1).await
     }
 
-    fn start_errands(&mut self) {
-        let Some(errands) = self.errands.clone() else {
-            return;
-        };
-        let now = crate::clock::now();
-        let busy = self
-            .running
-            .iter()
-            .map(|e| (e.0.key.clone(), e.0.lane.clone()))
-            .collect();
-        for (key, slot) in self.slots.iter() {
-            for errand in errands.due(key, &slot.state, now, &busy) {
-                self.running.push(Trip(errand));
-            }
+    /// These are saved: they are asked for errands.
+    fn ask(&mut self, saved: Vec<String>) {
+        if let Some(book) = &mut self.errands {
+            book.ask(saved);
+            self.start_errands();
         }
     }
 
-    fn next_errand_in(&self) -> Option<Duration> {
-        let errands = self.errands.as_ref()?;
-        let now = crate::clock::now();
-        let earliest = self
-            .slots
-            .iter()
-            .filter_map(|(_, slot)| errands.next_at(&slot.state, now))
-            .min()?;
-        Some(earliest.since(now).max(Duration::from_millis(5)))
+    fn start_errands(&mut self) {
+        let slots = &self.slots;
+        // An errand is run by what is saved, so that a crash repeats it rather than forgets it.
+        let saved = |key: &str| {
+            slots
+                .get(key)
+                .filter(|slot| !slot.touched)
+                .map(|slot| &slot.state)
+        };
+        if let Some(book) = &mut self.errands {
+            book.start(crate::clock::now(), saved);
+        }
     }
 
     fn settle(&mut self, done: Done<V::State>) {
-        self.slots.settle(&done.key, done.settle, crate::clock::now());
+        if let Some(book) = &mut self.errands {
+            let (key, settle) = book.close(done);
+            self.slots.settle(&key, settle, crate::clock::now());
+        }
+    }
+}
+
+async fn done<S: 'static>(book: &mut Option<Book<S>>) -> Done<S> {
+    match book {
+        Some(book) => book.done().await,
+        None => std::future::pending().await,
     }
 }
 

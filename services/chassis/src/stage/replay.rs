@@ -130,7 +130,7 @@ impl<V: Verb> Replay<V> {
                     self.stage.name,
                     logged.seq
                 );
-                for (key, _, _) in slots.take_unsaved(Which::All)? {
+                for (key, _, _) in slots.take_unsaved(Which::All)?.values {
                     let sent = slots.get(&key).into_iter().flat_map(|slot| slot.unsent());
                     outputs.extend(
                         sent.filter(|o| o.is_fact())

@@ -7,32 +7,11 @@ use auspex_proto::stage::Stage;
 use auspex_proto::subject::FactKind;
 use auspex_proto::{Fact, Partition, Partitions, Timestamp};
 
+use super::slot::Slot;
 use super::value::{self, Value};
 use crate::bus::{DeadLetter, Outgoing};
 use crate::telemetry::Trace;
 use crate::verb::{Input, Route, Verb};
-
-/// A key as its owner knows it; [`Value`] is what the bucket holds of it.
-pub(crate) struct Slot<S> {
-    pub(crate) state: S,
-    /// The last message absorbed.
-    pub(crate) seq: u64,
-    /// What the last save published, or is about to; before it, what was still under way then.
-    pub(crate) outbox: Vec<Outgoing>,
-    /// How many of the outbox an earlier save has sent.
-    sent_before: usize,
-    /// How many, at the end of the outbox, are sent and not acknowledged: the next save keeps them.
-    under_way: usize,
-    /// Whether the outbox holds what no message of the log caused: an errand's dead letters. Its sequence does not tell
-    /// whether they went out, so whoever takes over sends them again.
-    pub(crate) owes: bool,
-    /// The bucket's revision of this key; 0 when it is not there yet.
-    pub(crate) revision: u64,
-    /// The state as last saved: unchanged it is not saved again.
-    saved: Vec<u8>,
-    touched: bool,
-    due: Option<Timestamp>,
-}
 
 /// One message of the log, decoded.
 pub(crate) struct Arrived<'a> {
@@ -54,6 +33,15 @@ pub(crate) enum Which {
     All,
 }
 
+/// What is to be saved.
+#[derive(Default)]
+pub(crate) struct Unsaved {
+    /// Keys, the revisions they must still have, and their values.
+    pub(crate) values: Vec<(String, u64, Vec<u8>)>,
+    /// All keys that were looked at: once the values are saved, the bucket knows what their owner knows.
+    pub(crate) keys: Vec<String>,
+}
+
 /// All keys of a partition, as one stage knows them.
 pub(crate) struct Slots<V: Verb> {
     stage: Stage,
@@ -62,7 +50,7 @@ pub(crate) struct Slots<V: Verb> {
     verb: std::sync::Arc<V>,
     keys: BTreeMap<String, Slot<V::State>>,
     touched: BTreeSet<String>,
-    /// Those of them that somebody waits for: they have something to publish, or have absorbed a command.
+    /// Those of them that somebody waits for: they have something to publish, or the verb calls what they absorbed urgent.
     urgent: BTreeSet<String>,
     due: BTreeSet<(Timestamp, String)>,
     /// The time of the log: the greatest stream time so far.
@@ -203,7 +191,7 @@ impl<V: Verb> Slots<V> {
         };
         slot.touch();
         slot.seq = message.seq;
-        if !outgoing.is_empty() || message.fact.kind() == FactKind::Command {
+        if !outgoing.is_empty() || self.verb.is_urgent(message.fact) {
             self.urgent.insert(key.to_owned());
         }
         self.outbox_bytes += outgoing.iter().map(Outgoing::size).sum::<usize>();
@@ -272,8 +260,8 @@ impl<V: Verb> Slots<V> {
 
     /// The values to save now: keys whose state changed or that have something new to publish. A change that nobody waits
     /// for may be saved later, as long as the cursor does not pass it: the log still holds what made it.
-    pub(crate) fn take_unsaved(&mut self, which: Which) -> anyhow::Result<Vec<(String, u64, Vec<u8>)>> {
-        let mut values = Vec::new();
+    pub(crate) fn take_unsaved(&mut self, which: Which) -> anyhow::Result<Unsaved> {
+        let mut unsaved = Unsaved::default();
         let urgent = std::mem::take(&mut self.urgent);
         let keys = match which {
             Which::Urgent => urgent,
@@ -288,16 +276,14 @@ impl<V: Verb> Slots<V> {
             let mut state = Vec::with_capacity(slot.saved.len() + 256);
             rmp_serde::encode::write_named(&mut state, &slot.state)?;
             if state != slot.saved || !slot.unsent().is_empty() {
-                values.push((
-                    key,
-                    slot.revision,
-                    value::write(slot.seq, &state, &slot.outbox, slot.owes)?,
-                ));
+                let value = value::write(slot.seq, &state, &slot.outbox, slot.owes)?;
+                unsaved.values.push((key.clone(), slot.revision, value));
                 slot.saved = state;
             }
+            unsaved.keys.push(key);
         }
         self.outbox_bytes = 0;
-        Ok(values)
+        Ok(unsaved)
     }
 
     /// Whether some change is not even on its way to be saved.
@@ -358,41 +344,6 @@ impl<V: Verb> Slots<V> {
     /// All keys and their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Slot<V::State>)> {
         self.keys.iter()
-    }
-}
-
-impl<S> Slot<S> {
-    /// Something is about to be put in: what has arrived goes, what is under way stays.
-    fn touch(&mut self) {
-        if !self.touched {
-            let arrived = self.outbox.len().saturating_sub(self.under_way);
-            self.outbox.drain(..arrived);
-            self.owes &= !self.outbox.is_empty();
-            self.sent_before = self.outbox.len();
-            self.touched = true;
-        }
-    }
-
-    /// What no save has sent yet.
-    pub(crate) fn unsent(&self) -> &[Outgoing] {
-        self.outbox.get(self.sent_before..).unwrap_or_default()
-    }
-}
-
-impl<S: Default> Slot<S> {
-    fn empty() -> Self {
-        Self {
-            state: S::default(),
-            seq: 0,
-            outbox: Vec::new(),
-            sent_before: 0,
-            under_way: 0,
-            revision: 0,
-            saved: Vec::new(),
-            owes: false,
-            touched: false,
-            due: None,
-        }
     }
 }
 

@@ -52,9 +52,9 @@ fn what_nobody_waits_for_is_saved_later_and_only_then_settled() {
         json: String::new(),
     };
     absorb(&mut slots, 1, &Fact::Event(Event { meta: meta(), body }));
-    assert!(slots.take_unsaved(Which::Urgent).unwrap().is_empty());
+    assert!(slots.take_unsaved(Which::Urgent).unwrap().values.is_empty());
     assert!(slots.has_unsaved(), "the cursor may not pass it");
-    let saved = slots.take_unsaved(Which::All).unwrap();
+    let saved = slots.take_unsaved(Which::All).unwrap().values;
     assert_eq!(saved.len(), 1);
     assert!(!slots.has_unsaved());
     assert_eq!(Value::<u64>::read(&saved[0].2).unwrap().seq, 1);
@@ -72,6 +72,6 @@ fn a_command_is_saved_at_once_since_somebody_waits_for_its_answer() {
         ask: Ask::Pause,
     };
     absorb(&mut slots, 1, &Fact::Command(command));
-    assert_eq!(slots.take_unsaved(Which::Urgent).unwrap().len(), 1);
+    assert_eq!(slots.take_unsaved(Which::Urgent).unwrap().values.len(), 1);
     assert!(!slots.has_unsaved());
 }

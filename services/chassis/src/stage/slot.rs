@@ -1,0 +1,62 @@
+//! What the owner of a partition knows of one key: its state, its outbox, and how much of them is saved.
+
+use auspex_proto::Timestamp;
+
+use crate::bus::Outgoing;
+
+/// A key as its owner knows it; [`super::value::Value`] is what the bucket holds of it.
+pub(crate) struct Slot<S> {
+    pub(crate) state: S,
+    /// The last message absorbed.
+    pub(crate) seq: u64,
+    /// What the last save published, or is about to; before it, what was still under way then.
+    pub(crate) outbox: Vec<Outgoing>,
+    /// How many of the outbox an earlier save has sent.
+    pub(super) sent_before: usize,
+    /// How many, at the end of the outbox, are sent and not acknowledged: the next save keeps them.
+    pub(super) under_way: usize,
+    /// Whether the outbox holds what no message of the log caused: an errand's dead letters. Its sequence does not tell
+    /// whether they went out, so whoever takes over sends them again.
+    pub(crate) owes: bool,
+    /// The bucket's revision of this key; 0 when it is not there yet.
+    pub(crate) revision: u64,
+    /// The state as last saved: unchanged it is not saved again.
+    pub(super) saved: Vec<u8>,
+    pub(super) touched: bool,
+    pub(super) due: Option<Timestamp>,
+}
+
+impl<S> Slot<S> {
+    /// Something is about to be put in: what has arrived goes, what is under way stays.
+    pub(super) fn touch(&mut self) {
+        if !self.touched {
+            let arrived = self.outbox.len().saturating_sub(self.under_way);
+            self.outbox.drain(..arrived);
+            self.owes &= !self.outbox.is_empty();
+            self.sent_before = self.outbox.len();
+            self.touched = true;
+        }
+    }
+
+    /// What no save has sent yet.
+    pub(super) fn unsent(&self) -> &[Outgoing] {
+        self.outbox.get(self.sent_before..).unwrap_or_default()
+    }
+}
+
+impl<S: Default> Slot<S> {
+    pub(super) fn empty() -> Self {
+        Self {
+            state: S::default(),
+            seq: 0,
+            outbox: Vec::new(),
+            sent_before: 0,
+            under_way: 0,
+            revision: 0,
+            saved: Vec::new(),
+            owes: false,
+            touched: false,
+            due: None,
+        }
+    }
+}
