@@ -14,7 +14,7 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 fn corpus(part: &str) -> Option<PathBuf> {
     let Some(folder) = std::env::var_os("AUSPEX_CORPUS") else {
-        println!("not run: AUSPEX_CORPUS names no folder of outside payloads");
+        auspex_chassis::testing::not_run("AUSPEX_CORPUS names no folder of outside payloads");
         return None;
     };
     Some(Path::new(&folder).join(part))

@@ -21,7 +21,7 @@ fn python() -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stock_client_logs_registers_aliases_finds_and_downloads() {
     let Some(python) = python() else {
-        eprintln!("skipped: no Python with mlflow-skinny; set AUSPEX_MLFLOW_PYTHON");
+        auspex_chassis::testing::not_run("no Python with mlflow-skinny; AUSPEX_MLFLOW_PYTHON may name one");
         return;
     };
     let up = Up::start(&[]).await;

@@ -9,7 +9,7 @@ mod made;
 
 use std::path::Path;
 
-use auspex_learn::calibrate::Platt;
+use auspex_learn::calibrate::Calibration;
 use auspex_learn::gbdt::{self, Growth};
 use auspex_learn::{Forest, Matrix, sigmoid};
 use auspex_trainer::graph::{self, Naming};
@@ -64,7 +64,7 @@ fn stub(folder: &Path, off: f64, error: bool) -> Plugin {
         .collect();
     std::fs::write(
         answer.join("model.onnx"),
-        graph::write(&forest, Platt::IDENTITY, &naming),
+        graph::write(&forest, Calibration::IDENTITY, &naming),
     )
     .unwrap();
     std::fs::write(
@@ -126,7 +126,9 @@ fn a_file_that_is_not_the_model_and_a_failure_are_told() {
 #[tokio::test]
 async fn the_plug_in_that_comes_with_the_program() {
     if std::env::var_os("AUSPEX_PLUGIN_TESTS").is_none() {
-        eprintln!("AUSPEX_PLUGIN_TESTS is not set: the plug-in's libraries are not installed for this");
+        auspex_chassis::testing::not_run(
+            "AUSPEX_PLUGIN_TESTS is not set: the plug-in's libraries are not installed for this",
+        );
         return;
     }
     let runtime = auspex_chassis::tools::onnxruntime().await.unwrap();

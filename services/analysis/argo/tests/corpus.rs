@@ -109,7 +109,9 @@ fn of(text: &str) -> Converted {
 #[test]
 fn every_file_converts_or_is_refused_by_name() {
     let Ok(corpus) = std::env::var("AUSPEX_CORPUS") else {
-        eprintln!("AUSPEX_CORPUS is not set: the corpus is not looked at");
+        // Past the test harness, which shows what a passing test prints to nobody.
+        let told = b"NOT RUN: AUSPEX_CORPUS is not set: Argo's own documents are not looked at\n";
+        std::io::Write::write_all(&mut std::io::stderr(), told).unwrap();
         return;
     };
     let folder = Path::new(&corpus).join("argo-rollouts");

@@ -42,7 +42,7 @@ impl Haproxy {
             .map(|f| f.join("haproxy"))
             .find(|p| p.is_file());
         let Some(program) = program else {
-            eprintln!("NOT RUN: there is no haproxy here (apt-get install haproxy)");
+            auspex_chassis::testing::not_run("there is no haproxy here (apt-get install haproxy)");
             return None;
         };
         let users = free();
@@ -148,7 +148,9 @@ impl Envoy {
         let program = match auspex_chassis::tools::envoy().await {
             Ok(program) => program,
             Err(fault) => {
-                eprintln!("NOT RUN: there is no envoy here, and none can be installed: {fault:#}");
+                auspex_chassis::testing::not_run(&format!(
+                    "there is no envoy here, and none can be installed: {fault:#}"
+                ));
                 return None;
             }
         };

@@ -31,9 +31,9 @@ pub fn assets() -> Option<PathBuf> {
     };
     let found = folder.filter(whole);
     if found.is_none() {
-        eprintln!(
-            "not run: KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd; tests/kubernetes/build makes one"
-        );
+        // Past the test harness, which shows what a passing test prints to nobody. Who has no standard error is told nothing.
+        let told = b"NOT RUN: KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd; tests/kubernetes/build makes one\n";
+        std::io::Write::write_all(&mut std::io::stderr(), told).ok();
     }
     found
 }
