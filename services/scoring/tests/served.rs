@@ -40,6 +40,12 @@ fn scorer() -> Scorer {
     Scorer::open(&runtime(), model(), 5).unwrap()
 }
 
+fn hex(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn vector(model: &Model, row: &GoldenRow) -> FeatureVector {
     let names = model.manifest.features.iter().map(|f| f.name.clone());
     let feature = |(name, value): (String, &Option<f32>)| match value {
@@ -181,6 +187,22 @@ fn a_model_that_is_not_what_it_says_is_refused() {
     assert!(fault.to_string().contains("risk"), "{fault}");
     let fault = refused(|m| m["bands"] = serde_json::json!([0.7, 0.3]));
     assert!(fault.to_string().contains("bands"), "{fault}");
+
+    for (rows, named) in [
+        (serde_json::json!([]), "golden.rows: are none"),
+        (
+            serde_json::json!([{"kind": "short", "features": [1.0], "raw": 0.0, "p_fail": 0.5}]),
+            "golden.rows[0].features: are 1",
+        ),
+    ] {
+        let mut files = embedded::files();
+        files.golden = serde_json::json!({"rows": rows}).to_string().into_bytes();
+        let mut manifest: serde_json::Value = serde_json::from_slice(&files.manifest).unwrap();
+        manifest["golden"]["sha256"] = hex(&files.golden).into();
+        files.manifest = serde_json::to_vec(&manifest).unwrap();
+        let fault = Model::check(files).unwrap_err();
+        assert!(fault.to_string().contains(named), "{fault}");
+    }
 
     let mut files = embedded::files();
     let at = files.artifact.len() / 2;

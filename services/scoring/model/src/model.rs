@@ -124,6 +124,7 @@ impl Model {
         properties(&manifest, &graph)?;
         let golden: GoldenRows =
             serde_json::from_slice(&files.golden).map_err(|f| unreadable(&manifest.golden.file, &f))?;
+        rows(&manifest, &golden)?;
         let ensemble = trees(&manifest, &graph)?;
         let model = Self {
             label: manifest.label(),
@@ -215,6 +216,27 @@ fn digest(file: &str, bytes: &[u8], expected: &str) -> Result<(), ModelFault> {
         expected: expected.to_owned(),
         found,
     })
+}
+
+/// There must be golden rows, each as wide as the features: without one nothing shows that the graph is the model.
+fn rows(manifest: &Manifest, golden: &GoldenRows) -> Result<(), ModelFault> {
+    let (field, reason) = if golden.rows.is_empty() {
+        (
+            "golden.rows".to_owned(),
+            "are none: at least one known answer is needed".to_owned(),
+        )
+    } else {
+        let width = manifest.features.len();
+        let odd = golden.rows.iter().position(|row| row.features.len() != width);
+        let Some((place, row)) = odd.and_then(|place| Some((place, golden.rows.get(place)?))) else {
+            return Ok(());
+        };
+        (
+            format!("golden.rows[{place}].features"),
+            format!("are {}, the model reads {width}", row.features.len()),
+        )
+    };
+    Err(ModelFault::Field { field, reason })
 }
 
 /// The trees of a graph that has some. A graph with trees that cannot be read is refused rather than left unexplained.

@@ -50,8 +50,11 @@ fn tree(features: &[i64; 7], values: &[f32; 7], missing: &[i64; 7], weights: &[f
         ..Default::default()
     };
     ModelProto {
-        graph: Some(GraphProto { node: vec![node] }),
-        metadata_props: Vec::new(),
+        graph: Some(GraphProto {
+            node: vec![node],
+            ..Default::default()
+        }),
+        ..Default::default()
     }
 }
 
