@@ -15,6 +15,9 @@ use crate::catalog::{Gift, Head, Kept, Refusal, Version};
 use crate::config::Config;
 use crate::shelf::{Fault, Shelf, sha256};
 
+/// Who registers what comes with the program.
+const OWN: &str = "auspex";
+
 /// The registry's deeds; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Gate {
@@ -101,6 +104,12 @@ impl Gate {
     /// # Errors
     /// [`Refusal::Invalid`] when a file runs code, the files are too large, or the version is not what it says.
     pub async fn register(&self, parcel: Parcel) -> Result<Version, Fault> {
+        let version = self.checked(parcel).await?;
+        self.shelf.add(version, self.now()).await
+    }
+
+    /// What was brought, checked and with its files kept; it has no number yet.
+    async fn checked(&self, parcel: Parcel) -> Result<Version, Fault> {
         let bytes: u64 = parcel.files.values().map(|bytes| bytes.len() as u64).sum();
         if bytes > self.most {
             return Err(Refusal::Invalid(format!(
@@ -150,7 +159,7 @@ impl Gate {
         version.actor = parcel.actor;
         version.lineage.run_id = parcel.run_id;
         version.source = parcel.source;
-        self.shelf.add(version, self.now()).await
+        Ok(version)
     }
 
     /// Keeps a version that nothing here can score with: found and downloaded, never served.
@@ -238,7 +247,8 @@ impl Gate {
         })
     }
 
-    /// Registers the models that come with the program, as champions, where nobody has registered their names.
+    /// Registers the model that comes with the program, as champion, unless somebody has registered its name. Of several
+    /// replicas on an empty store one does: the others find number 1 taken. One that was stopped between the two is completed.
     ///
     /// # Errors
     /// [`Fault`].
@@ -246,38 +256,57 @@ impl Gate {
         let files = auspex_model::embedded::files();
         let manifest =
             Manifest::parse(&files.manifest).map_err(|fault| Refusal::Invalid(fault.to_string()))?;
-        match self.shelf.head(&manifest.name).await {
-            Err(Fault::Refused(Refusal::NotFound(_))) => {}
-            Ok(head) if head.latest == 0 => {}
-            other => return other.map(drop),
+        let name = manifest.name.clone();
+        let digest = sha256(&files.manifest);
+        if self.shelf.latest(&name).await? == 0 {
+            let parcel = Parcel {
+                name: name.clone(),
+                actor: OWN.to_owned(),
+                files: [
+                    ("manifest.json".to_owned(), files.manifest),
+                    (manifest.artifact.file, files.artifact),
+                    (manifest.golden.file, files.golden),
+                ]
+                .into(),
+                ..Parcel::default()
+            };
+            let version = self.checked(parcel).await?;
+            if let Some(version) = self.shelf.add_first(version, self.now()).await? {
+                tracing::info!(
+                    model = version.title(),
+                    sha256 = digest,
+                    "the model that comes with the program is registered"
+                );
+            }
         }
-        let parcel = Parcel {
-            name: manifest.name.clone(),
-            actor: "auspex".to_owned(),
-            files: [
-                ("manifest.json".to_owned(), files.manifest),
-                (manifest.artifact.file, files.artifact),
-                (manifest.golden.file, files.golden),
-            ]
-            .into(),
-            ..Parcel::default()
-        };
-        let digest = sha256(parcel.files.get("manifest.json").map_or(&[], Vec::as_slice));
-        let version = self.register(parcel).await?;
-        tracing::info!(
-            model = version.title(),
-            sha256 = digest,
-            "the model that comes with the program is registered"
-        );
+        self.crown(&name, &digest).await
+    }
+
+    /// Makes number 1 champion when it is what comes with the program and nobody has ever given an alias.
+    async fn crown(&self, name: &str, digest: &str) -> Result<(), Fault> {
+        let untouched = |head: &Head| head.changes == 0 && head.aliases.is_empty();
+        let first = self.shelf.version(name, 1).await?;
+        if first.actor != OWN || first.manifest.sha256 != digest || !untouched(&self.shelf.head(name).await?)
+        {
+            return Ok(());
+        }
         let gift = Gift {
             alias: "champion".to_owned(),
-            version: version.version,
+            version: first.version,
             percent: 0,
             experiment: String::new(),
-            actor: "auspex".to_owned(),
+            actor: OWN.to_owned(),
             note: "it came with the program".to_owned(),
             cause: crate::catalog::Cause::Register,
         };
-        self.give(&manifest.name, &gift).await.map(drop)
+        self.fit(name, &gift).await?;
+        let now = self.now();
+        let give = |head: &mut Head| {
+            if untouched(head) {
+                head.give(&gift, now)?;
+            }
+            Ok(())
+        };
+        self.shelf.change(name, now, give).await.map(drop)
     }
 }

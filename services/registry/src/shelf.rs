@@ -180,6 +180,46 @@ impl Shelf {
         .map(drop)
     }
 
+    /// The greatest number given under a name; 0 when there is no such name.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn latest(&self, name: &str) -> anyhow::Result<u64> {
+        let head = self.ledger.get::<Head>(&["model", name]).await?;
+        Ok(head.map_or(0, |entry| entry.document.latest))
+    }
+
+    /// Registers a version as number 1 of its name; `None`: somebody has that number already.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn add_first(&self, mut version: Version, now: Timestamp) -> Result<Option<Version>, Fault> {
+        Head::new(&version.name, now)?;
+        (version.version, version.created) = (1, now);
+        let made = match self
+            .ledger
+            .create(&["version", &version.name, "1"], &version)
+            .await
+        {
+            Ok(_) => true,
+            Err(SaveError::Conflict) => false,
+            Err(fault) => return Err(fault.into()),
+        };
+        // Also when another made it: it may have been stopped before this.
+        self.numbered(&version.name, 1, now).await?;
+        Ok(made.then_some(version))
+    }
+
+    /// Notes that a number has been given.
+    async fn numbered(&self, name: &str, number: u64, now: Timestamp) -> Result<Head, Fault> {
+        let note = |head: &mut Head| {
+            head.latest = head.latest.max(number);
+            head.changed = now;
+            Ok(())
+        };
+        self.change(name, now, note).await
+    }
+
     /// Registers a version under the next number; the name is made when it is new.
     ///
     /// # Errors
@@ -187,21 +227,14 @@ impl Shelf {
     pub async fn add(&self, mut version: Version, now: Timestamp) -> Result<Version, Fault> {
         let name = version.name.clone();
         Head::new(&name, now)?;
-        let head = self.ledger.get::<Head>(&["model", &name]).await?;
-        version.version = head.map_or(0, |entry| entry.document.latest);
+        version.version = self.latest(&name).await?;
         version.created = now;
         for _ in 0..TRIES {
             version.version += 1;
             let key = ["version", &name, &version.version.to_string()];
             match self.ledger.create(&key, &version).await {
                 Ok(_) => {
-                    let number = version.version;
-                    self.change(&name, now, |head| {
-                        head.latest = head.latest.max(number);
-                        head.changed = now;
-                        Ok(())
-                    })
-                    .await?;
+                    self.numbered(&name, version.version, now).await?;
                     return Ok(version);
                 }
                 // Somebody has this number already.

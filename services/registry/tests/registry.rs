@@ -13,6 +13,9 @@ use auspex_proto::wire::{
     DownloadRequest, GetModelVersionRequest, ListModelVersionsRequest, RollbackModelRequest, SetAliasRequest,
 };
 use auspex_proto::{Fact, FactKind, Model};
+use auspex_registry::Config;
+use auspex_registry::gate::{Gate, Parcel};
+use auspex_registry::shelf::Shelf;
 use mesh::{PATIENCE, Up, files};
 use tonic::Code;
 
@@ -181,4 +184,48 @@ async fn many_at_once_get_a_number_each() {
     numbers.sort_unstable();
     assert_eq!(numbers, [2, 3, 4, 5, 6, 7]);
     assert_eq!(up.model().await.unwrap().latest, 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_start_together_register_what_comes_with_the_program_once() {
+    let test = auspex_chassis::testing::TestHouse::start().await.unwrap();
+    let config = Config::default();
+    let open = || async {
+        let shelf = Shelf::open(test.house.bus(), &config.storage).await.unwrap();
+        Gate::new(shelf, &test.house, &config)
+    };
+    let gates = [open().await, open().await, open().await];
+    let [a, b, c] = &gates;
+    let seeded = tokio::join!(a.seed(), b.seed(), c.seed());
+    assert!(
+        seeded.0.is_ok() && seeded.1.is_ok() && seeded.2.is_ok(),
+        "{seeded:?}"
+    );
+    let head = a.shelf().head("change-risk").await.unwrap();
+    assert_eq!(
+        (head.latest, head.history.len(), head.aliases["champion"].version),
+        (1, 1, 1)
+    );
+    assert_eq!(a.shelf().versions("change-risk").await.unwrap().len(), 1);
+    // Whoever comes later changes nothing.
+    b.seed().await.unwrap();
+    assert_eq!(b.shelf().head("change-risk").await.unwrap(), head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_was_stopped_between_number_and_alias_is_completed() {
+    let test = auspex_chassis::testing::TestHouse::start().await.unwrap();
+    let config = Config::default();
+    let shelf = Shelf::open(test.house.bus(), &config.storage).await.unwrap();
+    let gate = Gate::new(shelf, &test.house, &config);
+    let parcel = Parcel {
+        files: files(),
+        actor: "auspex".to_owned(),
+        ..Parcel::default()
+    };
+    gate.register(parcel).await.unwrap();
+    assert!(gate.shelf().head("change-risk").await.unwrap().aliases.is_empty());
+    gate.seed().await.unwrap();
+    let head = gate.shelf().head("change-risk").await.unwrap();
+    assert_eq!((head.latest, head.aliases["champion"].version), (1, 1));
 }
