@@ -39,6 +39,8 @@ pub enum GitError {
     Long { command: String, limit: usize },
     #[error("{0}: there is no such revision in the checkout")]
     Unknown(String),
+    #[error("{0} and {1} have no commit in common in the checkout; fetch more of its history")]
+    Apart(String, String),
     #[error("commit {0}: cannot be read")]
     Unreadable(String),
     #[error(transparent)]
@@ -238,7 +240,14 @@ fn parent(
     notes: &mut Vec<String>,
 ) -> Result<Option<String>, GitError> {
     if let Some(base) = base {
-        let merge_base = git.text(&["merge-base", "--end-of-options", base, &commit.id])?;
+        let asked = git.text(&["merge-base", "--end-of-options", base, &commit.id]);
+        // Git says nothing at all when there is none.
+        let merge_base = asked.map_err(|fault| match fault {
+            GitError::Failed { reason, .. } if reason.is_empty() => {
+                GitError::Apart(base.to_owned(), commit.id.clone())
+            }
+            fault => fault,
+        })?;
         return Ok(Some(merge_base.trim().to_owned()));
     }
     if let Some(parent) = commit.parents.first() {

@@ -258,6 +258,19 @@ fn faults_say_which_command_and_why() {
         "nothing: there is no such revision in the checkout"
     );
     assert!(matches!(fault(shop.path(), "--all"), GitError::Unknown(_)));
+    shop.git(&["checkout", "--quiet", "--orphan", "apart"], "Ann", 11);
+    shop.commit("Ann", 11, "Another beginning");
+    let ask = Ask {
+        folder: shop.path(),
+        revision: "apart",
+        base: Some("main"),
+        limits: Limits::default(),
+    };
+    let said = read(&ask).unwrap_err().to_string();
+    assert!(
+        said.starts_with("main and ") && said.contains("no commit in common"),
+        "{said}"
+    );
     let outside = tempfile::tempdir().unwrap();
     let said = fault(outside.path(), "HEAD").to_string();
     assert!(said.contains("not a git repository"), "{said}");
