@@ -76,10 +76,11 @@ pub fn resolve(metric: &Json, values: &Values) -> Result<Json, String> {
     serde_json::from_str(&text).map_err(|fault| fault.to_string())
 }
 
-/// Arguments of templates, with those of a rollout in their place: those that no template knows are dropped.
+/// Arguments of templates, with those of a rollout in their place: those that no template knows are dropped. Where there are
+/// both a value and a place to have it from, the place counts, whoever gave which.
 ///
 /// # Errors
-/// An argument has neither a value nor a place to have it from, or both.
+/// An argument has neither a value nor a place to have it from.
 pub fn merge(incoming: &[Argument], templates: &[Argument]) -> Result<Vec<Argument>, String> {
     let mut merged = templates.to_vec();
     for argument in incoming {
@@ -92,12 +93,9 @@ pub fn merge(incoming: &[Argument], templates: &[Argument]) -> Result<Vec<Argume
             known.value_from.clone_from(&argument.value_from);
         }
     }
-    for argument in &merged {
-        if argument.value.is_some() && argument.value_from.is_some() {
-            return Err(format!(
-                "arg {} has both Value and ValueFrom fields",
-                argument.name
-            ));
+    for argument in &mut merged {
+        if argument.value_from.is_some() {
+            argument.value = None;
         }
         if argument.value.is_none() && argument.value_from.is_none() {
             return Err(format!("args.{} was not resolved", argument.name));
@@ -178,6 +176,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::document::ValueFrom;
 
     fn values(pairs: &[(&str, &str)]) -> Values {
         pairs
@@ -221,6 +220,12 @@ mod tests {
         let merged = merge(&[argument("b", Some("2")), argument("c", Some("3"))], &templates).unwrap();
         assert_eq!(merged, [argument("a", Some("1")), argument("b", Some("2"))]);
         assert_eq!(merge(&[], &templates).unwrap_err(), "args.b was not resolved");
+        let secret = Argument {
+            value_from: Some(ValueFrom::default()),
+            ..argument("s", None)
+        };
+        let merged = merge(&[argument("s", Some("2"))], std::slice::from_ref(&secret)).unwrap();
+        assert_eq!(merged, [secret], "the secret counts");
     }
 
     #[test]

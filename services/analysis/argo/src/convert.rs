@@ -7,6 +7,8 @@ mod canary;
 mod routing;
 mod runs;
 mod switch;
+mod trial;
+mod valid;
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
@@ -115,7 +117,7 @@ pub fn convert(kinds: &[Kind], templates: &Templates, mode: Mode) -> Converted {
             Kind::Rollout(one) => rollout(one, &mut paper),
             Kind::Template(one, cluster) => runs::template(one, *cluster, &mut paper),
             Kind::Run(one) => runs::alone(one, &mut paper),
-            Kind::Experiment(one) => runs::experiment(one, &mut paper),
+            Kind::Experiment(one) => trial::experiment(one, &mut paper),
             Kind::Other(..) => Vec::new(),
         };
         if paper.refused.is_empty() {
@@ -283,19 +285,13 @@ fn pods(rollout: &Rollout, paper: &mut Paper<'_>) {
             "Auspex restarts no pods: use `kubectl rollout restart` on their Deployments",
         );
     }
-    match (&spec.workload_ref, &spec.template) {
-        (None, _) if spec.selector.is_none() => {
-            paper.refuse("spec.selector", "Rollout has missing field '.spec.selector'");
-        }
-        (Some(_), Some(_)) => paper.refuse(
-            "spec.template",
-            "template must be empty for workload reference rollout",
-        ),
-        (Some(_), None) => paper.note(
+    valid::spec(rollout, paper);
+    match &spec.workload_ref {
+        Some(_) => paper.note(
             "spec.workloadRef",
             "the Deployment keeps its pods; candidate and stable are told apart by the revisions of deployments",
         ),
-        (None, _) => paper.note(
+        None => paper.note(
             "spec.template",
             "Auspex makes no ReplicaSets: run stable and candidate as Deployments of their own",
         ),
@@ -304,13 +300,6 @@ fn pods(rollout: &Rollout, paper: &mut Paper<'_>) {
         paper.note(
             "spec.paused",
             "pause it with `auspex rollout pause` after it has started",
-        );
-    }
-    let ready = spec.min_ready_seconds.unwrap_or(0);
-    if spec.progress_deadline_seconds.unwrap_or(600) <= ready {
-        paper.refuse(
-            "spec.progressDeadlineSeconds",
-            "must be greater than minReadySeconds",
         );
     }
     if spec.progress_deadline_abort == Some(true) {

@@ -79,7 +79,12 @@ impl Course {
                     self.at = at;
                 }
             }
-            Sign::Held => self.paused = true,
+            Sign::Held => {
+                // Somebody let it go on, and control did not let it pass: what it waits for is measured anew.
+                let waits = matches!(steps.get(self.at), Some(Step::Run(_)));
+                self.resumed += u32::from(self.paused && waits);
+                self.paused = true;
+            }
             Sign::Resumed => {
                 self.resumed += 1;
                 let waits = matches!(steps.get(self.at), Some(Step::Person | Step::Run(_)));
@@ -159,6 +164,22 @@ mod tests {
             (5, false, false),
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn who_resumes_a_step_that_a_run_ends_lets_it_run_anew() {
+        let steps = [Step::Run("step-0".to_owned()), Step::Weight(20)];
+        let mut course = Course::default();
+        for sign in [Sign::Begun, Sign::Paused, Sign::Held] {
+            course.absorb(&steps, sign);
+        }
+        assert_eq!((course.at, course.paused, course.resumed), (0, true, 1));
+        course.absorb(&steps, Sign::Resumed);
+        assert_eq!(
+            (course.at, course.paused),
+            (1, false),
+            "the run itself goes past it"
+        );
     }
 
     #[test]

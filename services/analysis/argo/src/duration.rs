@@ -28,16 +28,18 @@ pub fn parse(text: &str) -> Result<i64, String> {
     }
     let mut total: i128 = 0;
     while !rest.is_empty() {
-        let end = rest
-            .find(|c: char| c != '.' && !c.is_ascii_digit())
-            .unwrap_or(rest.len());
+        let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let mut end = digits(rest);
+        if let Some(fraction) = rest.get(end..).and_then(|rest| rest.strip_prefix('.')) {
+            end += 1 + digits(fraction);
+        }
         let (number, after) = rest.split_at(end);
         let end = after
             .find(|c: char| c == '.' || c.is_ascii_digit())
             .unwrap_or(after.len());
         let (unit, next) = after.split_at(end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        if whole.is_empty() && fraction.is_empty() {
             return Err(invalid());
         }
         if unit.is_empty() {
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn durations_are_gos() {
-        let cases: [(&str, Option<i64>); 18] = [
+        let cases: [(&str, Option<i64>); 21] = [
             ("0", Some(0)),
             ("5s", Some(5_000_000_000)),
             ("30s", Some(30_000_000_000)),
@@ -128,6 +130,9 @@ mod tests {
             ("s", None),
             ("1d", None),
             ("10 s", None),
+            ("1.2.3s", None),
+            ("1.5h", Some(5_400_000_000_000)),
+            ("90s", Some(90_000_000_000)),
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text).ok(), expected, "{text}");
@@ -135,6 +140,10 @@ mod tests {
         assert_eq!(
             parse("1d").unwrap_err(),
             "time: unknown unit \"d\" in duration \"1d\""
+        );
+        assert_eq!(
+            parse("1.2.3s").unwrap_err(),
+            "time: missing unit in duration \"1.2.3s\""
         );
         for (nanoseconds, text) in [
             (0, "0s"),

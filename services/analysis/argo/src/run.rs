@@ -230,6 +230,12 @@ impl Run {
     /// Ends it: what goes on is called successful, as Argo Rollouts does.
     pub fn end(&mut self) {
         self.terminate = true;
+        self.cut_short();
+        self.assess();
+    }
+
+    /// Ends measurements under way.
+    fn cut_short(&mut self) {
         for outcome in &mut self.outcomes {
             if let Some(last) = outcome.measurements.last_mut()
                 && !last.phase.is_completed()
@@ -239,7 +245,6 @@ impl Run {
                 outcome.counters.count(Phase::Successful);
             }
         }
-        self.assess();
     }
 
     fn assess(&mut self) {
@@ -249,6 +254,9 @@ impl Run {
         // A metric that goes wrong ends the others, which is seen only in the next look.
         for _ in 0..2 {
             let terminating = self.is_terminating();
+            if terminating {
+                self.cut_short();
+            }
             for (metric, outcome) in self.metrics.iter().zip(&mut self.outcomes) {
                 let standing = Standing {
                     phase: outcome.phase,
@@ -268,7 +276,11 @@ impl Run {
 
     fn conclude(&mut self) {
         let terminating = self.is_terminating();
-        let mut worst: Option<(Phase, String)> = None;
+        let mut worst: Option<Phase> = None;
+        let mut message = String::new();
+        if self.terminate {
+            "Run Terminated".clone_into(&mut message);
+        }
         for (metric, outcome) in self.metrics.iter().zip(&self.outcomes) {
             if !outcome.phase.is_completed() {
                 if terminating {
@@ -278,19 +290,18 @@ impl Run {
             }
             if outcome.dry_run {
                 // Its own verdict does not count; that it is done does.
-                worst.get_or_insert((Phase::Successful, String::new()));
-                continue;
-            }
-            let worse = worst
-                .as_ref()
-                .is_none_or(|(phase, _)| outcome.phase.badness() > phase.badness());
-            if worse {
-                worst = Some((outcome.phase, why(metric, outcome)));
+                worst.get_or_insert(Phase::Successful);
+            } else if worst.is_none_or(|phase| outcome.phase.badness() > phase.badness()) {
+                worst = Some(outcome.phase);
+                let why = why(metric, outcome);
+                if !why.is_empty() {
+                    message = why;
+                }
             }
         }
         match worst {
-            Some((phase, message)) => (self.phase, self.message) = (phase, message),
-            None if terminating => self.phase = Phase::Successful,
+            Some(phase) => (self.phase, self.message) = (phase, message),
+            None if terminating => (self.phase, self.message) = (Phase::Successful, message),
             None => {}
         }
     }

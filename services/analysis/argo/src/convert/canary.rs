@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Paper, percent, routing, runs};
+use super::{Paper, percent, routing, runs, trial, valid};
 use crate::document::Rollout;
 use crate::document::kinds::{Canary, ExperimentStep, Pause, Step};
 use crate::duration;
@@ -146,7 +146,13 @@ fn surge(field: Option<&IntOrString>) -> Option<i64> {
 }
 
 fn services(canary: &Canary, paper: &mut Paper<'_>) {
-    if canary.ping_pong.is_some() {
+    valid::anti_affinity(
+        &format!("{PATH}.antiAffinity"),
+        canary.anti_affinity.as_ref(),
+        paper,
+    );
+    if let Some(services) = &canary.ping_pong {
+        valid::ping_pong(canary, (&format!("{PATH}.pingPong"), services), paper);
         paper.note(
             format!("{PATH}.pingPong"),
             "the places of a route change roles after a promotion: [[router.routes]] slots = \"swap\"",
@@ -245,7 +251,7 @@ fn one(canary: &Canary, (at, step): (usize, &Step), course: &mut Course, paper: 
         let path = format!("{path}.analysis");
         let run = runs::of_analysis(analysis, (&name, &path, when), paper);
         course.plan.runs.push(run);
-        course.push(json!({"pause": {}}), plan::Step::Run(name));
+        course.push(json!({"pause": {}, "analysis": name}), plan::Step::Run(name));
     }
     if let Some(experiment) = &step.experiment {
         experiment_step(canary, (at, experiment), course, paper);
@@ -306,31 +312,7 @@ fn experiment_step(
     paper: &mut Paper<'_>,
 ) {
     let path = format!("{PATH}.steps[{at}].experiment");
-    for (index, template) in experiment.templates.iter().enumerate() {
-        if template.get("weight").is_none_or(Json::is_null) {
-            continue;
-        }
-        let field = format!("{path}.templates[{index}].weight");
-        let Some(routing) = &canary.traffic_routing else {
-            paper.refuse(
-                field,
-                "Experiment template weight cannot be set unless TrafficRouting is enabled",
-            );
-            continue;
-        };
-        let plugins = routing
-            .plugins
-            .as_ref()
-            .is_some_and(|plugins| !plugins.is_empty());
-        if routing.alb.is_none() && routing.smi.is_none() && routing.istio.is_none() && !plugins {
-            paper.refuse(
-                field,
-                "Experiment template weight is only available for TrafficRouting with SMI, ALB, Istio and Plugins at this time",
-            );
-        } else {
-            paper.note(field, "Auspex gives an experiment no traffic of its own");
-        }
-    }
+    trial::templates(canary, (&path, &experiment.templates), paper);
     paper.note(
         format!("{path}.templates"),
         "Auspex starts no pods for an experiment: candidate and stable are compared as they are",
@@ -345,12 +327,13 @@ fn experiment_step(
             .any(|analysis| analysis.required_for_completion == Some(true)),
     };
     let nobody_ends_it = lasts.duration.is_empty() && !lasts.required;
-    let run = runs::of_experiment(
-        (&experiment.analyses, &experiment.dry_run),
-        (&name, &path, when),
-        lasts,
-        paper,
-    );
+    let trial = trial::Trial {
+        analyses: &experiment.analyses,
+        dry_run: &experiment.dry_run,
+        retention: &[],
+        templates: &experiment.templates,
+    };
+    let run = trial::of_experiment(&trial, (&name, &path, when), lasts, paper);
     if nobody_ends_it {
         paper.note(
             path,
@@ -358,5 +341,5 @@ fn experiment_step(
         );
     }
     course.plan.runs.push(run);
-    course.push(json!({"pause": {}}), plan::Step::Run(name));
+    course.push(json!({"pause": {}, "analysis": name}), plan::Step::Run(name));
 }

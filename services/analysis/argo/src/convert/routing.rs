@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::Paper;
+use super::{Paper, valid};
 use crate::document::kinds::{Canary, HeaderRoute, MirrorRoute, TrafficRouting};
 
 const PATH: &str = "spec.strategy.canary.trafficRouting";
@@ -86,7 +86,8 @@ fn istio(canary: &Canary, routing: &TrafficRouting, paper: &mut Paper<'_>) {
     let Some(istio) = &routing.istio else {
         return;
     };
-    if istio.get("destinationRule").is_none() && canary.ping_pong.is_none() {
+    valid::istio(&format!("{PATH}.istio"), istio, paper);
+    if istio.destination_rule.is_none() && canary.ping_pong.is_none() {
         for (field, service) in both {
             if service.is_empty() {
                 paper.refuse(
@@ -96,15 +97,18 @@ fn istio(canary: &Canary, routing: &TrafficRouting, paper: &mut Paper<'_>) {
             }
         }
     }
-    for kind in ["tlsRoutes", "tcpRoutes"] {
-        let one = istio.get("virtualService");
-        let many = istio.get("virtualServices").and_then(Json::as_array);
-        let services = one.into_iter().chain(many.into_iter().flatten());
-        for service in services {
-            let given = service.get(kind).and_then(Json::as_array);
-            if given.is_some_and(|routes| !routes.is_empty()) {
+    let several = istio.virtual_services.iter().flatten().enumerate();
+    let several = several.map(|(at, service)| (format!("virtualServices[{at}]"), service));
+    let one = istio.virtual_service.iter();
+    let one = one.map(|service| ("virtualService".to_owned(), service));
+    for (field, service) in one.chain(several) {
+        for (kind, routes) in [
+            ("tlsRoutes", &service.tls_routes),
+            ("tcpRoutes", &service.tcp_routes),
+        ] {
+            if !routes.is_empty() {
                 paper.refuse(
-                    format!("{PATH}.istio.virtualService.{kind}"),
+                    format!("{PATH}.istio.{field}.{kind}"),
                     "Auspex moves the weights of HTTP routes only",
                 );
             }
@@ -167,21 +171,10 @@ pub(super) fn header(
     for (at, one) in route.r#match.iter().enumerate() {
         let path = format!("{path}.match[{at}].headerValue");
         let value = one.header_value.clone().unwrap_or_default();
-        let given = [&value.exact, &value.prefix, &value.regex]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .count();
-        if given == 0 {
-            paper.refuse(
-                path,
-                "StringMatch value missed, match value must have one of the following: exact, regex, prefix",
-            );
-        } else if given > 1 {
-            paper.refuse(
-                path,
-                "StringMatch match value must have exactly one of the following: exact, regex, prefix",
-            );
-        } else if value.exact.is_empty() {
+        if !valid::text_match(&path, &value, paper) {
+            continue;
+        }
+        if value.exact.is_empty() {
             paper.refuse(
                 path,
                 "Auspex's cohorts match a header's whole value or its presence, no prefix and no pattern",
@@ -218,6 +211,13 @@ pub(super) fn mirror(
         return None;
     }
     managed(canary, (path, &route.name), paper);
+    for (at, one) in route.r#match.iter().enumerate() {
+        for (field, value) in [("method", &one.method), ("path", &one.path)] {
+            if let Some(value) = value {
+                valid::text_match(&format!("{path}.match[{at}].{field}"), value, paper);
+            }
+        }
+    }
     if route.r#match.is_empty() {
         paper.note(path, "the mirror stays until the rollout ends");
         return None;

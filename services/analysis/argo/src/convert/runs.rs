@@ -5,16 +5,15 @@ use serde_json::{Value as Json, json};
 use super::{Paper, empty, named};
 use crate::arguments;
 use crate::document::Template;
-use crate::document::kinds::{
-    Analysis, Argument, DryRun, Experiment, ExperimentAnalysis, TemplateRef, ValueFrom,
-};
+use crate::document::kinds::{Analysis, Argument, TemplateRef, ValueFrom};
 use crate::expr;
+use crate::metric::Metric;
 use crate::plan::{self, Plan, Run, When};
 use crate::template::{Apart, Together};
 use crate::traps;
 
 /// Where a run comes from: its name, its path in the document, when it begins.
-type Origin<'o> = (&'o str, &'o str, When);
+pub(super) type Origin<'o> = (&'o str, &'o str, When);
 
 /// An analysis of a rollout.
 pub(super) fn of_analysis(analysis: &Analysis, (name, path, when): Origin<'_>, paper: &mut Paper<'_>) -> Run {
@@ -24,11 +23,21 @@ pub(super) fn of_analysis(analysis: &Analysis, (name, path, when): Origin<'_>, p
         if let Err(fault) = whole.add_patterns(&analysis.dry_run, &analysis.measurement_retention) {
             paper.refuse(path, fault);
         }
+        let background = matches!(when, When::Background(_));
+        for argument in whole.args.iter().filter(|_| !background) {
+            if argument.value.is_some() && argument.value_from.is_some() {
+                let name = &argument.name;
+                let reason = format!("arg '{name}' has both Value and ValueFrom fields");
+                paper.refuse(format!("{path}.templates"), reason);
+            }
+        }
         match arguments::merge(&incoming, &whole.args) {
-            Ok(args) => whole.args = args,
+            Ok(args) => {
+                whole.args = args;
+                check(&whole, (path, !background), paper);
+            }
             Err(fault) => paper.refuse(format!("{path}.args"), fault),
         }
-        check(&whole, (path, matches!(when, When::Step(_))), paper);
     } else {
         // Kept for when the templates are there.
         whole.args = incoming;
@@ -46,80 +55,8 @@ pub(super) fn of_analysis(analysis: &Analysis, (name, path, when): Origin<'_>, p
     }
 }
 
-/// What an experiment measures: its analyses as one run, metrics named after them.
-pub(super) fn of_experiment(
-    (analyses, dry_run): (&[ExperimentAnalysis], &[DryRun]),
-    (name, path, when): Origin<'_>,
-    lasts: plan::Experiment,
-    paper: &mut Paper<'_>,
-) -> Run {
-    let mut whole = empty();
-    let mut missing = Vec::new();
-    for (at, analysis) in analyses.iter().enumerate() {
-        let path = format!("{path}.analyses[{at}]");
-        let wanted = TemplateRef {
-            template_name: analysis.template_name.clone(),
-            cluster_scope: analysis.cluster_scope,
-        };
-        let (mut one, absent) = found(&[wanted], &path, paper);
-        missing.extend(absent.iter().cloned());
-        if !absent.is_empty() {
-            continue;
-        }
-        match arguments::merge(&incoming(&analysis.args, &path, paper), &one.args) {
-            Ok(args) => one.args = args,
-            Err(fault) => paper.refuse(format!("{path}.args"), fault),
-        }
-        check(&one, (&path, false), paper);
-        inline(&mut one, (&analysis.name, &path), paper);
-        whole.metrics.append(&mut one.metrics);
-        whole.dry_run.append(&mut one.dry_run);
-        for argument in one.args {
-            if !whole.args.iter().any(|known| known.name == argument.name) {
-                whole.args.push(argument);
-            }
-        }
-    }
-    if missing.is_empty()
-        && let Err(fault) = whole.add_patterns(dry_run, &[])
-    {
-        paper.refuse(path, fault);
-    }
-    Run {
-        name: name.to_owned(),
-        when,
-        analysis: whole,
-        missing,
-        experiment: Some(lasts),
-    }
-}
-
-/// Makes the metrics of several templates one list: each keeps its own arguments, put in at once where they are known.
-fn inline(whole: &mut Together, (name, path): (&str, &str), paper: &mut Paper<'_>) {
-    let values: arguments::Values = whole
-        .args
-        .iter()
-        .filter_map(|argument| Some((argument.name.clone(), argument.value.clone()?)))
-        .collect();
-    let all = values.len() == whole.args.len();
-    for metric in &mut whole.metrics {
-        if all {
-            let resolved = arguments::resolve(&json!(metric), &values)
-                .and_then(|json| serde_json::from_value(json).map_err(|fault| fault.to_string()));
-            match resolved {
-                Ok(resolved) => *metric = resolved,
-                Err(fault) => paper.refuse(path, fault),
-            }
-        }
-        metric.name = format!("{name}.{}", metric.name);
-    }
-    if all {
-        whole.args.clear();
-    }
-}
-
 /// The templates of these names; the names of those that are not there.
-fn found(wanted: &[TemplateRef], path: &str, paper: &mut Paper<'_>) -> (Together, Vec<String>) {
+pub(super) fn found(wanted: &[TemplateRef], path: &str, paper: &mut Paper<'_>) -> (Together, Vec<String>) {
     if wanted.is_empty() {
         paper.refuse(format!("{path}.templates"), "no templates are named");
         return (empty(), Vec::new());
@@ -145,7 +82,7 @@ fn found(wanted: &[TemplateRef], path: &str, paper: &mut Paper<'_>) -> (Together
 }
 
 /// The rollout's arguments, with their values where they are known now.
-fn incoming(args: &[Argument], path: &str, paper: &mut Paper<'_>) -> Vec<Argument> {
+pub(super) fn incoming(args: &[Argument], path: &str, paper: &mut Paper<'_>) -> Vec<Argument> {
     let mut out = Vec::new();
     for (at, argument) in args.iter().enumerate() {
         let path = format!("{path}.args[{at}].valueFrom");
@@ -186,8 +123,26 @@ fn resolved(from: &ValueFrom, paper: &mut Paper<'_>) -> Result<Option<String>, S
     }
 }
 
-/// Providers that are refused, conditions that cannot be read, limits that contradict each other, traps.
-fn check(whole: &Together, (path, inline): (&str, bool), paper: &mut Paper<'_>) {
+/// A metric with its arguments in it, as far as they are known now: what comes later is filled with a word, as Argo Rollouts
+/// does it when it validates. `None`: there are arguments that nobody has given yet.
+fn filled(metric: &Metric, args: &[Argument]) -> Option<Result<Metric, String>> {
+    let mut values = arguments::Values::new();
+    for argument in args {
+        let value = match (&argument.value, &argument.value_from) {
+            (_, Some(from)) if from.secret_key_ref.is_some() => "temp-for-secret".to_owned(),
+            (_, Some(_)) => "dummy-value".to_owned(),
+            (Some(value), None) => value.clone(),
+            (None, None) => return None,
+        };
+        values.insert(argument.name.clone(), value);
+    }
+    let resolved = arguments::resolve(&json!(metric), &values);
+    Some(resolved.and_then(|json| serde_json::from_value(json).map_err(|fault| fault.to_string())))
+}
+
+/// Providers that are refused, conditions that cannot be read, limits that contradict each other, traps. `inline`: the
+/// rollout waits for it, so that it has to come to an end.
+pub(super) fn check(whole: &Together, (path, inline): (&str, bool), paper: &mut Paper<'_>) {
     for (at, metric) in whole.metrics.iter().enumerate() {
         let path = format!("{path}.metrics[{at}]");
         match metric.provider.known() {
@@ -199,9 +154,16 @@ fn check(whole: &Together, (path, inline): (&str, bool), paper: &mut Paper<'_>) 
             }
             Ok(_) => {}
         }
-        let text = json!(metric).to_string();
+        let metric = match filled(metric, &whole.args) {
+            None => metric.clone(),
+            Some(Ok(metric)) => metric,
+            Some(Err(fault)) => {
+                paper.refuse(path, fault);
+                continue;
+            }
+        };
         // Before arguments are in it, a limit may be no number yet.
-        if !text.contains("{{")
+        if !json!(metric).to_string().contains("{{")
             && let Err(fault) = metric.validate()
         {
             paper.refuse(&path, fault);
@@ -220,10 +182,10 @@ fn check(whole: &Together, (path, inline): (&str, bool), paper: &mut Paper<'_>) 
         if inline && metric.effective_count().is_none() {
             paper.refuse(
                 format!("{path}.count"),
-                "runs indefinitely: an interval without a count cannot be a step",
+                "runs indefinitely: an interval without a count never lets the rollout go on",
             );
         }
-        for warning in traps::of_metric(metric, paper.mode, inline) {
+        for warning in traps::of_metric(&metric, paper.mode, inline) {
             paper.note(format!("{path}.{}", warning.field), warning.text);
         }
     }
@@ -257,7 +219,17 @@ pub(super) fn template(template: &Template, cluster: bool, paper: &mut Paper<'_>
 /// A run of its own.
 pub(super) fn alone(run: &Template, paper: &mut Paper<'_>) -> Vec<Json> {
     if run.spec.terminate == Some(true) {
-        paper.note("spec.terminate", "it is not begun");
+        paper.note(
+            "spec.terminate",
+            "it is to end before it has begun: nothing is measured",
+        );
+        return Vec::new();
+    }
+    if run.spec.ttl_strategy.is_some() {
+        paper.note(
+            "spec.ttlStrategy",
+            "plans are kept until another one takes their place",
+        );
     }
     let mut whole = match Together::of(&run.spec) {
         Ok(whole) => whole,
@@ -280,7 +252,7 @@ pub(super) fn alone(run: &Template, paper: &mut Paper<'_>) -> Vec<Json> {
     planned(&run.metadata, one, paper)
 }
 
-fn planned(metadata: &Json, run: Run, paper: &Paper<'_>) -> Vec<Json> {
+pub(super) fn planned(metadata: &Json, run: Run, paper: &Paper<'_>) -> Vec<Json> {
     let plan = Plan {
         mode: paper.mode,
         steps: Vec::new(),
@@ -292,23 +264,4 @@ fn planned(metadata: &Json, run: Run, paper: &Paper<'_>) -> Vec<Json> {
         "metadata": named(metadata),
         "spec": plan,
     })]
-}
-
-/// An experiment of its own.
-pub(super) fn experiment(experiment: &Experiment, paper: &mut Paper<'_>) -> Vec<Json> {
-    let spec = &experiment.spec;
-    paper.note(
-        "spec.templates",
-        "Auspex starts no pods for an experiment: what it measures is measured",
-    );
-    let lasts = plan::Experiment {
-        duration: spec.duration.clone(),
-        required: spec
-            .analyses
-            .iter()
-            .any(|analysis| analysis.required_for_completion == Some(true)),
-    };
-    let origin = ("experiment", "spec", When::Now);
-    let run = of_experiment((&spec.analyses, &spec.dry_run), origin, lasts, paper);
-    planned(&experiment.metadata, run, paper)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Paper, runs};
+use super::{Paper, runs, valid};
 use crate::document::Rollout;
 use crate::document::kinds::BlueGreen;
 use crate::duration;
@@ -38,6 +38,11 @@ pub(super) fn convert(
             "This rollout's revision history limit can not be smaller than the rollout's scale down limit",
         );
     }
+    valid::anti_affinity(
+        &format!("{PATH}.antiAffinity"),
+        blue_green.anti_affinity.as_ref(),
+        paper,
+    );
     let mut plan = Plan {
         mode: paper.mode,
         ..Plan::default()

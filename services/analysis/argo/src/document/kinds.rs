@@ -17,8 +17,10 @@ macro_rules! argo {
 }
 
 mod rollout;
+mod routing;
 
 pub use self::rollout::*;
+pub use self::routing::*;
 
 /// What a document is.
 #[derive(Debug, Clone, PartialEq)]
@@ -180,7 +182,7 @@ argo!(
     /// An experiment as a step.
     ExperimentStep {
         /// Its pods.
-        templates: Vec<Json>,
+        templates: Vec<ExperimentTemplate>,
         /// How long, a Go duration.
         duration: String,
         /// What is measured.
@@ -191,6 +193,25 @@ argo!(
         analysis_run_metadata: Option<Json>,
         /// Seconds.
         scale_down_delay_seconds: Option<i64>,
+    }
+);
+argo!(
+    /// Pods of an experiment.
+    ExperimentTemplate {
+        /// Their name.
+        name: String,
+        /// `canary` or `stable`: of which version.
+        spec_ref: String,
+        /// How many; absent: 1.
+        replicas: Option<i64>,
+        /// Their labels.
+        metadata: Option<PodMetadata>,
+        /// Which they are.
+        selector: Option<Selector>,
+        /// Their share of traffic.
+        weight: Option<i64>,
+        /// A service of theirs.
+        service: Option<Named>,
     }
 );
 argo!(
@@ -282,8 +303,24 @@ impl Kind {
     }
 }
 
+/// What a document says without its nulls: to Kubernetes they are nothing. What is passed on to others stays as it is.
+fn bare(document: &Json) -> Json {
+    match document {
+        Json::Object(fields) => {
+            let kept = fields.iter().filter(|(_, value)| !value.is_null());
+            let kept = kept.map(|(key, value)| {
+                let foreign = ["jsonBody", "config"].contains(&key.as_str());
+                (key.clone(), if foreign { value.clone() } else { bare(value) })
+            });
+            Json::Object(kept.collect())
+        }
+        Json::Array(items) => Json::Array(items.iter().map(bare).collect()),
+        other => other.clone(),
+    }
+}
+
 fn typed<T: serde::de::DeserializeOwned>(document: &Json) -> Result<T, Fault> {
-    serde_path_to_error::deserialize(document.clone()).map_err(|fault| {
+    serde_path_to_error::deserialize(bare(document)).map_err(|fault| {
         let path = fault.path().to_string();
         (path, fault.into_inner().to_string())
     })

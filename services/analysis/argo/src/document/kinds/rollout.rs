@@ -1,8 +1,11 @@
 //! A rollout, field by field.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::routing::{HeaderRoute, MirrorRoute, PingPong, TrafficRouting};
 use super::{Analysis, Background, ExperimentStep};
 use crate::whole::IntOrString;
 
@@ -27,11 +30,11 @@ argo!(
         /// Pods; absent: 1.
         replicas: Option<i64>,
         /// Whose pods.
-        selector: Option<Json>,
+        selector: Option<Selector>,
         /// The pods.
         template: Option<Json>,
         /// A Deployment whose pods are meant.
-        workload_ref: Option<Json>,
+        workload_ref: Option<Workload>,
         /// Seconds.
         min_ready_seconds: Option<i64>,
         /// How many revisions back need no steps.
@@ -49,7 +52,99 @@ argo!(
         /// Pods older than that are restarted.
         restart_at: Option<Json>,
         /// How many runs are kept.
-        analysis: Option<Json>,
+        analysis: Option<KeptRuns>,
+    }
+);
+argo!(
+    /// Whose pods.
+    Selector {
+        /// Labels that they have.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        match_labels: BTreeMap<String, String>,
+        /// What holds of their labels.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        match_expressions: Vec<Expression>,
+    }
+);
+argo!(
+    /// What holds of a label.
+    Expression {
+        /// The label.
+        key: String,
+        /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
+        operator: String,
+        /// Its values.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        values: Vec<String>,
+    }
+);
+argo!(
+    /// A workload whose pods are meant.
+    Workload {
+        /// Its version.
+        api_version: String,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// `never`, `onsuccess` or `progressively`.
+        scale_down: String,
+    }
+);
+argo!(
+    /// How many runs are kept.
+    KeptRuns {
+        /// Good ones.
+        successful_run_history_limit: Option<i64>,
+        /// Others.
+        unsuccessful_run_history_limit: Option<i64>,
+    }
+);
+argo!(
+    /// Labels and annotations of pods.
+    PodMetadata {
+        /// Labels.
+        labels: BTreeMap<String, String>,
+        /// Annotations.
+        annotations: BTreeMap<String, String>,
+    }
+);
+argo!(
+    /// Where pods run: exactly one of the two.
+    AntiAffinity {
+        /// Rather not beside the other version's.
+        preferred_during_scheduling_ignored_during_execution: Option<Preferred>,
+        /// Never beside them.
+        required_during_scheduling_ignored_during_execution: Option<Required>,
+    }
+);
+argo!(
+    /// How much rather.
+    Preferred {
+        /// 1..=100.
+        weight: i64,
+    }
+);
+argo!(
+    /// Nothing more is to be said.
+    Required {}
+);
+argo!(
+    /// When a step counts as scaled.
+    Threshold {
+        /// `Percent` or `Pods`.
+        r#type: String,
+        /// So many.
+        value: i64,
+    }
+);
+argo!(
+    /// A plugin of Argo's.
+    Plugin {
+        /// Its name.
+        name: String,
+        /// What it is told.
+        config: Json,
     }
 );
 argo!(
@@ -92,11 +187,11 @@ argo!(
         /// After it.
         post_promotion_analysis: Option<Analysis>,
         /// Where pods run.
-        anti_affinity: Option<Json>,
+        anti_affinity: Option<AntiAffinity>,
         /// Labels of the preview.
-        preview_metadata: Option<Json>,
+        preview_metadata: Option<PodMetadata>,
         /// Labels of what is active.
-        active_metadata: Option<Json>,
+        active_metadata: Option<PodMetadata>,
         /// Seconds.
         abort_scale_down_delay_seconds: Option<i64>,
     }
@@ -119,11 +214,11 @@ argo!(
         /// In the background.
         analysis: Option<Background>,
         /// Where pods run.
-        anti_affinity: Option<Json>,
+        anti_affinity: Option<AntiAffinity>,
         /// Labels of the candidate.
-        canary_metadata: Option<Json>,
+        canary_metadata: Option<PodMetadata>,
         /// Labels of the stable version.
-        stable_metadata: Option<Json>,
+        stable_metadata: Option<PodMetadata>,
         /// Seconds.
         scale_down_delay_seconds: Option<i64>,
         /// Old ReplicaSets that stay.
@@ -133,45 +228,11 @@ argo!(
         /// Stable shrinks as the candidate grows.
         dynamic_stable_scale: Option<bool>,
         /// Two services that change roles.
-        ping_pong: Option<Json>,
+        ping_pong: Option<PingPong>,
         /// At least so many pods.
         min_pods_per_replica_set: Option<i64>,
         /// When a step counts as scaled.
-        replica_progress_threshold: Option<Json>,
-    }
-);
-argo!(
-    /// Who routes: any of these.
-    TrafficRouting {
-        /// Istio.
-        istio: Option<Json>,
-        /// NGINX Ingress.
-        nginx: Option<Json>,
-        /// AWS ALB.
-        alb: Option<Json>,
-        /// SMI.
-        smi: Option<Json>,
-        /// Ambassador.
-        ambassador: Option<Json>,
-        /// AWS App Mesh.
-        app_mesh: Option<Json>,
-        /// Traefik.
-        traefik: Option<Json>,
-        /// APISIX.
-        apisix: Option<Json>,
-        /// Others.
-        plugins: Option<serde_json::Map<String, Json>>,
-        /// Routes that steps make.
-        managed_routes: Option<Vec<Named>>,
-        /// What 100 % is called; absent: 100.
-        max_traffic_weight: Option<i64>,
-    }
-);
-argo!(
-    /// A name.
-    Named {
-        /// It.
-        name: String,
+        replica_progress_threshold: Option<Threshold>,
     }
 );
 argo!(
@@ -192,7 +253,7 @@ argo!(
         /// Copies of requests.
         set_mirror_route: Option<MirrorRoute>,
         /// A plugin.
-        plugin: Option<Json>,
+        plugin: Option<Plugin>,
     }
 );
 argo!(
@@ -211,45 +272,5 @@ argo!(
         replicas: Option<i64>,
         /// As its traffic.
         match_traffic_weight: Option<bool>,
-    }
-);
-argo!(
-    /// Users by header.
-    HeaderRoute {
-        /// Of managedRoutes.
-        name: String,
-        /// Which; none: the route goes.
-        r#match: Vec<HeaderMatch>,
-    }
-);
-argo!(
-    /// A header's value.
-    HeaderMatch {
-        /// Its name.
-        header_name: String,
-        /// Its value.
-        header_value: Option<TextMatch>,
-    }
-);
-argo!(
-    /// Exactly one of the three.
-    TextMatch {
-        /// All of it.
-        exact: String,
-        /// Its beginning.
-        prefix: String,
-        /// A pattern.
-        regex: String,
-    }
-);
-argo!(
-    /// Copies of requests.
-    MirrorRoute {
-        /// Of managedRoutes.
-        name: String,
-        /// Which; none: the route goes.
-        r#match: Vec<Json>,
-        /// How many of 100; absent: all.
-        percentage: Option<i64>,
     }
 );
