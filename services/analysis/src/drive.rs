@@ -39,7 +39,8 @@ pub fn with_values(mut whole: Together, values: &Values) -> Result<Together, Str
     Ok(whole)
 }
 
-/// The values of arguments; secrets and revisions are asked for.
+/// The values of arguments, and those of secrets apart: in the first, a secret stands as its own tag, so that what is kept of
+/// a run holds none. Secrets and revisions are asked for.
 ///
 /// # Errors
 /// One has none.
@@ -47,9 +48,9 @@ pub fn values(
     args: &[Argument],
     secret: impl Fn(&str, &str) -> Option<String>,
     revision: impl Fn(&str) -> Option<String>,
-) -> Result<(Values, Vec<String>), String> {
+) -> Result<(Values, Values), String> {
     let mut values = Values::new();
-    let mut hidden = Vec::new();
+    let mut secrets = Values::new();
     for argument in args {
         let name = &argument.name;
         let from = argument.value_from.clone().unwrap_or_default();
@@ -58,8 +59,8 @@ pub fn values(
         } else if let Some(key) = &from.secret_key_ref {
             let value = secret(&key.name, &key.key)
                 .ok_or_else(|| format!("args.{name}: no secret {}/{} is given", key.name, key.key))?;
-            hidden.push(value.clone());
-            value
+            secrets.insert(name.clone(), value);
+            format!("{{{{args.{name}}}}}")
         } else if let Some(which) = &from.pod_template_hash_value {
             revision(which).ok_or_else(|| format!("args.{name}: the {which} revision is not known"))?
         } else {
@@ -67,7 +68,7 @@ pub fn values(
         };
         values.insert(name.clone(), value);
     }
-    Ok((values, hidden))
+    Ok((values, secrets))
 }
 
 /// Measures what is due and waits for what will be, until the run is over. What is dropped is cancelled, commands are killed.
@@ -160,4 +161,50 @@ pub async fn experiment(
         () = &mut end => {}
     }
     run.end();
+}
+
+#[cfg(test)]
+mod tests {
+    use auspex_argo::document::ValueFrom;
+    use auspex_argo::document::kinds::SecretKey;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_run_holds_no_secret() {
+        let key = SecretKey {
+            name: "prometheus".to_owned(),
+            key: "token".to_owned(),
+        };
+        let from = ValueFrom {
+            secret_key_ref: Some(key),
+            ..ValueFrom::default()
+        };
+        let args = [
+            Argument {
+                name: "token".to_owned(),
+                value: None,
+                value_from: Some(from),
+            },
+            Argument {
+                name: "service".to_owned(),
+                value: Some("shop".to_owned()),
+                value_from: None,
+            },
+        ];
+        let metric = json!({"name": "errors", "provider": {"prometheus": {
+            "query": "errors{service=\"{{args.service}}\"}",
+            "headers": [{"key": "Authorization", "value": "Bearer {{ args.token }}"}],
+        }}});
+        let whole = Together {
+            metrics: vec![serde_json::from_value(metric).unwrap()],
+            ..Together::default()
+        };
+        let secret = |_: &str, _: &str| Some("s3cret".to_owned());
+        let (values, secrets) = values(&args, secret, |_| None).unwrap();
+        let run = Run::begin(with_values(whole, &values).unwrap(), 0);
+        let kept = json!(run).to_string();
+        assert!(kept.contains("shop") && !kept.contains("s3cret"), "{kept}");
+        assert_eq!(secrets.get("token").map(String::as_str), Some("s3cret"));
+    }
 }

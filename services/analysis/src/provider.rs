@@ -10,6 +10,7 @@ mod web;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use auspex_argo::arguments::{self, Values};
 use auspex_argo::expr::{Mode, Value};
 use auspex_argo::measure::{Conditions, Judged, Problem, is_nothing, judge};
 use auspex_argo::metric::Metric;
@@ -17,6 +18,7 @@ use auspex_argo::phase::Phase;
 use auspex_argo::provider::Known;
 use auspex_argo::run::Measurement;
 use futures::future::BoxFuture;
+use serde_json::json;
 
 use crate::config::{Config, Influx};
 
@@ -48,8 +50,8 @@ pub struct Site {
     pub influx: BTreeMap<String, Influx>,
     /// Whether commands may be run.
     pub jobs: bool,
-    /// Texts that must not be shown: values of secrets.
-    pub hidden: Vec<String>,
+    /// Secrets by the names of their arguments: put in when it is measured, and never shown.
+    pub secrets: Values,
     /// P(failure) of what is on trial, when that is known.
     pub score: Option<f64>,
     /// Milliseconds since 1970.
@@ -76,7 +78,7 @@ impl Site {
                 text.replace(secret.as_str(), "*****")
             }
         };
-        self.hidden.iter().fold(text.to_owned(), hide)
+        self.secrets.values().fold(text.to_owned(), hide)
     }
 }
 
@@ -108,7 +110,9 @@ pub async fn measure(metric: &Metric, mode: Mode, site: &Site) -> Measurement {
         now_ms: started,
         ..site.clone()
     };
-    let found = match adapter(metric) {
+    let whole = filled(metric, &site.secrets);
+    let metric = whole.as_ref().unwrap_or(metric);
+    let found = match whole.as_ref().map_err(Clone::clone).and_then(adapter) {
         Ok(adapter) => adapter.measure(&site).await,
         Err(fault) => Err(fault),
     };
@@ -127,6 +131,16 @@ pub async fn measure(metric: &Metric, mode: Mode, site: &Site) -> Measurement {
         started_ms: started,
         finished_ms: jiff::Timestamp::now().as_millisecond(),
     }
+}
+
+/// A metric with its secrets in it.
+fn filled(metric: &Metric, secrets: &Values) -> Result<Metric, String> {
+    if secrets.is_empty() {
+        return Ok(metric.clone());
+    }
+    let wrong = |fault: String| format!("unable to resolve metric arguments: {fault}");
+    let json = arguments::resolve(&json!(metric), secrets).map_err(wrong)?;
+    serde_json::from_value(json).map_err(|fault| wrong(fault.to_string()))
 }
 
 fn of(found: &Found, conditions: Conditions<'_>, mode: Mode) -> Judged {

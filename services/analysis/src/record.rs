@@ -116,6 +116,13 @@ pub fn follows(when: &When, run: &Run) -> Follows {
     }
 }
 
+/// Whether a run is over and has left open what it was asked: it is measured anew when somebody lets the rollout go on.
+#[must_use]
+pub fn is_open(run: &Run) -> bool {
+    use auspex_argo::phase::Phase as P;
+    matches!(run.phase, P::Inconclusive | P::NoData)
+}
+
 impl Record {
     /// Forgets the runs of an earlier start.
     pub fn renew(&mut self, heard: &Heard) {

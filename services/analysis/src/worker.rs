@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::drive;
 use crate::provider::Site;
-use crate::record::{Attempt, Follows, Heard, Record, follows};
+use crate::record::{Attempt, Follows, Heard, Record, follows, is_open};
 
 /// The claim is renewed this often: well within a lease.
 const RENEW: Duration = Duration::from_secs(3);
@@ -163,10 +163,8 @@ impl Worker {
             let known = record.attempts.get(&planned.name);
             let over = known.is_some_and(|attempt| attempt.run.phase.is_completed());
             // What was inconclusive is measured anew when somebody has let the rollout go on.
-            let again = known.is_some_and(|attempt| {
-                over && attempt.resumed < heard.course.resumed
-                    && follows(&planned.when, &attempt.run) == Follows::Pause
-            });
+            let again =
+                known.is_some_and(|attempt| attempt.resumed < heard.course.resumed && is_open(&attempt.run));
             if wanted && (known.is_none() || again) {
                 let number = known.map_or(1, |attempt| attempt.number + 1);
                 let attempt = self.begin(planned, heard, number);
@@ -212,12 +210,12 @@ impl Worker {
         }
     }
 
-    /// What is measured, with values; and those that must not be shown.
+    /// What is measured, with values; and its secrets.
     fn values(
         &self,
         planned: &Planned,
         heard: &Heard,
-    ) -> Result<(auspex_argo::template::Together, Vec<String>), String> {
+    ) -> Result<(auspex_argo::template::Together, auspex_argo::arguments::Values), String> {
         let secret = |name: &str, key: &str| {
             let found = self.config.secrets.get(&format!("{name}/{key}"));
             found.map(|secret| secret.expose().to_owned())
@@ -226,18 +224,15 @@ impl Worker {
             "Stable" => Some(heard.stable.clone()),
             _ => Some(heard.candidate.clone()),
         };
-        let (values, hidden) = drive::values(&planned.analysis.args, secret, revision)?;
+        let (values, secrets) = drive::values(&planned.analysis.args, secret, revision)?;
         let whole = drive::with_values(planned.analysis.clone(), &values)?;
-        Ok((whole, hidden))
+        Ok((whole, secrets))
     }
 
     fn drive(&self, planned: &Planned, attempt: &Attempt, heard: &Heard) -> JoinHandle<()> {
-        let hidden = self
-            .values(planned, heard)
-            .map(|(_, hidden)| hidden)
-            .unwrap_or_default();
+        let secrets = self.values(planned, heard).map(|(_, secrets)| secrets);
         let site = Site {
-            hidden,
+            secrets: secrets.unwrap_or_default(),
             score: heard.score,
             ..Site::of(&self.config)
         };

@@ -263,17 +263,20 @@ async fn the_judge_stands_in_for_a_condition() {
 async fn secrets_are_not_shown_and_others_are_refused_by_name() {
     let web = Web::start(|_| (200, "{\"token\":\"s3cret\"}".to_owned())).await;
     let site = Site {
-        hidden: vec!["s3cret".to_owned()],
+        secrets: [("token".to_owned(), "s3cret".to_owned())].into(),
         ..Site::default()
     };
     let shown = taken(
         &json!({"web": {"url": web.url, "jsonPath": "{$.token}"}}),
-        "",
+        "result == '{{args.token}}'",
         &site,
         Mode::Strict,
     )
     .await;
-    assert_eq!(shown.value, "\"*****\"");
+    assert_eq!(
+        (shown.phase, shown.value.as_str()),
+        (Phase::Successful, "\"*****\"")
+    );
     let refused = taken(&json!({"datadog": {"query": "x"}}), "", &site, Mode::Strict).await;
     assert_eq!(refused.phase, Phase::Error);
     assert!(

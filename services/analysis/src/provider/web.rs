@@ -8,6 +8,7 @@ use auspex_argo::phase::Phase;
 use auspex_argo::provider::Web as Document;
 use futures::future::BoxFuture;
 use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::Value as Json;
 
 use super::http::{authenticated, body, client, headers, told};
@@ -49,13 +50,13 @@ async fn ask(document: &Document) -> Result<Found, String> {
         .and_then(|seconds| u64::try_from(seconds).ok());
     let timeout = Duration::from_secs(seconds.filter(|seconds| *seconds > 0).unwrap_or(TIMEOUT));
     let client = client(timeout, document.insecure)?;
-    let mut request = client
-        .request(method, &document.url)
-        .headers(headers(&document.headers)?);
+    let mut headers = headers(&document.headers)?;
+    if document.json_body.is_some() {
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+    }
+    let mut request = client.request(method, &document.url).headers(headers);
     if let Some(json) = &document.json_body {
-        request = request
-            .header("content-type", "application/json")
-            .body(json.to_string());
+        request = request.body(json.to_string());
     } else if !document.body.is_empty() {
         request = request.body(document.body.clone());
     }

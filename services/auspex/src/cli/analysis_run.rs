@@ -132,11 +132,11 @@ impl Run {
         Ok(whole)
     }
 
-    fn site(&self, hidden: Vec<String>) -> Site {
+    fn site(&self, secrets: arguments::Values) -> Site {
         let mut site = Site {
             prometheus: self.prometheus.clone(),
             jobs: !self.no_jobs,
-            hidden,
+            secrets,
             ..Site::default()
         };
         if let Some([url, org, token]) = self.influx.as_deref() {
@@ -157,14 +157,14 @@ impl Run {
             let found = self.secrets.iter().find(|(known, _)| *known == wanted);
             found.map(|(_, value)| value.clone())
         };
-        let (values, hidden) = values(&whole.args, secret, |_| None).map_err(Fault::invalid)?;
+        let (values, secrets) = values(&whole.args, secret, |_| None).map_err(Fault::invalid)?;
         let whole = with_values(whole, &values).map_err(Fault::invalid)?;
         for metric in &whole.metrics {
             for warning in traps::of_metric(metric, self.mode.into(), false) {
                 eprintln!("warning: {}: {}: {}", metric.name, warning.field, warning.text);
             }
         }
-        let site = self.site(hidden);
+        let site = self.site(secrets);
         let mut run = Under::begin(whole, jiff::Timestamp::now().as_millisecond());
         let text = self.output == Output::Text;
         let mut shown = vec![0; run.outcomes.len()];
