@@ -43,6 +43,8 @@ pub const REFUSED: &str = "auspex.dev/refused";
 /// Annotation of such an object: what is otherwise than with Argo.
 pub const NOTES: &str = "auspex.dev/notes";
 
+/// Annotation of one of Argo's: `safe` makes no data an outcome of its own; else conditions are Argo's bit by bit.
+pub const CONDITIONS: &str = "auspex.dev/conditions";
 /// Annotation: what is measured beside the rollout, the spec of a document of kind `Analysis` as JSON.
 pub const ANALYSIS: &str = "auspex.dev/analysis";
 

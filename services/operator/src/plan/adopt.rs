@@ -57,13 +57,18 @@ pub fn shown(argo: &Value, templates: &Templates, alive: Option<&str>) -> Option
         analysis,
         mut refused,
         notes,
-    } = converted(&told(argo, alive), templates);
+    } = converted(&told(argo, alive), templates, alike(argo));
     if let Some(why) = alive
         && annotation(argo, "auspex.dev/mode") == Some("act")
     {
         refused.push(format!("Argo's controller is alive: {why}"));
     }
     let mut spec = spec.unwrap_or_else(|| json!({ "service": meta(argo, "name"), "mode": "observe" }));
+    // A controller that has looked at it and calls nothing stable: nothing of the service serves yet.
+    let first = stable.is_none() && current.is_some() && spec.pointer("/tracks/stable").is_none();
+    if let Some(fields) = spec.as_object_mut().filter(|_| first) {
+        fields.insert("initial".to_owned(), json!(true));
+    }
     if let (Some(stable), Some(tracks)) = (stable, spec.get_mut("tracks").and_then(Value::as_object_mut)) {
         tracks
             .entry("stable")
@@ -95,7 +100,28 @@ fn told(argo: &Value, alive: Option<&str>) -> Value {
     told
 }
 
-fn converted(told: &Value, templates: &Templates) -> Parts {
+/// How alike conditions are to Argo's.
+fn alike(argo: &Value) -> Result<Mode, String> {
+    match annotation(argo, kinds::CONDITIONS) {
+        None | Some("strict") => Ok(Mode::Strict),
+        Some("safe") => Ok(Mode::Safe),
+        Some(other) => Err(format!(
+            "metadata.annotations['{}']: `{other}` is neither strict nor safe",
+            kinds::CONDITIONS
+        )),
+    }
+}
+
+fn converted(told: &Value, templates: &Templates, alike: Result<Mode, String>) -> Parts {
+    let mode = match alike {
+        Ok(mode) => mode,
+        Err(refused) => {
+            return Parts {
+                refused: vec![refused],
+                ..Parts::default()
+            };
+        }
+    };
     let kind = match Kind::of(told) {
         Ok(kind) => kind,
         Err((field, reason)) => {
@@ -105,7 +131,7 @@ fn converted(told: &Value, templates: &Templates) -> Parts {
             };
         }
     };
-    let converted = convert(&[kind], templates, Mode::Safe);
+    let converted = convert(&[kind], templates, mode);
     let spec = |wanted: &str| {
         let mut all = converted.documents.iter();
         let found = all.find(|document| document.get("kind").is_some_and(|kind| kind == wanted));

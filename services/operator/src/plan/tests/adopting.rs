@@ -76,6 +76,48 @@ fn what_is_measured_goes_with_it() {
 }
 
 #[test]
+fn a_first_deployment_has_no_stable_version() {
+    let first = argo(
+        json!({ "currentPodHash": "def", "phase": "Progressing" }),
+        json!({}),
+    );
+    assert_eq!(show(&first, None)["spec"]["initial"], true);
+    // Nobody has looked at it yet: that says nothing.
+    let unseen = show(&argo(json!({}), json!({})), None);
+    assert!(unseen["spec"].get("initial").is_none(), "{unseen}");
+    let later = show(
+        &argo(json!({ "stableRS": "abc", "currentPodHash": "def" }), json!({})),
+        None,
+    );
+    assert!(later["spec"].get("initial").is_none(), "{later}");
+}
+
+#[test]
+fn conditions_are_argos_unless_told_otherwise() {
+    let template = json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
+        "metadata": { "name": "errors", "namespace": "shop" },
+        "spec": { "metrics": [{ "name": "errors", "successCondition": "result[0] < 0.05",
+            "provider": { "prometheus": { "query": "up" } } }] } });
+    let mode = |annotations: Value| {
+        let mut argo = argo(json!({}), annotations);
+        argo["spec"]["strategy"]["canary"]["analysis"] =
+            json!({ "templates": [{ "templateName": "errors" }] });
+        let object = shown(&argo, &templates([&template], "shop"), None).unwrap();
+        let refused = object["metadata"]["annotations"]["auspex.dev/refused"].clone();
+        let plan = object["metadata"]["annotations"]["auspex.dev/analysis"].as_str();
+        let plan: Value = plan.map_or(Value::Null, |plan| serde_json::from_str(plan).unwrap());
+        (plan["mode"].clone(), refused)
+    };
+    assert_eq!(mode(json!({})).0, "strict");
+    assert_eq!(mode(json!({ "auspex.dev/conditions": "safe" })).0, "safe");
+    let refused = mode(json!({ "auspex.dev/conditions": "lax" })).1;
+    assert!(
+        refused.as_str().unwrap().contains("auspex.dev/conditions"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn what_runs_stable_has_nothing_under_way() {
     let argo = argo(json!({ "stableRS": "abc", "currentPodHash": "abc" }), json!({}));
     assert_eq!(shown(&argo, &templates([], "shop"), None), None);
