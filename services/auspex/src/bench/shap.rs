@@ -143,8 +143,11 @@ fn graph(trees: &[Vec<Node>]) -> ModelProto {
         ..NodeProto::default()
     };
     ModelProto {
-        graph: Some(GraphProto { node: vec![node] }),
-        metadata_props: Vec::new(),
+        graph: Some(GraphProto {
+            node: vec![node],
+            ..GraphProto::default()
+        }),
+        ..ModelProto::default()
     }
 }
 
