@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use auspex_learn::calibrate::Platt;
+use auspex_learn::calibrate::Calibration;
 use auspex_learn::conformal::{Bin, Quantile};
 use auspex_learn::{Forest, Matrix};
 use auspex_model::runtime::{Runtime, Scorer};
@@ -28,7 +28,7 @@ pub struct Version<'a> {
     /// Its graph, when it is no trees.
     pub sequence: Option<&'a Sequence>,
     /// Its calibration.
-    pub platt: Platt,
+    pub calibration: Calibration,
     /// What it was fitted to.
     pub train: &'a Sample,
     /// Failure rate of those rows.
@@ -56,18 +56,22 @@ pub fn sha256(bytes: &[u8]) -> String {
 pub fn files(version: &Version<'_>, runtime: Option<&Path>) -> Result<Files, Fault> {
     if let Some(sequence) = version.sequence {
         let windows = sequence::windows(None, version.train, sequence.steps);
-        let (golden, rows) =
-            sequence.golden(&windows, version.platt, sequence::needed(runtime)?, version.seed)?;
-        let bare = sequence.files(&version.naming, version.platt, (&golden, rows));
+        let (golden, rows) = sequence.golden(
+            &windows,
+            version.calibration,
+            sequence::needed(runtime)?,
+            version.seed,
+        )?;
+        let bare = sequence.files(&version.naming, version.calibration, (&golden, rows));
         let manifest = manifest(version, &bare.artifact, &golden, rows);
         return Ok(Files {
             manifest: format!("{manifest:#}\n").into_bytes(),
             ..bare
         });
     }
-    let artifact = graph::write(version.forest, version.platt, &version.naming);
+    let artifact = graph::write(version.forest, version.calibration, &version.naming);
     let rows = golden::rows(version.forest, &version.train.table, version.seed);
-    let answers = golden::file(version.forest, version.platt, &rows);
+    let answers = golden::file(version.forest, version.calibration, &rows);
     let golden = format!("{answers:#}\n").into_bytes();
     let manifest = manifest(version, &artifact, &golden, rows.len());
     Ok(Files {
@@ -82,7 +86,7 @@ pub(crate) fn bare(
     naming: &Naming,
     artifact: &[u8],
     golden: (&[u8], usize),
-    (platt, steps): (Platt, usize),
+    (calibration, steps): (Calibration, usize),
 ) -> Value {
     let features: Vec<Value> = naming
         .features
@@ -103,11 +107,24 @@ pub(crate) fn bare(
         "output": {"name": "p_fail", "dtype": "float32", "shape": [null, 1], "meaning": "calibrated probability of failure; 1 is bad"},
         "artifact": {"file": "model.onnx", "sha256": sha256(artifact), "size": artifact.len(), "format": "onnx"},
         "golden": {"file": "golden.json", "sha256": sha256(golden.0), "rows": golden.1, "tolerance": golden::TOLERANCE},
-        "calibration": {"method": "platt", "a": platt.a, "b": platt.b, "formula": "p_fail = 1 / (1 + exp(-(a * raw + b)))"},
+        "calibration": told(calibration),
         "base_rate": 0.5,
         "bands": [0.3, 0.7],
         "interval": {"level": 0.8, "patterns": {}},
     })
+}
+
+/// A calibration as a manifest tells it.
+fn told(calibration: Calibration) -> Value {
+    match calibration {
+        Calibration::Platt(platt) => json!({
+            "method": "platt", "a": platt.a, "b": platt.b, "formula": "p_fail = 1 / (1 + exp(-(a * raw + b)))",
+        }),
+        Calibration::Beta(beta) => json!({
+            "method": "beta", "a": beta.a, "b": beta.b, "c": beta.c,
+            "formula": "p_fail = 1 / (1 + exp(-(a * ln q - b * ln(1 - q) + c))), q = 1 / (1 + exp(-raw))",
+        }),
+    }
 }
 
 fn manifest(version: &Version<'_>, artifact: &[u8], golden: &[u8], rows: usize) -> Value {
@@ -115,7 +132,12 @@ fn manifest(version: &Version<'_>, artifact: &[u8], golden: &[u8], rows: usize) 
     let quantile =
         |q: &Quantile| json!({"level": q.level, "value": q.failed, "failed": q.failed, "passed": q.passed});
     let quantiles: Vec<Value> = version.quantiles.iter().map(quantile).collect();
-    let mut manifest = bare(&version.naming, artifact, (golden, rows), (version.platt, steps));
+    let mut manifest = bare(
+        &version.naming,
+        artifact,
+        (golden, rows),
+        (version.calibration, steps),
+    );
     let more = json!({
         "trees": {"trees": version.forest.trees.len(), "nodes": version.forest.nodes(), "leaf_grid": auspex_learn::forest::GRID},
         "base_rate": version.base_rate,
@@ -176,7 +198,7 @@ fn reference(train: &Sample) -> Value {
 pub struct Served {
     scorer: Option<Scorer>,
     forest: Forest,
-    platt: Platt,
+    calibration: Calibration,
 }
 
 impl std::fmt::Debug for Served {
@@ -191,7 +213,12 @@ impl Served {
     ///
     /// # Errors
     /// [`Fault::Failed`] with the check that it does not pass.
-    pub fn open(files: Files, runtime: Option<&Path>, forest: &Forest, platt: Platt) -> Result<Self, Fault> {
+    pub fn open(
+        files: Files,
+        runtime: Option<&Path>,
+        forest: &Forest,
+        calibration: Calibration,
+    ) -> Result<Self, Fault> {
         let model = Model::check(files).map_err(failed)?;
         let scorer = runtime.map(|library| {
             let runtime = Runtime::load(library).map_err(failed)?;
@@ -200,8 +227,16 @@ impl Served {
         Ok(Self {
             scorer: scorer.transpose()?,
             forest: forest.clone(),
-            platt,
+            calibration,
         })
+    }
+
+    /// A version that was made elsewhere: only the runtime knows what it says.
+    ///
+    /// # Errors
+    /// As [`Served::open`].
+    pub fn known(files: Files, runtime: &Path) -> Result<Self, Fault> {
+        Self::open(files, Some(runtime), &Forest::default(), Calibration::IDENTITY)
     }
 
     /// Whether ONNX Runtime scores.
@@ -218,7 +253,7 @@ impl Served {
         let Some(scorer) = &mut self.scorer else {
             return Ok(table
                 .iter()
-                .map(|row| self.platt.apply(self.forest.raw(row)))
+                .map(|row| self.calibration.apply(self.forest.raw(row)))
                 .collect());
         };
         let mut found = Vec::with_capacity(table.rows());
@@ -238,7 +273,9 @@ impl Served {
             return Ok(0.0);
         }
         let served = self.p(table)?;
-        let own = table.iter().map(|row| self.platt.apply(self.forest.raw(row)));
+        let own = table
+            .iter()
+            .map(|row| self.calibration.apply(self.forest.raw(row)));
         Ok(served
             .iter()
             .zip(own)

@@ -4,13 +4,16 @@
 //! fitted to what is older and whose outcome was known by then. Calibration and weights that a figure needs come from the
 //! other stretches.
 
-use auspex_learn::calibrate::Platt;
+use auspex_learn::calibrate::{Beta, Calibration, Platt};
 use auspex_learn::{Forest, metrics, stack};
 
 use crate::sample::Sample;
 
 /// Where the stretches begin and end, as shares of a group's rows.
 const CUTS: [f64; 4] = [0.55, 0.70, 0.85, 1.0];
+
+/// The beta calibration has a parameter more: it is taken when it tells the other stretches so much better, in log-loss.
+const BEND: f64 = 2e-4;
 
 /// One stretch: what to fit to and what to score.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -109,20 +112,39 @@ impl Unseen {
         self.stretch.iter().max().map_or(0, |last| last + 1)
     }
 
-    /// Probabilities, each calibrated on the other stretches.
+    /// Probabilities, each calibrated in Platt's way on the other stretches.
     #[must_use]
     pub fn calibrated(&self, raws: &[f64]) -> Vec<f64> {
-        let platts: Vec<Platt> = (0..self.last())
+        self.calibrated_by(raws, platt)
+    }
+
+    fn calibrated_by(&self, raws: &[f64], fit: Fit) -> Vec<f64> {
+        let each: Vec<Calibration> = (0..self.last())
             .map(|stretch| {
                 let (raws, labels, weights) = self.without(raws, stretch);
-                Platt::fit(&raws, &labels, &weights)
+                fit(&raws, &labels, &weights)
             })
             .collect();
         let apply = |(raw, stretch): (&f64, &usize)| {
-            let platt = platts.get(*stretch).copied().unwrap_or(Platt::IDENTITY);
-            platt.apply(*raw)
+            let of = each.get(*stretch).copied().unwrap_or(Calibration::IDENTITY);
+            of.apply(*raw)
         };
         raws.iter().zip(&self.stretch).map(apply).collect()
+    }
+
+    /// The way of calibrating that tells the other stretches best, and the probabilities that it gives them.
+    #[must_use]
+    pub fn best_calibration(&self, raws: &[f64]) -> (Calibration, Vec<f64>) {
+        let of = |fit: Fit| {
+            let p = self.calibrated_by(raws, fit);
+            (metrics::log_loss(&self.labels, &p), p)
+        };
+        let (plain, bent) = (of(platt), of(beta));
+        let (fit, p): (Fit, _) = match bent.0 < plain.0 - BEND {
+            true => (beta, bent.1),
+            false => (platt, plain.1),
+        };
+        (fit(raws, &self.labels, &self.weights), p)
     }
 
     /// Log-loss of log-odds, calibrated as above.
@@ -160,6 +182,17 @@ impl Unseen {
     }
 }
 
+/// A way of calibrating: log-odds, outcomes, weights.
+type Fit = fn(&[f64], &[bool], &[f64]) -> Calibration;
+
+fn platt(raws: &[f64], labels: &[bool], weights: &[f64]) -> Calibration {
+    Calibration::Platt(Platt::fit(raws, labels, weights))
+}
+
+fn beta(raws: &[f64], labels: &[bool], weights: &[f64]) -> Calibration {
+    Beta::fit(raws, labels, weights).map_or_else(|| platt(raws, labels, weights), Calibration::Beta)
+}
+
 #[cfg(test)]
 mod tests {
     use auspex_learn::Matrix;
@@ -188,6 +221,33 @@ mod tests {
         let held: usize = found.iter().map(|stretch| stretch.hold.len()).sum();
         assert_eq!(held, 90);
         assert!(stretches(&sample(9), 0.0).is_empty());
+    }
+
+    #[test]
+    fn the_beta_calibration_is_taken_where_it_tells_more() {
+        let s = sample(6000);
+        let mut unseen = Unseen::of(&s, &stretches(&s, 0.0), &[]);
+        let raws: Vec<f64> = unseen
+            .rows
+            .iter()
+            .map(|row| (*row % 81) as f64 / 10.0 - 4.0)
+            .collect();
+        let labels = |bent: bool| -> Vec<bool> {
+            let truth = Beta {
+                a: 0.3,
+                b: if bent { 2.0 } else { 0.3 },
+                c: 0.0,
+            };
+            let drawn = unseen.rows.iter().map(|row| (*row * 7919 % 1009) as f64 / 1009.0);
+            drawn.zip(&raws).map(|(u, raw)| u < truth.apply(*raw)).collect()
+        };
+        let (bent, straight) = (labels(true), labels(false));
+        unseen.labels = straight;
+        assert_eq!(unseen.best_calibration(&raws).0.name(), "platt");
+        unseen.labels = bent;
+        let (chosen, p) = unseen.best_calibration(&raws);
+        assert_eq!(chosen.name(), "beta");
+        assert!(metrics::log_loss(&unseen.labels, &p) < unseen.log_loss(&raws));
     }
 
     #[test]

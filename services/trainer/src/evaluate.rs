@@ -10,6 +10,7 @@ use auspex_model::runtime::{Runtime, Scorer};
 use auspex_model::{Model, folder};
 use serde::{Deserialize, Serialize};
 
+use crate::context;
 use crate::encode::{self, Encoding};
 use crate::fault::{Fault, failed, invalid};
 use crate::figures::{Figures, Plots};
@@ -18,6 +19,7 @@ use crate::request::Recalibrate;
 use crate::sample::Sample;
 use crate::sequence;
 use crate::table::choice::{Choice, Feature, Wanted};
+use crate::table::join::Source;
 use crate::table::load::load;
 use crate::table::survey::survey;
 use crate::verdict;
@@ -29,6 +31,8 @@ pub struct Evaluation {
     pub model: PathBuf,
     /// The table.
     pub table: PathBuf,
+    /// What the feature store answered for the same rows.
+    pub join: Option<PathBuf>,
     /// Label, time and group; empty ones are those of the training.
     pub wanted: Wanted,
     /// Whether outcomes that come in are followed.
@@ -71,9 +75,29 @@ pub struct Evaluated {
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Beside {
     #[serde(default)]
+    features: Vec<Called>,
+    #[serde(default)]
     encodings: Encoding,
     #[serde(default)]
     lineage: Lineage,
+}
+
+/// A feature, and what a public table calls it.
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Called {
+    name: String,
+    #[serde(default)]
+    public_column: Option<String>,
+}
+
+/// Rows in the order of a table's time, as a model reads them, and what it says of them.
+#[derive(Debug)]
+pub(crate) struct Scored {
+    pub(crate) sample: Sample,
+    pub(crate) p: Vec<f64>,
+    model: Arc<Model>,
+    choice: Choice,
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -90,6 +114,19 @@ struct Lineage {
     history: bool,
     #[serde(default)]
     label_delay: f64,
+    #[serde(default)]
+    context: bool,
+    #[serde(default)]
+    ratios: Vec<String>,
+}
+
+impl Lineage {
+    /// Whether a feature was made of others.
+    fn derives(&self, name: &str) -> bool {
+        (self.history && history::NAMES.contains(&name))
+            || (self.context && context::NAMES.contains(&name))
+            || self.ratios.iter().any(|ratio| ratio == name)
+    }
 }
 
 /// Scores a table and judges what was said.
@@ -97,6 +134,14 @@ struct Lineage {
 /// # Errors
 /// [`Fault`].
 pub fn evaluate(evaluation: &Evaluation, runtime: &Path) -> Result<Evaluated, Fault> {
+    Ok(judge(evaluation, scored(evaluation, runtime)?))
+}
+
+/// Scores a table.
+///
+/// # Errors
+/// [`Fault`].
+pub(crate) fn scored(evaluation: &Evaluation, runtime: &Path) -> Result<Scored, Fault> {
     let named = evaluation.model.display().to_string();
     if !evaluation.model.join("manifest.json").is_file() {
         return Err(invalid("--model", format!("{named}: holds no manifest.json")));
@@ -111,9 +156,11 @@ pub fn evaluate(evaluation: &Evaluation, runtime: &Path) -> Result<Evaluated, Fa
         .as_deref()
         .or(told.encodings.group.as_deref())
         .or(told.lineage.group.as_deref());
-    let seen = survey(&evaluation.table, group)?;
+    let time = evaluation.wanted.time.as_deref().or(told.lineage.time.as_deref());
+    let source = Source::of(&evaluation.table, evaluation.join.as_deref(), time)?;
+    let seen = survey(source.path(), group)?;
     let (mut choice, notes) = choice(evaluation, &model, &told, &seen)?;
-    let mut sample = load(&evaluation.table, &seen, &choice)?;
+    let mut sample = load(source.path(), &seen, &choice)?;
     if told.lineage.history {
         let delay = if evaluation.delay > 0.0 {
             evaluation.delay
@@ -122,7 +169,12 @@ pub fn evaluate(evaluation: &Evaluation, runtime: &Path) -> Result<Evaluated, Fa
         };
         history::add(None, &mut sample, &mut choice, delay);
     }
+    if told.lineage.context {
+        context::add(None, &mut sample, &mut choice, told.lineage.history)?;
+    }
+    context::ratios(&told.lineage.ratios, &mut sample, &mut choice)?;
     encode::apply(&told.encodings, &choice, &mut sample);
+    rename(&mut sample.names, &told.features);
     let sample = arranged(sample, &model)?;
     let runtime = Runtime::load(runtime).map_err(failed)?;
     let mut scorer = Scorer::open(&runtime, Arc::clone(&model), 0).map_err(failed)?;
@@ -130,7 +182,22 @@ pub fn evaluate(evaluation: &Evaluation, runtime: &Path) -> Result<Evaluated, Fa
     for rows in sample.table.values().chunks(sample.table.width().max(1) * 4096) {
         p.extend(scorer.p_fail(rows).map_err(failed)?.into_iter().map(f64::from));
     }
-    Ok(judge(evaluation, &model, (&sample, p), (&choice, notes)))
+    Ok(Scored {
+        sample,
+        p,
+        model,
+        choice,
+        notes,
+    })
+}
+
+/// Columns that a table has under their public names get those of the model.
+fn rename(names: &mut [String], features: &[Called]) {
+    for name in names {
+        if let Some(called) = features.iter().find(|f| f.public_column.as_ref() == Some(name)) {
+            name.clone_from(&called.name);
+        }
+    }
 }
 
 /// Label, time and group: what was asked for, else as in training.
@@ -150,8 +217,12 @@ fn wanted(evaluation: &Evaluation, told: &Beside, has: impl Fn(&String) -> bool)
             &evaluation.wanted.group,
             &told.encodings.group.clone().or_else(|| lineage.group.clone()),
         ),
-        effort: lineage.effort.iter().filter(|name| has(name)).cloned().collect(),
+        effort: match evaluation.wanted.effort.as_slice() {
+            [] => lineage.effort.iter().filter(|name| has(name)).cloned().collect(),
+            named => named.to_vec(),
+        },
         features: Vec::new(),
+        whole: false,
     }
 }
 
@@ -186,19 +257,24 @@ fn choice(
     let group = told.encodings.group.as_ref();
     let mut features = Vec::new();
     for name in inputs(model) {
-        let derived = lineage.history && history::NAMES.contains(&name.as_str());
-        if Some(&name) == group || derived {
+        if Some(&name) == group || lineage.derives(&name) {
             continue;
         }
-        if !has(&name) {
+        let public = told.features.iter().find(|called| called.name == name);
+        let public = public.and_then(|called| called.public_column.clone());
+        let Some(column) = [Some(name.clone()), public]
+            .into_iter()
+            .flatten()
+            .find(|n| has(n))
+        else {
             return Err(invalid(
                 "--data",
                 format!("there is no column `{name}`, which the model reads"),
             ));
-        }
+        };
         let codes = told.encodings.columns.get(&name);
         features.push(Feature {
-            name: name.clone(),
+            name: column,
             codes: codes.map(|codes| codes.keys().cloned().zip(0..).collect()),
         });
     }
@@ -256,12 +332,15 @@ fn missing(table: &Matrix) -> f64 {
     table.values().iter().filter(|value| value.is_nan()).count() as f64 / table.values().len().max(1) as f64
 }
 
-fn judge(
-    evaluation: &Evaluation,
-    model: &Model,
-    (sample, p): (&Sample, Vec<f64>),
-    (choice, notes): (&Choice, Vec<String>),
-) -> Evaluated {
+fn judge(evaluation: &Evaluation, scored: Scored) -> Evaluated {
+    let Scored {
+        sample,
+        p,
+        model,
+        choice,
+        notes,
+    } = scored;
+    let sample = &sample;
     let online = evaluation.recalibrate == Recalibrate::Online;
     let said = if online {
         let told = p.iter().enumerate().map(|(row, p)| Told {

@@ -1,7 +1,7 @@
 //! Rows with known answers. They are drawn, not taken from the table, so that a model file holds no row of anybody's; and they
 //! hold what breaks scorers: missing values, rows exactly at split thresholds and one float above, zeros, values far outside.
 
-use auspex_learn::calibrate::Platt;
+use auspex_learn::calibrate::Calibration;
 use auspex_learn::random::Random;
 use auspex_learn::{Forest, Matrix};
 use serde_json::{Value, json};
@@ -67,17 +67,17 @@ fn range(column: Vec<f32>) -> (f32, f32) {
 
 /// The file: each row with its log-odds and probability.
 #[must_use]
-pub fn file(forest: &Forest, platt: Platt, rows: &[(&'static str, Vec<f32>)]) -> Value {
+pub fn file(forest: &Forest, calibration: Calibration, rows: &[(&'static str, Vec<f32>)]) -> Value {
     let raws: Vec<f64> = rows.iter().map(|(_, row)| forest.raw(row)).collect();
-    known(platt, rows, &raws)
+    known(calibration, rows, &raws)
 }
 
 /// The same for log-odds that are known.
 #[must_use]
-pub fn known(platt: Platt, rows: &[(&'static str, Vec<f32>)], raws: &[f64]) -> Value {
+pub fn known(calibration: Calibration, rows: &[(&'static str, Vec<f32>)], raws: &[f64]) -> Value {
     let one = |((kind, row), raw): (&(&'static str, Vec<f32>), &f64)| {
         let features: Vec<Option<f32>> = row.iter().map(|v| (!v.is_nan()).then_some(*v)).collect();
-        json!({"kind": kind, "features": features, "raw": raw, "p_fail": platt.apply(*raw)})
+        json!({"kind": kind, "features": features, "raw": raw, "p_fail": calibration.apply(*raw)})
     };
     json!({
         "tolerance": TOLERANCE,

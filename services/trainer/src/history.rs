@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use auspex_learn::Matrix;
 
+use crate::context;
 use crate::sample::Sample;
 use crate::table::choice::{Choice, Feature};
 
@@ -116,12 +117,7 @@ pub fn add(past: Option<&Sample>, sample: &mut Sample, choice: &mut Choice, dela
         values.extend_from_slice(row);
         values.extend(own.values());
         if clock {
-            let days = time / 86_400.0;
-            // 1970-01-01 was a Thursday; Monday is 0.
-            values.extend([
-                ((days - days.floor()) * 24.0) as f32,
-                ((days.floor() + 3.0).rem_euclid(7.0)) as f32,
-            ]);
+            values.extend(context::clock(*time));
         }
         own.waiting.push_back((time + delay, *failed));
     }

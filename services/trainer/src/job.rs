@@ -180,6 +180,7 @@ impl Job {
     fn request(&self, gathered: &Gathered, stock: Stock, out: PathBuf) -> Request {
         Request {
             table: PathBuf::from("the mesh"),
+            join: None,
             wanted: Wanted {
                 label: self
                     .config
@@ -197,6 +198,8 @@ impl Job {
             recalibrate: Recalibrate::None,
             delay: 0.0,
             history: false,
+            context: false,
+            ratios: Vec::new(),
             out,
             name: self.config.model.clone(),
             version: stock.clock.to_string(),
@@ -287,6 +290,7 @@ fn prepared(sample: Sample, split: f64) -> Result<Prepared, crate::Fault> {
         train,
         test,
         immature: 0,
+        joined: None,
     })
 }
 

@@ -1,7 +1,6 @@
 //! Groups that are unlike each other: a model of each group alone, and an offset for each, both in the trees of the one model
 //! by a switch on the group's column, which stands last.
 
-use auspex_learn::calibrate::Platt;
 use auspex_learn::gbdt::{self, Growth};
 use auspex_learn::{Forest, Node, Tree, logit, sigmoid};
 
@@ -153,7 +152,8 @@ fn each(train: &Sample, rows: &[usize], weights: &[f64], seed: u64) -> Forest {
 
 /// How far each group's failures are off what a calibrated model says of it, in log-odds before calibration.
 #[must_use]
-pub fn offsets(train: &Sample, unseen: &Unseen, raws: &[f64], platt: Platt) -> Vec<(u32, f64)> {
+pub fn offsets(train: &Sample, unseen: &Unseen, raws: &[f64]) -> Vec<(u32, f64)> {
+    let platt = unseen.platt(raws);
     let group = |row: &usize| train.groups.get(*row).copied().unwrap_or(u32::MAX);
     let groups = numbers(train);
     groups
@@ -179,6 +179,16 @@ pub fn offsets(train: &Sample, unseen: &Unseen, raws: &[f64], platt: Platt) -> V
             }
             (name, offset / platt.a)
         })
+        .collect()
+}
+
+/// Log-odds of the unseen rows with the offsets of their groups.
+#[must_use]
+pub fn shifted(train: &Sample, unseen: &Unseen, raws: &[f64], offsets: &[(u32, f64)]) -> Vec<f64> {
+    let by_group: std::collections::BTreeMap<u32, f64> = offsets.iter().copied().collect();
+    let of = |row: &usize| train.groups.get(*row).and_then(|group| by_group.get(group));
+    let rows = unseen.rows.iter().zip(raws);
+    rows.map(|(row, raw)| raw + of(row).copied().unwrap_or(0.0))
         .collect()
 }
 
@@ -320,10 +330,12 @@ mod tests {
             labels: s.labels.clone(),
             weights: vec![1.0; 300],
         };
-        let found = offsets(&s, &unseen, &vec![-0.7; 300], Platt::IDENTITY);
+        let found = offsets(&s, &unseen, &vec![-0.7; 300]);
         assert!(
             found[1].1 > 2.0 && found[0].1 < -1.0 && found[2].1 < -1.0,
             "{found:?}"
         );
+        let raws = shifted(&s, &unseen, &vec![-0.7; 300], &found);
+        assert!((raws[1] + 0.7 - found[1].1).abs() < 1e-12, "{}", raws[1]);
     }
 }

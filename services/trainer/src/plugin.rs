@@ -17,7 +17,7 @@ use crate::sample::Sample;
 /// Names another plug-in.
 pub const ENVIRONMENT: &str = "AUSPEX_TRAINER";
 
-const LOCK: &str = include_str!("../plugin/requirements.lock");
+pub(crate) const LOCK: &str = include_str!("../plugin/requirements.lock");
 const LOCK_SEQUENCES: &str = include_str!("../plugin/requirements-lstm.lock");
 const SOURCES: [(&str, &str); 7] = [
     ("__init__.py", include_str!("../plugin/auspex_fit/__init__.py")),
@@ -78,29 +78,13 @@ impl Plugin {
                 return Ok(Self::other(&words));
             }
         }
-        let folder = std::path::absolute(folder).map_err(|fault| fault.to_string())?;
         let locks = if sequences {
             vec![LOCK, LOCK_SEQUENCES]
         } else {
             vec![LOCK]
         };
-        let name = |parts: &[&str]| {
-            sha256(parts.concat().as_bytes())
-                .chars()
-                .take(12)
-                .collect::<String>()
-        };
-        let venv = folder.join(format!("venv-{}", name(&locks)));
-        let package = folder.join(format!("plugin-{}", name(&SOURCES.map(|(_, text)| text))));
-        unpack(&package).map_err(|fault| format!("{}: {fault}", package.display()))?;
-        let python = venv.join("bin/python");
-        if !venv.join("complete").is_file() {
-            say(&format!(
-                "installing the plug-in's libraries from PyPI into {} (once)",
-                venv.display()
-            ));
-            install(&venv, &locks)?;
-        }
+        let package = unpack(folder, "auspex_fit", &SOURCES)?;
+        let python = environment(folder, &locks, say)?;
         Ok(Self {
             command: vec![
                 python.display().to_string(),
@@ -163,23 +147,53 @@ impl Plugin {
     }
 }
 
+/// The Python of an environment that holds what these locks pin, made when there is none yet.
+///
+/// # Errors
+/// Why it cannot be made, in words.
+pub(crate) fn environment(folder: &Path, locks: &[&str], say: &dyn Fn(&str)) -> Result<PathBuf, String> {
+    let folder = std::path::absolute(folder).map_err(|fault| fault.to_string())?;
+    let venv = folder.join(format!("venv-{}", named(locks)));
+    if !venv.join("complete").is_file() {
+        say(&format!(
+            "installing Python libraries from PyPI into {} (once)",
+            venv.display()
+        ));
+        install(&venv, locks)?;
+    }
+    Ok(venv.join("bin/python"))
+}
+
+/// A name that is another one when any of the texts is.
+fn named(texts: &[&str]) -> String {
+    sha256(texts.concat().as_bytes()).chars().take(12).collect()
+}
+
 /// The last line that says something.
-fn last(bytes: &[u8]) -> String {
+pub(crate) fn last(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line = text.lines().rev().find(|line| !line.trim().is_empty());
     line.unwrap_or("it says nothing").chars().take(400).collect()
 }
 
-fn unpack(package: &Path) -> std::io::Result<()> {
-    let folder = package.join("auspex_fit");
-    std::fs::create_dir_all(&folder)?;
-    for (name, text) in SOURCES {
-        let path = folder.join(name);
-        if !std::fs::read_to_string(&path).is_ok_and(|found| found == text) {
-            std::fs::write(&path, text)?;
+/// Lays a package's sources into a folder of their own; gives the folder that holds the package.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn unpack(folder: &Path, package: &str, sources: &[(&str, &str)]) -> Result<PathBuf, String> {
+    let folder = std::path::absolute(folder).map_err(|fault| fault.to_string())?;
+    let texts: Vec<&str> = sources.iter().map(|(_, text)| *text).collect();
+    let root = folder.join(format!("plugin-{}", named(&texts)));
+    let text = |path: &Path, fault: std::io::Error| format!("{}: {fault}", path.display());
+    let inner = root.join(package);
+    std::fs::create_dir_all(&inner).map_err(|fault| text(&inner, fault))?;
+    for (name, source) in sources {
+        let path = inner.join(name);
+        if !std::fs::read_to_string(&path).is_ok_and(|found| found == *source) {
+            std::fs::write(&path, source).map_err(|fault| text(&path, fault))?;
         }
     }
-    Ok(())
+    Ok(root)
 }
 
 /// Makes an environment beside its place and moves it there whole, so that one that was cut short is never used.

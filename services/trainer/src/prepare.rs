@@ -2,12 +2,14 @@
 
 use auspex_learn::metrics;
 
+use crate::context;
 use crate::encode::{self, Encoding};
 use crate::fault::{Fault, invalid};
 use crate::history;
 use crate::request::Request;
 use crate::sample::Sample;
 use crate::table::choice::{Choice, LeftOut, choose};
+use crate::table::join::Source;
 use crate::table::load::load;
 use crate::table::survey::survey;
 
@@ -28,6 +30,8 @@ pub struct Prepared {
     pub test: Sample,
     /// Rows older than the test whose outcome was not known yet.
     pub immature: usize,
+    /// SHA-256 of the feature store's table that was joined.
+    pub joined: Option<String>,
 }
 
 /// Reads, chooses, cuts.
@@ -41,32 +45,34 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
             format!("{} is not within 0..1", request.split),
         ));
     }
-    let seen = survey(&request.table, request.wanted.group.as_deref())?;
+    let source = Source::of(
+        &request.table,
+        request.join.as_deref(),
+        request.wanted.time.as_deref(),
+    )?;
+    let mut wanted = request.wanted.clone();
+    if wanted.features.is_empty() && !source.names().is_empty() {
+        (wanted.features, wanted.whole) = (source.names().to_vec(), true);
+    }
+    let seen = survey(source.path(), wanted.group.as_deref())?;
     say(&format!(
         "{}: {} rows, {} columns",
         request.table.display(),
         seen.rows,
         seen.columns.len()
     ));
-    let mut choice = choose(&seen, &request.wanted)?;
-    let mut sample = load(&request.table, &seen, &choice)?;
+    let mut choice = choose(&seen, &wanted)?;
+    let mut sample = load(source.path(), &seen, &choice)?;
     classes(&sample, &choice)?;
     let mut test = match &request.test {
         None => None,
-        Some(path) => Some(load(
-            path,
-            &survey(path, request.wanted.group.as_deref())?,
-            &choice,
-        )?),
+        Some(path) => {
+            let seen = survey(path, request.wanted.group.as_deref())?;
+            Some(load(path, &seen, &choice).map_err(|fault| tested(fault, path))?)
+        }
     };
     without_copies(&mut choice, &mut sample, test.as_mut())?;
-    if request.history {
-        let before = sample.clone();
-        history::add(None, &mut sample, &mut choice, request.delay);
-        if let Some(test) = &mut test {
-            history::add(Some(&before), test, &mut choice, request.delay);
-        }
-    }
+    derived(request, &mut sample, test.as_mut(), &mut choice)?;
     let (train, test, older) = match test {
         None => {
             let (older, newer) = sample.cut(request.split);
@@ -76,8 +82,8 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
         Some(test) => separate(sample, test, request.delay),
     };
     notes(&mut choice, request, &train);
-    enough(&train, &test)?;
     let immature = older - train.rows();
+    enough(&train, &test).map_err(|fault| young(fault, immature))?;
     let encoding = encode::learn(&choice, &train);
     let (mut train, mut test) = (train, test);
     encode::apply(&encoding, &choice, &mut train);
@@ -88,7 +94,56 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
         train,
         test,
         immature,
+        joined: source.sha256(),
     })
+}
+
+/// A fault of the table to test on says so.
+fn tested(fault: Fault, path: &std::path::Path) -> Fault {
+    match fault {
+        Fault::Invalid { field, reason } => {
+            invalid("--test", format!("{}: {field}: {reason}", path.display()))
+        }
+        other => other,
+    }
+}
+
+/// Rows may be too few because so many are too young.
+fn young(fault: Fault, immature: usize) -> Fault {
+    match fault {
+        Fault::Invalid { field, reason } if immature > 0 => {
+            let more = format!("{reason} ({immature} more are too young for --label-delay)");
+            invalid(field, more)
+        }
+        other => other,
+    }
+}
+
+/// Adds the columns that are made of others.
+fn derived(
+    request: &Request,
+    sample: &mut Sample,
+    mut test: Option<&mut Sample>,
+    choice: &mut Choice,
+) -> Result<(), Fault> {
+    let before = test.is_some().then(|| sample.clone());
+    if request.history {
+        history::add(None, sample, choice, request.delay);
+        if let Some(test) = &mut test {
+            history::add(before.as_ref(), test, choice, request.delay);
+        }
+    }
+    if request.context {
+        context::add(None, sample, choice, request.history)?;
+        if let Some(test) = &mut test {
+            context::add(before.as_ref(), test, choice, request.history)?;
+        }
+    }
+    context::ratios(&request.ratios, sample, choice)?;
+    match test {
+        Some(test) => context::ratios(&request.ratios, test, choice),
+        None => Ok(()),
+    }
 }
 
 /// Of a table to learn from and one to test on, what was known when the test begins.

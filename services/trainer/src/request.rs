@@ -12,6 +12,8 @@ use crate::table::choice::Wanted;
 pub struct Request {
     /// The table.
     pub table: PathBuf,
+    /// What the feature store answered for the same rows; see [`crate::table::join`].
+    pub join: Option<PathBuf>,
     /// What is wanted of it.
     pub wanted: Wanted,
     /// Share of each group's rows to learn from, the oldest, within 0..1; the others are the test.
@@ -27,6 +29,10 @@ pub struct Request {
     /// Whether the outcomes of a group's earlier rows, as far as they were known, are learned from too; see
     /// [`crate::history`].
     pub history: bool,
+    /// Whether the hour of a row and how busy its group was before it are learned from too; see [`crate::context`].
+    pub context: bool,
+    /// Ratios of columns to learn from too, as in `added+deleted/before`.
+    pub ratios: Vec<String>,
     /// Where everything is written.
     pub out: PathBuf,
     /// Name of the model.

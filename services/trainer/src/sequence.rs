@@ -3,15 +3,16 @@
 
 use std::path::Path;
 
-use auspex_learn::calibrate::Platt;
+use auspex_learn::calibrate::Calibration;
 use auspex_learn::{Matrix, logit};
 use auspex_model::Files;
+use auspex_model::onnx::ModelProto;
 use prost::Message as _;
 
 use crate::artifact::{self, Served};
 use crate::fault::{Fault, failed};
 use crate::golden;
-use crate::graph::{ModelProto, Naming, calibrated};
+use crate::graph::{Naming, calibrated};
 use crate::sample::Sample;
 
 /// A graph over windows.
@@ -90,9 +91,9 @@ impl Sequence {
     }
 
     /// The three files of a version without what people read, calibrated so.
-    pub(crate) fn files(&self, naming: &Naming, platt: Platt, golden: (&[u8], usize)) -> Files {
-        let artifact = calibrated(self.model.clone(), platt, naming).encode_to_vec();
-        let manifest = artifact::bare(naming, &artifact, golden, (platt, self.steps));
+    pub(crate) fn files(&self, naming: &Naming, calibration: Calibration, golden: (&[u8], usize)) -> Files {
+        let artifact = calibrated(self.model.clone(), calibration, naming).encode_to_vec();
+        let manifest = artifact::bare(naming, &artifact, golden, (calibration, self.steps));
         Files {
             manifest: format!("{manifest:#}\n").into_bytes(),
             artifact,
@@ -117,13 +118,13 @@ impl Sequence {
             ..naming
         };
         let (row, p) = &self.probe;
-        let known = golden::known(Platt::IDENTITY, &[("probe", row.clone())], &[logit(*p)]);
-        let files = self.files(&naming, Platt::IDENTITY, (known.to_string().as_bytes(), 1));
+        let known = golden::known(Calibration::IDENTITY, &[("probe", row.clone())], &[logit(*p)]);
+        let files = self.files(&naming, Calibration::IDENTITY, (known.to_string().as_bytes(), 1));
         let mut served = Served::open(
             files,
             Some(runtime),
             &auspex_learn::Forest::default(),
-            Platt::IDENTITY,
+            Calibration::IDENTITY,
         )?;
         Ok(served.p(windows)?.into_iter().map(logit).collect())
     }
@@ -135,14 +136,14 @@ impl Sequence {
     pub(crate) fn golden(
         &self,
         windows: &Matrix,
-        platt: Platt,
+        calibration: Calibration,
         runtime: &Path,
         seed: u64,
     ) -> Result<(Vec<u8>, usize), Fault> {
         let rows = golden::rows(&auspex_learn::Forest::default(), windows, seed);
         let values: Vec<f32> = rows.iter().flat_map(|(_, row)| row.clone()).collect();
         let raws = self.raws(&Matrix::new(values, windows.width()), runtime)?;
-        let file = golden::known(platt, &rows, &raws);
+        let file = golden::known(calibration, &rows, &raws);
         Ok((format!("{file:#}\n").into_bytes(), rows.len()))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use auspex_learn::calibrate::Platt;
+use auspex_learn::calibrate::Calibration;
 use auspex_learn::{Forest, Matrix, conformal, metrics};
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ pub(crate) struct Winner {
     pub(crate) forest: Forest,
     /// Instead of trees.
     pub(crate) sequence: Option<Sequence>,
-    pub(crate) platt: Platt,
+    pub(crate) calibration: Calibration,
     /// Probabilities for the unseen rows, each calibrated on the other stretches.
     pub(crate) unseen_p: Vec<f64>,
     pub(crate) bins: Vec<conformal::Bin>,
@@ -85,7 +85,7 @@ pub fn finish(
     let version = Version {
         forest: &winner.forest,
         sequence: winner.sequence.as_ref(),
-        platt: winner.platt,
+        calibration: winner.calibration,
         train: &trained.prepared.train,
         base_rate: metrics::rate(&trained.prepared.train.labels),
         bins: &winner.bins,
@@ -97,7 +97,7 @@ pub fn finish(
     let runtime = bench.library();
     let files = artifact::files(&version, runtime)?;
     say("the model is checked as whoever serves it will check it, and scores the test rows");
-    let served = Served::open(files.clone(), runtime, &winner.forest, winner.platt)?;
+    let served = Served::open(files.clone(), runtime, &winner.forest, winner.calibration)?;
     let report = verdict::report(request, &trained, &winner, (served, &files, naming))?;
     write(&request.out, files, &report)?;
     Ok(report)
@@ -240,16 +240,17 @@ fn win(trained: &Trained) -> Result<Winner, Fault> {
     let champion = champion.ok_or_else(|| failed("no champion"))?;
     let mut forest = champion.model.clone().map_err(failed)?;
     let unseen = &trained.unseen;
-    let platt = unseen.platt(&champion.raws);
     let train = &trained.prepared.train;
+    let mut raws = std::borrow::Cow::Borrowed(&champion.raws);
     if trained.prepared.encoding.group.is_some() && champion.sequence.is_none() {
-        let offsets = crate::local::offsets(train, unseen, &champion.raws, platt);
+        let offsets = crate::local::offsets(train, unseen, &champion.raws);
         forest.trees.extend(crate::local::switch(train, &offsets));
+        raws = std::borrow::Cow::Owned(crate::local::shifted(train, unseen, &champion.raws, &offsets));
     }
     if champion.sequence.is_none() {
         forest.snap();
     }
-    let unseen_p = unseen.calibrated(&champion.raws);
+    let (calibration, unseen_p) = unseen.best_calibration(&raws);
     let slices: Vec<usize> = match trained.prepared.encoding.group {
         Some(_) => unseen
             .rows
@@ -265,7 +266,7 @@ fn win(trained: &Trained) -> Result<Winner, Fault> {
         quantiles: conformal::quantiles(&unseen.labels, &unseen_p, &[0.8, 0.9]),
         forest,
         sequence: champion.sequence.clone(),
-        platt,
+        calibration,
         unseen_p,
     })
 }
@@ -308,6 +309,7 @@ fn lineage(request: &Request, trained: &Trained) -> Value {
         "lineage": {
             "code_revision": env!("CARGO_PKG_VERSION"),
             "snapshot": verdict::snapshot(prepared),
+            "joined": prepared.joined,
             "label": request.wanted.label,
             "time": request.wanted.time,
             "group": request.wanted.group,
@@ -319,6 +321,8 @@ fn lineage(request: &Request, trained: &Trained) -> Value {
             "parameters": settings,
             "label_delay": request.delay,
             "history": request.history,
+            "context": request.context,
+            "ratios": request.ratios,
             "seed": request.seed,
             "champion": champion,
             "weighing": trained.weighing,

@@ -157,6 +157,7 @@ async fn an_evaluation_says_what_the_training_said() {
     let evaluation = Evaluation {
         model: folder.path().join("o"),
         table: file(folder.path(), "new.csv", &newest),
+        join: None,
         wanted: auspex_trainer::table::choice::Wanted::default(),
         recalibrate: Recalibrate::None,
         delay: 0.0,

@@ -10,6 +10,7 @@ use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{Mesh, Options};
 use auspex_learn::random::Random;
 use auspex_learn::sigmoid;
+use auspex_model::{Manifest, embedded};
 use auspex_proto::event::{Body, Deployment, DeploymentState, DeploymentStatus};
 use auspex_proto::vector::{Feature, schema_hash};
 use auspex_proto::wire::model_registry_client::ModelRegistryClient;
@@ -21,26 +22,12 @@ use auspex_proto::{
 use tonic::transport::Channel;
 
 const DAY: i64 = 86_400_000;
-const NAMES: [&str; 14] = [
-    "subsystems",
-    "directories",
-    "files",
-    "entropy",
-    "lines_added",
-    "lines_deleted",
-    "lines_before",
-    "is_fix",
-    "developers",
-    "age_days",
-    "unique_changes",
-    "author_experience",
-    "author_recent_experience",
-    "author_subsystem_experience",
-];
 const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Played {
     house: TestHouse,
+    /// What the model that ships reads.
+    names: Vec<String>,
     random: Random,
     count: u64,
 }
@@ -77,17 +64,18 @@ impl Played {
             document: String::new(),
             actor: String::new(),
         });
-        let mut value = |name: &&str| match *name {
+        let mut value = |name: &String| match name.as_str() {
             "files" => files,
             "lines_added" => lines,
             "developers" => developers,
             _ => self.random.unit(),
         };
-        let values: Vec<f64> = NAMES.iter().map(&mut value).collect();
-        let features = NAMES
+        let values: Vec<f64> = self.names.iter().map(&mut value).collect();
+        let features = self
+            .names
             .iter()
             .zip(values)
-            .map(|(name, value)| Feature::present(*name, value))
+            .map(|(name, value)| Feature::present(name.as_str(), value))
             .collect();
         let vector = FeatureVector {
             meta: self.meta(time + 1, "vector"),
@@ -98,7 +86,7 @@ impl Played {
                 service: Some(service.clone()),
             },
             feature_service: "change-risk@1".to_owned(),
-            schema_hash: schema_hash(NAMES),
+            schema_hash: schema_hash(self.names.iter().map(String::as_str)),
             features,
             context: Vec::new(),
             wants_reasons: false,
@@ -174,8 +162,10 @@ async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
         .await
         .unwrap();
     let begin = house.house.now().0 - 31 * DAY;
+    let shipped = Manifest::parse(&embedded::files().manifest).unwrap();
     let mut played = Played {
         house,
+        names: shipped.features.into_iter().map(|column| column.name).collect(),
         random: Random::new(7),
         count: 0,
     };
@@ -220,7 +210,7 @@ async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
         "{}",
         version.why_not
     );
-    assert_eq!(version.features, NAMES);
+    assert_eq!(version.features, played.names);
 
     // Somebody asks: it is done at once.
     let request = TrainNowRequest {

@@ -156,6 +156,7 @@ async fn the_plug_in_that_comes_with_the_program() {
     let evaluation = Evaluation {
         model: folder.path().join("out"),
         table,
+        join: None,
         wanted: auspex_trainer::table::choice::Wanted::default(),
         recalibrate: Recalibrate::None,
         delay: 0.0,

@@ -178,3 +178,35 @@ fn a_table_larger_than_the_room_is_thinned_out_and_says_so() {
         report.notes
     );
 }
+
+#[test]
+fn what_32_bits_cannot_hold_is_told() {
+    let text: String = csv(900, 6, |_| 0.0)
+        .lines()
+        .enumerate()
+        .map(|(row, line)| match row {
+            0 => format!("far,{line}\n"),
+            _ => format!("{}e300,{line}\n", row % 7),
+        })
+        .collect();
+    let report = trained(&text, |_| ());
+    let told = |note: &String| note.contains("`far`") && note.contains("told apart no more");
+    assert!(report.notes.iter().any(told), "{:?}", report.notes);
+}
+
+#[test]
+fn a_test_table_that_lacks_a_column_and_outcomes_too_young_are_named() {
+    let text = csv(900, 7, |_| 0.0);
+    let folder = tempfile::tempdir().unwrap();
+    let path = made::file(folder.path(), "newer.csv", "time,size,failed\n1,2,0\n");
+    let fault = made::fault(&text, |request| request.test = Some(path.clone()));
+    assert!(
+        fault.starts_with("--test: ") && fault.contains("newer.csv") && fault.contains("`tests`"),
+        "{fault}"
+    );
+    let fault = made::fault(&text, |request| request.delay = 1e9);
+    assert!(
+        fault.contains("720 more are too young for --label-delay"),
+        "{fault}"
+    );
+}

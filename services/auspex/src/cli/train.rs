@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use auspex_chassis::tools;
 use auspex_trainer::plugin::Plugin;
-use auspex_trainer::report::{html, text};
+use auspex_trainer::recipe::{self, Recipe};
+use auspex_trainer::report::{Report, html, text};
 use auspex_trainer::request::delay;
 use auspex_trainer::table::choice::Wanted;
 use auspex_trainer::{Bench, Candidate, Evaluation, Recalibrate, Request, evaluate, train};
@@ -19,9 +20,12 @@ pub(crate) struct Train {
     /// The table: a CSV with a header line
     #[arg(long, value_name = "FILE.csv")]
     data: PathBuf,
+    /// What the feature store answered for the same rows in the same order (`auspex features history`): learn from its columns
+    #[arg(long, value_name = "FILE.parquet", conflicts_with = "test")]
+    join: Option<PathBuf>,
     /// The column with the outcome: 1, true, failed ... is a failure
-    #[arg(long, value_name = "COLUMN")]
-    label: String,
+    #[arg(long, value_name = "COLUMN", required_unless_present = "recipe")]
+    label: Option<String>,
     /// The column with the time, or `row`: rows are in time order
     #[arg(long, value_name = "COLUMN|row", default_value = "row")]
     time: String,
@@ -49,6 +53,17 @@ pub(crate) struct Train {
     /// Learn from the outcomes of earlier rows too, as far as they were known by then (`--label-delay`), and from the hour
     #[arg(long)]
     history: bool,
+    /// Learn from the hour of a row and from how busy its group was before it too: no outcome is looked at
+    #[arg(long)]
+    context: bool,
+    /// Learn from ratios of columns too, as in la+ld/lt: sums of columns over sums of columns
+    #[arg(long, value_name = "A/B,A+B/C", value_delimiter = ',')]
+    ratios: Vec<String>,
+    /// Make a model that ships again, with the settings it ships with: change-risk, from the folder of the public data
+    #[arg(long, value_name = "NAME", value_parser = recipe, conflicts_with_all = ["label", "time", "join", "features", "group", "split", "test",
+        "candidates", "recalibrate", "label_delay", "history", "context", "ratios", "name", "model_version",
+        "feature_service", "effort", "seed"])]
+    recipe: Option<Recipe>,
     /// The folder to write
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -81,6 +96,9 @@ pub(crate) struct Evaluate {
     /// The table: a CSV with a header line
     #[arg(long, value_name = "FILE.csv")]
     data: PathBuf,
+    /// What the feature store answered for the same rows in the same order
+    #[arg(long, value_name = "FILE.parquet")]
+    join: Option<PathBuf>,
     /// The column with the outcome; default: as in training
     #[arg(long, value_name = "COLUMN", default_value = "")]
     label: String,
@@ -116,6 +134,10 @@ fn candidate(text: &str) -> Result<Candidate, String> {
     text.parse()
 }
 
+fn recipe(text: &str) -> Result<Recipe, String> {
+    text.parse()
+}
+
 fn recalibrate(text: &str) -> Result<Recalibrate, String> {
     text.parse()
 }
@@ -129,6 +151,14 @@ impl From<auspex_trainer::Fault> for Fault {
     }
 }
 
+fn show(report: &Report, shown: Shown) -> Result<(), Fault> {
+    match shown {
+        Shown::Json => print::json(&serde_json::to_value(report).map_err(Fault::failed)?),
+        Shown::Html => print::text(&html::html(report)),
+        Shown::Text => print::text(&text::text(report)),
+    }
+}
+
 fn column(time: &str) -> Option<String> {
     (time != "row").then(|| time.to_owned())
 }
@@ -136,6 +166,9 @@ fn column(time: &str) -> Option<String> {
 impl Train {
     pub(crate) async fn carry_out(self) -> Result<(), Fault> {
         let shown = self.report;
+        if let Some(Recipe::ChangeRisk) = self.recipe {
+            return self.again(shown).await;
+        }
         let request = self.request();
         let usual = request.candidates.is_empty();
         let plugin = usual
@@ -156,22 +189,29 @@ impl Train {
             };
             train(&request, &bench, &say)
         });
-        let report = report.await.map_err(Fault::failed)??;
-        match shown {
-            Shown::Json => print::json(&serde_json::to_value(&report).map_err(Fault::failed)?),
-            Shown::Html => print::text(&html::html(&report)),
-            Shown::Text => print::text(&text::text(&report)),
-        }
+        show(&report.await.map_err(Fault::failed)??, shown)
+    }
+
+    /// Makes the model that ships again.
+    async fn again(self, shown: Shown) -> Result<(), Fault> {
+        let runtime = tools::onnxruntime().await?;
+        let report = tokio::task::spawn_blocking(move || {
+            let say = |text: &str| eprintln!("auspex train: {text}");
+            recipe::change_risk(&self.data, &self.out, &runtime, &say)
+        });
+        show(&report.await.map_err(Fault::failed)??, shown)
     }
 
     fn request(self) -> Request {
         Request {
             table: self.data,
+            join: self.join,
             wanted: Wanted {
-                label: self.label,
+                label: self.label.unwrap_or_default(),
                 time: column(&self.time),
                 features: self.features,
                 group: self.group,
+                whole: false,
                 effort: self.effort,
             },
             split: self.split,
@@ -180,6 +220,8 @@ impl Train {
             recalibrate: self.recalibrate,
             delay: self.label_delay,
             history: self.history,
+            context: self.context,
+            ratios: self.ratios,
             out: self.out,
             name: self.name,
             version: self.model_version,
@@ -195,6 +237,7 @@ impl Evaluate {
         let evaluation = Evaluation {
             model: self.model,
             table: self.data,
+            join: self.join,
             wanted: Wanted {
                 label: self.label,
                 time: self.time.as_deref().and_then(column),
@@ -210,7 +253,8 @@ impl Evaluate {
         let found = found.await.map_err(Fault::failed)??;
         match shown {
             Shown::Json => print::json(&serde_json::to_value(&found).map_err(Fault::failed)?),
-            Shown::Html | Shown::Text => print::text(&text::evaluated(&found)),
+            Shown::Html => print::text(&html::evaluated(&found)),
+            Shown::Text => print::text(&text::evaluated(&found)),
         }
     }
 }

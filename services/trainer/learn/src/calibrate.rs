@@ -1,8 +1,106 @@
-//! Platt's calibration: `p = sigmoid(a * raw + b)`, by weighted maximum likelihood.
+//! From log-odds that a model adds up to, to probabilities that can be believed: Platt's `sigmoid(a * raw + b)`, and where that
+//! is not enough the beta calibration, whose two slopes bend the ends on their own. Both by weighted maximum likelihood.
 
 use serde::{Deserialize, Serialize};
 
+use crate::scorecard::solve;
 use crate::{logit, sigmoid};
+
+/// A calibration, as the graph holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum Calibration {
+    /// See [`Platt`].
+    Platt(Platt),
+    /// See [`Beta`].
+    Beta(Beta),
+}
+
+impl Calibration {
+    /// Changes nothing.
+    pub const IDENTITY: Self = Self::Platt(Platt::IDENTITY);
+
+    /// The calibrated probability.
+    #[must_use]
+    pub fn apply(&self, raw: f64) -> f64 {
+        match self {
+            Self::Platt(platt) => platt.apply(raw),
+            Self::Beta(beta) => beta.apply(raw),
+        }
+    }
+
+    /// Its name in a manifest.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Platt(_) => "platt",
+            Self::Beta(_) => "beta",
+        }
+    }
+}
+
+/// The beta calibration: `p = sigmoid(a ln q - b ln(1 - q) + c)` of `q = sigmoid(raw)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Beta {
+    /// Of `ln q`; above 0.
+    pub a: f64,
+    /// Of `-ln(1 - q)`; above 0.
+    pub b: f64,
+    /// Offset, in log-odds.
+    pub c: f64,
+}
+
+/// `-ln q` and `-ln(1 - q)`, neither of which ends where `q` does.
+fn surprises(raw: f64) -> (f64, f64) {
+    let bend = (-raw.abs()).exp().ln_1p();
+    ((-raw).max(0.0) + bend, raw.max(0.0) + bend)
+}
+
+impl Beta {
+    /// The calibrated probability.
+    #[must_use]
+    pub fn apply(&self, raw: f64) -> f64 {
+        let (failed, passed) = surprises(raw);
+        sigmoid(self.b * passed - self.a * failed + self.c)
+    }
+
+    /// Fits as [`Platt::fit`] does, from where that one ends. `None` when the order would be turned round on one side: Platt's is
+    /// then all that the rows bear out.
+    #[must_use]
+    pub fn fit(raws: &[f64], labels: &[bool], weights: &[f64]) -> Option<Self> {
+        const PRIOR: f64 = 4.0;
+        let platt = Platt::fit(raws, labels, weights);
+        let mut beta = [platt.a, platt.a, platt.b];
+        for _ in 0..60 {
+            let mut gradient = vec![PRIOR * (beta[0] - 1.0), PRIOR * (beta[1] - 1.0), 0.0];
+            let mut hessian = vec![PRIOR, 0.0, 0.0, 0.0, PRIOR, 0.0, 0.0, 0.0, 1e-6];
+            for ((row, raw), label) in raws.iter().enumerate().zip(labels) {
+                let (failed, passed) = surprises(*raw);
+                let x = [-failed, passed, 1.0];
+                let p = sigmoid(x.iter().zip(&beta).map(|(x, b)| x * b).sum());
+                let w = weights.get(row).copied().unwrap_or(1.0);
+                let (error, spread) = (w * (p - f64::from(u8::from(*label))), w * p * (1.0 - p));
+                for ((a, slot), line) in x.iter().zip(&mut gradient).zip(hessian.chunks_mut(3)) {
+                    *slot += error * a;
+                    for (b, cell) in x.iter().zip(line) {
+                        *cell += spread * a * b;
+                    }
+                }
+            }
+            let step = solve(&hessian, &gradient)?;
+            for (b, s) in beta.iter_mut().zip(&step) {
+                *b -= s.clamp(-1.0, 1.0);
+            }
+            if step.iter().all(|s| s.abs() < 1e-10) {
+                break;
+            }
+        }
+        // As the graph holds them.
+        let [a, b, c] = beta.map(|b| f64::from(b as f32));
+        let sound = a > 0.01 && b > 0.01 && a < 10.0 && b < 10.0 && c.abs() < 12.0;
+        sound.then_some(Self { a, b, c })
+    }
+}
 
 /// Slope and offset, in log-odds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -100,6 +198,41 @@ mod tests {
         );
         let p: Vec<f64> = raws.iter().map(|raw| platt.apply(*raw)).collect();
         assert!(metrics::ece(&labels, &p) < 0.02);
+    }
+
+    #[test]
+    fn beta_bends_the_ends_where_platt_cannot() {
+        let mut random = Random::new(5);
+        let raws: Vec<f64> = (0..20_000).map(|_| random.unit() * 8.0 - 4.0).collect();
+        let truth = Beta {
+            a: 0.5,
+            b: 1.5,
+            c: 0.2,
+        };
+        let labels: Vec<bool> = raws.iter().map(|raw| random.unit() < truth.apply(*raw)).collect();
+        let beta = Beta::fit(&raws, &labels, &[]).unwrap();
+        assert!(
+            (beta.a - 0.5).abs() < 0.08 && (beta.b - 1.5).abs() < 0.15,
+            "{beta:?}"
+        );
+        let loss = |apply: &dyn Fn(f64) -> f64| {
+            let p: Vec<f64> = raws.iter().map(|raw| apply(*raw)).collect();
+            metrics::log_loss(&labels, &p)
+        };
+        let platt = Platt::fit(&raws, &labels, &[]);
+        assert!(loss(&|raw| beta.apply(raw)) < loss(&|raw| platt.apply(raw)) - 0.003);
+        // With equal slopes it is Platt's.
+        let same = Beta {
+            a: 0.7,
+            b: 0.7,
+            c: -0.3,
+        };
+        for raw in [-60.0, -2.0, 0.0, 3.0, 60.0] {
+            assert!((same.apply(raw) - Platt { a: 0.7, b: -0.3 }.apply(raw)).abs() < 1e-12);
+        }
+        for (raws, labels) in [(vec![], vec![]), (vec![-50.0, 50.0], vec![true, false])] {
+            assert!(Beta::fit(&raws, &labels, &[]).is_none_or(|b| b.a > 0.0 && b.b > 0.0 && b.c.is_finite()));
+        }
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use auspex_learn::{Forest, Node, Tree};
+use auspex_model::onnx::{ModelProto, NodeProto};
 use prost::Message as _;
-
-use super::proto::{AttributeProto, ModelProto, NodeProto};
 
 /// What a graph is.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,17 +32,13 @@ pub fn read(bytes: &[u8]) -> Result<Found, String> {
     }
 }
 
-fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
-    node.attribute.iter().find(|attribute| attribute.name() == name)
-}
-
 fn ints<'a>(node: &'a NodeProto, name: &str) -> Result<&'a [i64], String> {
-    let found = attribute(node, name).map(|attribute| attribute.ints.as_slice());
+    let found = node.attribute(name).map(|attribute| attribute.ints.as_slice());
     found.ok_or_else(|| format!("{name} is missing"))
 }
 
 fn floats<'a>(node: &'a NodeProto, name: &str) -> Result<&'a [f32], String> {
-    let found = attribute(node, name).map(|attribute| attribute.floats.as_slice());
+    let found = node.attribute(name).map(|attribute| attribute.floats.as_slice());
     found.ok_or_else(|| format!("{name} is missing"))
 }
 
@@ -56,7 +51,9 @@ fn forest(node: &NodeProto) -> Result<Forest, String> {
         no: ints(node, "nodes_falsenodeids")?,
         missing: ints(node, "nodes_missing_value_tracks_true")?,
         cover: floats(node, "nodes_hitrates")?,
-        modes: attribute(node, "nodes_modes").map_or(&[], |attribute| attribute.strings.as_slice()),
+        modes: node
+            .attribute("nodes_modes")
+            .map_or(&[], |attribute| attribute.strings.as_slice()),
         rows: trees.iter().copied().zip(ids.iter().copied()).zip(0..).collect(),
         weights: ints(node, "target_treeids")?
             .iter()
@@ -74,7 +71,9 @@ fn forest(node: &NodeProto) -> Result<Forest, String> {
         columns.place(number, 0, &mut tree)?;
         forest.trees.push(tree);
     }
-    let base = attribute(node, "base_values").and_then(|base| base.floats.first().copied());
+    let base = node
+        .attribute("base_values")
+        .and_then(|base| base.floats.first().copied());
     if let Some(base) = base.filter(|base| *base != 0.0) {
         forest.shift(f64::from(base));
     }
@@ -134,7 +133,7 @@ impl Columns<'_> {
 
 #[cfg(test)]
 mod tests {
-    use auspex_learn::calibrate::Platt;
+    use auspex_learn::calibrate::Calibration;
     use auspex_learn::gbdt::{self, Growth};
     use auspex_learn::{Matrix, sigmoid};
 
@@ -157,7 +156,7 @@ mod tests {
             schema_sha256: String::new(),
             features: vec!["a".to_owned(), "b".to_owned()],
         };
-        let bytes = write(&forest, Platt::IDENTITY, &naming);
+        let bytes = write(&forest, Calibration::IDENTITY, &naming);
         let Found::Trees(again) = read(&bytes).unwrap() else {
             panic!("no trees")
         };

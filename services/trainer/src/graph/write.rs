@@ -1,13 +1,12 @@
 //! From trees to a graph.
 
 use auspex_learn::Forest;
-use auspex_learn::calibrate::Platt;
-use prost::Message as _;
-
-use super::proto::{
+use auspex_learn::calibrate::Calibration;
+use auspex_model::onnx::{
     AttributeProto, Axis, GraphProto, ModelProto, NodeProto, OperatorSet, Property, Shape, TensorProto,
     TensorType, TypeProto, ValueProto,
 };
+use prost::Message as _;
 
 const OPSET: i64 = 17;
 const ML_OPSET: i64 = 3;
@@ -47,67 +46,76 @@ impl Naming {
 
 /// Writes a forest and its calibration as a model file.
 #[must_use]
-pub fn write(forest: &Forest, platt: Platt, naming: &Naming) -> Vec<u8> {
-    let constant = |name: &str, value: f64| TensorProto {
-        dims: vec![1],
-        data_type: Some(1),
-        float_data: vec![value as f32],
-        name: Some(name.to_owned()),
-        ..TensorProto::default()
-    };
-    let graph = GraphProto {
-        node: vec![
-            trees(forest),
-            node("scale", "Mul", ["raw", "calibration_a"].as_slice(), "scaled"),
-            node("shift", "Add", ["scaled", "calibration_b"].as_slice(), "log_odds"),
-            node("probability", "Sigmoid", ["log_odds"].as_slice(), "p_fail"),
-        ],
+pub fn write(forest: &Forest, calibration: Calibration, naming: &Naming) -> Vec<u8> {
+    let mut graph = GraphProto {
+        node: vec![trees(forest)],
         name: Some(naming.model.clone()),
-        initializer: vec![
-            constant("calibration_a", platt.a),
-            constant("calibration_b", platt.b),
-        ],
+        initializer: Vec::new(),
         input: vec![port("features", naming.features.len())],
         output: vec![port("p_fail", 1)],
     };
+    calibrate(&mut graph, calibration);
     model(graph, naming).encode_to_vec()
 }
 
 /// A graph whose value `raw` is log-odds, with another calibration behind it and under another name.
 #[must_use]
-pub fn calibrated(mut model: ModelProto, platt: Platt, naming: &Naming) -> ModelProto {
-    let constant = |name: &str, value: f64| TensorProto {
+pub fn calibrated(mut model: ModelProto, calibration: Calibration, naming: &Naming) -> ModelProto {
+    if let Some(graph) = &mut model.graph {
+        graph
+            .node
+            .retain(|node| !node.output.iter().any(|output| output == "p_fail"));
+        calibrate(graph, calibration);
+        graph.name = Some(naming.model.clone());
+    }
+    model.metadata_props = naming.properties();
+    model
+}
+
+/// Adds the nodes from `raw` to `p_fail`. All names begin with `calibration`, which no node before them has.
+fn calibrate(graph: &mut GraphProto, calibration: Calibration) {
+    let part = |name: &str| format!("calibration_{name}");
+    let mut add = |name: &str, operator: &str, input: &[&str]| {
+        graph.node.push(node(&part(name), operator, input, &part(name)));
+    };
+    let constants = match calibration {
+        Calibration::Platt(platt) => {
+            add("scaled", "Mul", &["raw", "calibration_a"]);
+            add("log_odds", "Add", &["calibration_scaled", "calibration_b"]);
+            vec![("a", platt.a), ("b", platt.b)]
+        }
+        // `ln p` is `-softplus(-raw)` and `-ln(1 - p)` is `softplus(raw)`: nothing is lost where p nears 0 or 1.
+        Calibration::Beta(beta) => {
+            add("negative", "Neg", &["raw"]);
+            add("failed", "Softplus", &["calibration_negative"]);
+            add("passed", "Softplus", &["raw"]);
+            add("failed_scaled", "Mul", &["calibration_failed", "calibration_a"]);
+            add("passed_scaled", "Mul", &["calibration_passed", "calibration_b"]);
+            add(
+                "difference",
+                "Sub",
+                &["calibration_passed_scaled", "calibration_failed_scaled"],
+            );
+            add("log_odds", "Add", &["calibration_difference", "calibration_c"]);
+            vec![("a", beta.a), ("b", beta.b), ("c", beta.c)]
+        }
+    };
+    let last = node("probability", "Sigmoid", &["calibration_log_odds"], "p_fail");
+    graph.node.push(last);
+    let initializers = constants
+        .into_iter()
+        .map(|(name, value)| constant(&part(name), value));
+    graph.initializer.extend(initializers);
+}
+
+fn constant(name: &str, value: f64) -> TensorProto {
+    TensorProto {
         dims: vec![1],
         data_type: Some(1),
         float_data: vec![value as f32],
         name: Some(name.to_owned()),
         ..TensorProto::default()
-    };
-    if let Some(graph) = &mut model.graph {
-        graph
-            .node
-            .retain(|node| !node.output.iter().any(|output| output == "p_fail"));
-        graph.node.push(node(
-            "scale",
-            "Mul",
-            &["raw", "calibration_a"],
-            "calibrated_scaled",
-        ));
-        graph.node.push(node(
-            "shift",
-            "Add",
-            &["calibrated_scaled", "calibration_b"],
-            "calibrated_log_odds",
-        ));
-        graph
-            .node
-            .push(node("probability", "Sigmoid", &["calibrated_log_odds"], "p_fail"));
-        graph.initializer.push(constant("calibration_a", platt.a));
-        graph.initializer.push(constant("calibration_b", platt.b));
-        graph.name = Some(naming.model.clone());
     }
-    model.metadata_props = naming.properties();
-    model
 }
 
 /// A graph in its envelope.

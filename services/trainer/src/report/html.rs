@@ -3,7 +3,8 @@
 use super::plot::{Series, square};
 use super::text::{bounded, shown};
 use super::{Report, Row};
-use crate::figures::Figures;
+use crate::evaluate::Evaluated;
+use crate::figures::{Figures, Plots};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2rem auto;padding:0 1rem;color:#1c2330;background:#fff}\
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
@@ -50,7 +51,8 @@ fn candidate(row: &Row) -> String {
     }
 }
 
-fn plots(report: &Report) -> String {
+/// Reliability, ROC, precision and recall, gain.
+fn drawn(plots: &Plots, rate: f64) -> String {
     let line = |points: &[(f64, f64)]| Series {
         points: points.to_vec(),
         colour: "#3667c8",
@@ -61,22 +63,16 @@ fn plots(report: &Report) -> String {
         colour: "#9aa4b5",
         dots: false,
     };
-    let rate = report.test.rate;
     let level = Series {
         points: vec![(0.0, rate), (1.0, rate)],
         ..diagonal.clone()
     };
     let dots = Series {
-        points: report
-            .plots
-            .reliability
-            .iter()
-            .map(|bin| (bin.p, bin.rate))
-            .collect(),
+        points: plots.reliability.iter().map(|bin| (bin.p, bin.rate)).collect(),
         colour: "#3667c8",
         dots: true,
     };
-    let curves = &report.plots.curves;
+    let curves = &plots.curves;
     [
         square(
             "Reliability",
@@ -135,6 +131,40 @@ fn gates(report: &Report) -> String {
     report.gates.iter().map(row).collect()
 }
 
+/// An evaluation as a page.
+#[must_use]
+pub fn evaluated(found: &Evaluated) -> String {
+    let mut rows = cells(&found.recalibrate, &found.test);
+    if let Some(plain) = &found.test_as_trained {
+        rows.push_str(&cells("as trained", plain));
+    }
+    for (name, figures) in &found.groups {
+        rows.push_str(&cells(name, figures));
+    }
+    if let Some(mean) = &found.mean_of_groups {
+        rows.push_str(&cells("mean of groups", mean));
+    }
+    let notes = found.notes.iter().map(|note| format!("<li>{}</li>", safe(note)));
+    format!(
+        "{head}<h1>{model}</h1><p>On <code>{file}</code>. Brackets are 95 % bounds.</p><div class=plots>{plots}</div>\
+         <div class=wide><table>{HEAD}{rows}</table></div><ul>{notes}</ul></html>\n",
+        head = head(&found.model),
+        model = safe(&found.model),
+        file = safe(&found.file),
+        plots = drawn(&found.plots, found.test.rate),
+        notes = notes.collect::<String>(),
+    )
+}
+
+/// How a page begins.
+fn head(title: &str) -> String {
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>{}</title>\
+         <style>{STYLE}</style>",
+        safe(title)
+    )
+}
+
 /// The page.
 #[must_use]
 pub fn html(report: &Report) -> String {
@@ -164,8 +194,7 @@ pub fn html(report: &Report) -> String {
     };
     notes.extend(report.left_out.iter().map(left));
     format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><title>{model}</title>\
-         <style>{STYLE}</style><h1>{model}</h1><p>Champion: <b>{champion}</b>. Learned from {train} rows of <code>{file}</code> \
+        "{head}<h1>{model}</h1><p>Champion: <b>{champion}</b>. Learned from {train} rows of <code>{file}</code> \
          (failure rate {rate:.3}), tested on the {rows} newest. Brackets are 95 % bounds.</p>\
          <div class=plots>{plots}</div>\
          <h2>Test: newest rows, looked at once</h2><div class=wide><table>{HEAD}{test}</table></div>\
@@ -173,13 +202,14 @@ pub fn html(report: &Report) -> String {
          log-loss here.</p><div class=wide><table>{HEAD}{candidates}</table></div>\
          <h2>What moves the score</h2><p>Mean absolute contribution on test rows, in log-odds before calibration.</p><table>{importance}</table>\
          <h2>Gates</h2><table>{gates}</table><h2>Notes</h2><ul>{notes}</ul></html>\n",
+        head = head(&report.model),
         model = safe(&report.model),
         champion = safe(&report.champion),
         train = table.train_rows,
         file = safe(&table.file),
         rate = table.train_rate,
         rows = table.test_rows,
-        plots = plots(report),
+        plots = drawn(&report.plots, report.test.rate),
         candidates = report.candidates.iter().map(candidate).collect::<String>(),
         importance = importance(report),
         gates = gates(report),

@@ -36,6 +36,8 @@ pub struct Wanted {
     pub features: Vec<String>,
     /// The column that tells projects apart.
     pub group: Option<String>,
+    /// Whether a column is kept that holds one value only: a service of features is read whole.
+    pub whole: bool,
     /// The columns whose sum is the effort of a row; empty: a known pair, else every row costs the same.
     pub effort: Vec<String>,
 }
@@ -206,6 +208,10 @@ impl Choice {
             }
             match usable(column, survey.rows) {
                 Ok(feature) => self.take(feature, column),
+                Err(_) if column.is_constant() && self.wanted.whole => {
+                    let name = name.clone();
+                    self.take(Feature { name, codes: None }, column);
+                }
                 Err(reason) if column.is_constant() => {
                     self.notes.push(format!("`{name}` {reason} and is left out"));
                     self.leave_out(column, reason);
@@ -221,6 +227,14 @@ impl Choice {
             let text = format!(
                 "`{}`: {} infinite values are read as missing",
                 column.name, column.infinite
+            );
+            self.notes.push(text);
+        }
+        let most = f64::from(f32::MAX);
+        if column.numbers > 0 && (column.high > most || column.low < -most) {
+            let text = format!(
+                "`{}`: values beyond {most:.1e} are read as that: they are told apart no more",
+                column.name
             );
             self.notes.push(text);
         }

@@ -3,6 +3,7 @@
 
 pub mod cell;
 pub mod choice;
+pub mod join;
 pub mod load;
 pub mod survey;
 

@@ -45,6 +45,7 @@ pub(crate) fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
 pub(crate) fn request(table: &Path, out: &Path) -> Request {
     Request {
         table: table.to_owned(),
+        join: None,
         wanted: Wanted {
             label: "failed".to_owned(),
             time: Some("time".to_owned()),
@@ -56,6 +57,8 @@ pub(crate) fn request(table: &Path, out: &Path) -> Request {
         recalibrate: Recalibrate::None,
         delay: 0.0,
         history: false,
+        context: false,
+        ratios: Vec::new(),
         out: out.to_owned(),
         name: "made".to_owned(),
         version: "1".to_owned(),
