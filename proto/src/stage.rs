@@ -47,6 +47,8 @@ pub enum Keeps {
     Follows,
     /// A record of each thing that one process at a time acts on; it follows the newest facts.
     Claims,
+    /// Every fact, for good and elsewhere: it reads all of the log in order, from where its archive ends.
+    Archive,
 }
 
 /// Facts enter.
@@ -155,7 +157,7 @@ pub const HISTORY: Stage = Stage {
     does: "keep every fact in an archive, and metrics in a time-series database",
     reads: &crate::subject::FACT_KINDS,
     writes: &[],
-    keeps: Keeps::Follows,
+    keeps: Keeps::Archive,
 };
 
 /// Decisions become weights of data planes outside.

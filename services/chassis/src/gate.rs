@@ -48,6 +48,7 @@ async fn look(bus: &Bus, most: Duration) -> anyhow::Result<Option<String>> {
         let behind = match stage.keeps {
             Keeps::State => furthest_behind(bus, &stream, &cursors, stage).await?,
             Keeps::Nothing => unacknowledged(&stream, stage).await?,
+            Keeps::Archive => unarchived(bus, &stream).await?,
             Keeps::Door | Keeps::Follows | Keeps::Claims => None,
         };
         let age = behind.map_or(Duration::ZERO, |behind| clock::now().since(behind));
@@ -78,6 +79,15 @@ async fn furthest_behind(
         oldest = oldest.into_iter().chain(behind).min();
     }
     Ok(oldest)
+}
+
+/// The oldest fact that is not in the archive; `None` where nothing is archived.
+async fn unarchived(bus: &Bus, stream: &Stream) -> anyhow::Result<Option<Timestamp>> {
+    let created = timestamp(stream.cached_info().created.unix_timestamp_nanos());
+    let Some(upto) = bus.archived_upto(created).await? else {
+        return Ok(None);
+    };
+    oldest(stream, upto, [subject::FACTS_SUBJECTS.to_owned()].into_iter()).await
 }
 
 /// The oldest fact that a stateless stage has not acknowledged; `None` when it has never run.
@@ -169,5 +179,26 @@ mod tests {
         test.house.run_verb(stage::FEATURES, Nothing).await.unwrap();
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(look(bus, most).await.unwrap(), None, "absorbed at last");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn intake_closes_when_the_archive_lags_and_opens_when_it_is_back_or_given_up() {
+        let test = TestHouse::start().await.unwrap();
+        let (bus, most) = (test.house.bus(), Duration::from_millis(1_500));
+        let one = bus.publish(&event("one")).await.unwrap().sequence;
+        let two = bus.publish(&event("two")).await.unwrap().sequence;
+        let created = bus.log_ends().await.unwrap().created;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(look(bus, most).await.unwrap(), None, "nobody archives");
+        bus.archived(created, one).await.unwrap();
+        let closed = look(bus, most).await.unwrap().unwrap();
+        assert!(closed.starts_with("history lags "), "{closed}");
+        bus.archived(created, two).await.unwrap();
+        assert_eq!(look(bus, most).await.unwrap(), None, "archived, however old");
+        // The archive of another log has nothing of this one.
+        bus.archived(Timestamp(1), two).await.unwrap();
+        assert!(look(bus, most).await.unwrap().is_some());
+        bus.archives_nothing().await.unwrap();
+        assert_eq!(look(bus, most).await.unwrap(), None, "nobody waits for it");
     }
 }

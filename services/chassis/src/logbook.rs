@@ -1,5 +1,6 @@
 //! The log as it lies there, message by message, with its places and headers: what `history` archives and what it puts back.
 
+mod archived;
 mod refill;
 
 use auspex_proto::subject::{self, FACT_KINDS, FactKind};

@@ -52,7 +52,7 @@ pub async fn recover(settings: &BusSettings, stages: &[Stage]) -> anyhow::Result
                     done.durables.push(durable);
                 }
             }
-            Keeps::Door | Keeps::Follows | Keeps::Claims => {}
+            Keeps::Door | Keeps::Follows | Keeps::Claims | Keeps::Archive => {}
         }
     }
     let cursors = bus.bucket(subject::CURSORS).await?;

@@ -1,8 +1,8 @@
 //! Metrics: observations from the log into the database, through a spool while the database is away.
 //!
 //! How far they are is kept in a file, moved only when points are in the database or in the spool. What is read again after
-//! a crash is written again: a point is its series and its start, so twice is once. When the spool is full, or the log has
-//! expired meanwhile, metrics come from the archive.
+//! a crash is written again: a point is its series and its start, so twice is once. What the log has given up meanwhile, and all
+//! that a new database has never seen, comes from the archive.
 
 mod position;
 
@@ -15,6 +15,7 @@ use auspex_proto::{Fact, Timestamp};
 use tokio::time::Instant;
 
 use self::position::{Mark, Position};
+use crate::archive::chain::Link;
 use crate::archive::{Archive, segment};
 use crate::config::{Config, MetricsConfig};
 use crate::series::{Point, TimeSeries, WriteFault, point};
@@ -165,52 +166,85 @@ impl Feed {
 
     /// What the log has not any more, or never had, comes from the archive. Answers which log to go on in.
     async fn catch_up(&mut self) -> anyhow::Result<Timestamp> {
-        let (ends, tip) = loop {
+        let (ends, index) = loop {
             // Both are needed to know where the log begins; whoever is away comes back.
-            match (self.bus.log_ends().await, self.archive.tip().await) {
-                (Ok(ends), Ok(tip)) => break (ends, tip),
+            match (self.bus.log_ends().await, self.index().await) {
+                (Ok(ends), Ok(index)) => break (ends, index),
                 (Err(fault), _) | (_, Err(fault)) => {
                     tracing::warn!(fault = format!("{fault:#}"), "metrics wait");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
         };
-        let here = self.position.is_in(ends.created);
-        let from = match here {
-            true => self.position.seq() + 1,
-            false => ends.first.max(1),
-        };
-        let missing = here && from < ends.first;
-        if let Some(tip) = tip.filter(|_| missing) {
-            for link in self.archive.index().await? {
-                let of_this = link.head.log_created_ms == ends.created.0;
-                if !of_this || link.head.last_sequence < from || link.head.first_sequence >= ends.first {
-                    continue;
-                }
-                let (_, facts) = self.archive.facts(link.head.number).await?;
-                let entries = facts.iter().filter(|f| f.sequence >= from).map(segment::entry);
-                let mut batch: Vec<Point> = entries.flat_map(|entry| points(&entry)).collect();
-                let upto = Mark {
-                    created: ends.created,
-                    seq: link.head.last_sequence,
-                };
-                while !self.store(&mut batch, upto).await? {
-                    // Whoever stops meanwhile drops this whole way.
-                    self.room(&Stop::never()).await?;
-                }
-            }
-            tracing::info!(
-                upto = tip.head.last_sequence,
-                "metrics that had expired came from the archive"
-            );
+        let kept_for = Duration::from_secs(self.config.keep_days * 86_400);
+        let oldest = (!kept_for.is_zero()).then(|| auspex_chassis::clock::now() - kept_for);
+        let mark = self.position.mark();
+        let missing =
+            |link: &&Link| position::is_missing(mark, &ends, oldest.unwrap_or_default(), &link.head);
+        for link in index.iter().filter(missing) {
+            self.refill(link).await?;
         }
-        if !here {
+        if !self.position.is_in(ends.created) {
             self.position.set(Mark {
                 created: ends.created,
-                seq: from - 1,
+                seq: ends.first.max(1) - 1,
             })?;
         }
         Ok(ends.created)
+    }
+
+    /// Every segment of the archive; one that was stored by a process that died before it could list it, too.
+    async fn index(&self) -> anyhow::Result<Vec<Link>> {
+        self.archive.tip().await?;
+        self.archive.index().await
+    }
+
+    /// The points of a segment. What is there already is written again, and is the same.
+    async fn refill(&mut self, link: &Link) -> anyhow::Result<()> {
+        let head = &link.head;
+        let mut batch = Vec::new();
+        if head
+            .summary
+            .has(&[FactKind::Observation.token().to_owned()].into())
+        {
+            batch = self.archived(head.number).await;
+        }
+        let upto = Mark {
+            created: Timestamp(head.log_created_ms),
+            seq: head.last_sequence,
+        };
+        tracing::info!(
+            segment = head.number,
+            points = batch.len(),
+            "metrics come from the archive"
+        );
+        while !self.store(&mut batch, upto).await? {
+            // Whoever stops meanwhile drops this whole way.
+            self.room(&Stop::never()).await?;
+        }
+        Ok(())
+    }
+
+    /// The points of a segment, tried for a while; of one that cannot be read there are none: the newest must not wait for it.
+    async fn archived(&self, number: u64) -> Vec<Point> {
+        for pause in [1, 2, 4, 8, 15] {
+            match self.archive.facts(number).await {
+                Ok((_, facts)) => {
+                    return facts
+                        .iter()
+                        .flat_map(|fact| points(&segment::entry(fact)))
+                        .collect();
+                }
+                Err(fault) => tracing::warn!(
+                    segment = number,
+                    fault = format!("{fault:#}"),
+                    "metrics wait for it"
+                ),
+            }
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+        }
+        tracing::error!(segment = number, "cannot be read: its metrics are left out");
+        Vec::new()
     }
 
     /// Points into the database, or behind those that wait for it; false when there is no room for them.

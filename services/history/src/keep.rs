@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use auspex_chassis::{Bus, Counter, Entry, Gauge, LogReader, Metrics, Stop};
+use auspex_proto::Timestamp;
 use auspex_proto::subject::{self, FACT_KINDS};
 use auspex_proto::wire::ArchivedFact;
 use tokio::sync::RwLock;
@@ -35,6 +36,16 @@ pub struct Waiting {
     pub log_created_ms: i64,
     /// Facts, in their order.
     pub facts: Vec<ArchivedFact>,
+    /// Why the archive is away; empty: it is there.
+    pub away: String,
+}
+
+impl Waiting {
+    /// When the oldest one was told, in unix milliseconds; 0: none waits.
+    #[must_use]
+    pub fn oldest_ms(&self) -> i64 {
+        self.facts.first().map_or(0, |fact| fact.time_ms)
+    }
 }
 
 /// Keeps facts.
@@ -60,6 +71,7 @@ pub struct Figures {
     segments: Counter,
     lost: Counter,
     retries: Counter,
+    late: Gauge,
 }
 
 impl Figures {
@@ -80,6 +92,10 @@ impl Figures {
             retries: metrics.counter(
                 "auspex_history_archive_retries_total",
                 "attempts to reach the archive that failed",
+            ),
+            late: metrics.gauge(
+                "auspex_history_unarchived_seconds",
+                "age of the oldest fact that waits for the archive, as of the last attempt to store it; 0: none waits too long",
             ),
         }
     }
@@ -120,6 +136,12 @@ impl Keeper {
 
     /// Whether it was told to stop, rather than overtaken.
     async fn work(&self, position: Position, stop: &Stop) -> anyhow::Result<bool> {
+        if !self
+            .say(&position.place, position.last.unwrap_or(position.from - 1), stop)
+            .await?
+        {
+            return Ok(true);
+        }
         let mut reader = self.bus.read_log(&FACT_KINDS, position.from, position.created);
         let skip = position.skip_restored;
         let mut open = Open {
@@ -193,10 +215,22 @@ impl Keeper {
         let stored = self
             .patiently("storing a segment", stop, || self.archive.append(&sealed))
             .await?;
-        if stored == Some(Appended::Stored) {
-            self.closed(open, &sealed).await;
+        if stored != Some(Appended::Stored) {
+            return Ok(false);
         }
-        Ok(stored == Some(Appended::Stored))
+        self.closed(open, &sealed).await;
+        self.say(&open.place, sealed.head.last_sequence, stop).await
+    }
+
+    /// Says on the bus how far the archive is; false when it is time to stop.
+    async fn say(&self, place: &Place, upto: u64, stop: &Stop) -> anyhow::Result<bool> {
+        let created = Timestamp(place.log_created_ms);
+        let said = self
+            .patiently("saying how far the archive is", stop, || {
+                self.bus.archived(created, upto)
+            })
+            .await?;
+        Ok(said.is_some())
     }
 
     /// The same with one attempt.
@@ -205,6 +239,8 @@ impl Keeper {
         let stored = self.archive.append(&sealed).await?;
         if stored == Appended::Stored {
             self.closed(open, &sealed).await;
+            let created = Timestamp(open.place.log_created_ms);
+            self.bus.archived(created, sealed.head.last_sequence).await?;
         }
         Ok(stored == Appended::Stored)
     }
@@ -275,11 +311,22 @@ impl Keeper {
         let mut pause = Duration::from_millis(200);
         loop {
             match attempt().await.with_context(|| what.to_owned()) {
-                Ok(done) => return Ok(Some(done)),
+                Ok(done) => {
+                    self.figures.late.set(0.0);
+                    self.tail.write().await.away.clear();
+                    return Ok(Some(done));
+                }
                 Err(fault) if fault.is::<place::Impossible>() => return Err(fault),
                 Err(fault) => {
-                    tracing::warn!(fault = format!("{fault:#}"), "trying again");
+                    let fault = format!("{fault:#}");
+                    tracing::warn!(fault, "trying again");
                     self.figures.retries.inc();
+                    let mut waiting = self.tail.write().await;
+                    let late = auspex_chassis::clock::now().since(Timestamp(waiting.oldest_ms()));
+                    if !waiting.facts.is_empty() {
+                        self.figures.late.set(late.as_secs_f64());
+                    }
+                    waiting.away = fault;
                 }
             }
             tokio::select! {

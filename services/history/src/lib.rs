@@ -66,6 +66,7 @@ pub async fn start(house: &House, config: &Config) -> anyhow::Result<Part> {
     };
     let Some(location) = config.location().filter(|_| config.keeps()) else {
         tracing::warn!("history.folder is empty: nothing is kept beyond the lifetime of facts on the log");
+        house.bus().archives_nothing().await?;
         return Ok(Part::empty().grpc(answers.server()));
     };
     std::fs::create_dir_all(&config.folder).with_context(|| format!("making {}", config.folder))?;

@@ -153,10 +153,24 @@ impl History for Answers {
             let report = shelf.archive.verify(None).await.map_err(|f| unavailable(&f))?;
             self.known().found(report);
         }
-        let waiting = self.waiting(shelf).await?;
+        let (oldest, read, mut away) = {
+            let tail = shelf.tail.read().await;
+            (tail.oldest_ms(), tail.facts.len() as u64, tail.away.clone())
+        };
+        let waiting = self.waiting(shelf).await.unwrap_or_else(|fault| {
+            // How the archive is doing must be told above all when it is away.
+            if away.is_empty() {
+                fault.message().clone_into(&mut away);
+            }
+            read
+        });
         let metrics = answers::metrics(self.series.as_ref(), &self.feed);
         let checked = self.known().clone();
-        Ok(Response::new(answers::verified(checked, waiting, metrics)))
+        Ok(Response::new(VerifyResponse {
+            oldest_waiting_ms: oldest,
+            archive_fault: away,
+            ..answers::verified(checked, waiting, metrics)
+        }))
     }
 
     async fn audit(&self, request: Request<AuditRequest>) -> Result<Response<AuditResponse>, Status> {

@@ -15,9 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
-use auspex_chassis::{Group, Metrics};
+use auspex_chassis::{Bus, Group, Metrics};
 use auspex_history::archive::Archive;
-use auspex_history::keep::{Figures, Keeper};
+use auspex_history::keep::{Figures, Keeper, Tail};
+use auspex_history::query::Answers;
+use auspex_history::shelf::Shelf;
+use auspex_proto::wire::VerifyRequest;
+use auspex_proto::wire::history_server::History as _;
 use faulty::Faulty;
 use object_store::local::LocalFileSystem;
 use parts::{archive, config, event, kept, kept_at_least, log, observations, publish, stop, until};
@@ -218,5 +222,95 @@ async fn a_segment_stored_in_half_is_put_aside_and_written_again() {
             .count(),
         1
     );
+    shutdown.finish(Duration::from_secs(20)).await;
+}
+
+fn door(bus: &Bus, folder: &std::path::Path, tail: Tail) -> Answers {
+    Answers {
+        bus: bus.clone(),
+        shelf: Some(Shelf {
+            archive: archive(folder),
+            tail,
+        }),
+        series: None,
+        feed: Arc::default(),
+        checked: Arc::default(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_archive_is_away_it_is_said_how_far_it_is_and_since_when_facts_wait() {
+    let test = TestHouse::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bus = test.house.bus();
+    let (metrics, tail) = (Metrics::default(), Tail::default());
+    let keeper = Keeper {
+        bus: bus.clone(),
+        archive: archive(folder.path()),
+        config: config(folder.path()).archive,
+        tail: Arc::clone(&tail),
+        figures: Figures::new(&metrics),
+    };
+    test.house.spawn("keeper", Group::Output, |stop| keeper.run(stop));
+    let created = bus.log_ends().await.unwrap().created;
+    let upto = async || bus.archived_upto(created).await.unwrap();
+    until("said from the beginning", async || upto().await == Some(0)).await;
+    let first = publish(bus, (0..20).map(event)).await;
+    until("the mark follows the archive", async || {
+        upto().await == Some(first)
+    })
+    .await;
+    // The folder of segments is gone, and something else stands in its place.
+    let (place, aside) = (
+        folder.path().join("archive/segments"),
+        folder.path().join("archive/moved"),
+    );
+    std::fs::rename(&place, &aside).unwrap();
+    std::fs::write(&place, "in the way").unwrap();
+    let second = publish(bus, (20..40).map(event)).await;
+    let answers = door(bus, folder.path(), tail);
+    let status = async || {
+        let asked = tonic::Request::new(VerifyRequest::default());
+        answers.verify(asked).await.unwrap().into_inner()
+    };
+    until("it is said that the archive is away", async || {
+        !status().await.archive_fault.is_empty()
+    })
+    .await;
+    let said = status().await;
+    assert!(said.oldest_waiting_ms > 0 && said.waiting > 0, "{said:?}");
+    let late = metrics.gauge("auspex_history_unarchived_seconds", "");
+    until("the figure grows", async || late.get() > 1.0).await;
+    assert!(
+        upto().await < Some(second),
+        "what is not stored is not said to be"
+    );
+    std::fs::remove_file(&place).unwrap();
+    std::fs::rename(&aside, &place).unwrap();
+    until("the mark catches up", async || upto().await == Some(second)).await;
+    until("nothing waits any more", async || {
+        let said = status().await;
+        said.archive_fault.is_empty() && said.oldest_waiting_ms == 0 && late.get() == 0.0
+    })
+    .await;
+    stop(&test).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_keeps_nothing_says_so_and_nobody_waits_for_it() {
+    let test = TestHouse::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    auspex_history::start(&test.house, &config(folder.path()))
+        .await
+        .unwrap();
+    let created = test.house.bus().log_ends().await.unwrap().created;
+    let upto = async || test.house.bus().archived_upto(created).await.unwrap();
+    until("it keeps", async || upto().await.is_some()).await;
+    stop(&test).await;
+    let (house, shutdown) = TestHouse::another(&test.settings).await.unwrap();
+    auspex_history::start(&house, &auspex_history::config::Config::default())
+        .await
+        .unwrap();
+    assert_eq!(upto().await, None);
     shutdown.finish(Duration::from_secs(20)).await;
 }

@@ -152,3 +152,86 @@ async fn beyond_the_spool_points_wait_in_the_log_and_none_is_lost() {
     until("all points are there", || async { moody.starts().len() == 300 }).await;
     stop(&test).await;
 }
+
+fn with(folder: &std::path::Path, database: &str) -> auspex_history::config::Config {
+    let mut config = config(folder);
+    config.metrics.database = database.to_owned();
+    config
+}
+
+/// How many points are in the embedded database.
+fn count(folder: &std::path::Path) -> i64 {
+    let database = rusqlite::Connection::open(folder.join("metrics.sqlite")).unwrap();
+    let all = "SELECT count(*) FROM points";
+    database
+        .query_row(all, [], |row| row.get::<_, i64>(0))
+        .unwrap_or(0)
+}
+
+/// A folder of which the database has read the first forty batches, and the archive a hundred; their log is lost.
+async fn read_in_part(folder: &std::path::Path) {
+    let test = TestHouse::start().await.unwrap();
+    auspex_history::start(&test.house, &with(folder, "sqlite"))
+        .await
+        .unwrap();
+    publish(test.house.bus(), (0..40).map(observations)).await;
+    until("the first are in the database", || async {
+        count(folder) == 40 * 4
+    })
+    .await;
+    stop(&test).await;
+    let (house, shutdown) = TestHouse::another(&test.settings).await.unwrap();
+    auspex_history::start(&house, &with(folder, "off")).await.unwrap();
+    publish(house.bus(), (40..100).map(observations)).await;
+    shutdown.finish(std::time::Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_has_given_up_comes_from_the_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    read_in_part(folder.path()).await;
+    let place = |name: &str| folder.path().join(format!("{name}.position.json"));
+    std::fs::copy(place("sqlite"), place("moody")).unwrap();
+    let test = TestHouse::start().await.unwrap();
+    let from = (test.house.bus().clone(), archive(folder.path()));
+    let (moody, config) = (Arc::new(Moody::default()), with(folder.path(), "sqlite"));
+    let (feed, _) = Feed::new(from, Arc::clone(&moody) as _, &config, &Metrics::default()).unwrap();
+    test.house.spawn("feed", Group::Output, |stop| feed.run(stop));
+    publish(test.house.bus(), (100..110).map(observations)).await;
+    let seconds = || -> Vec<i64> { moody.starts().iter().map(|start| start / 1_000).collect() };
+    until("what was missing and what is new", || async {
+        seconds().ends_with(&(40..110).collect::<Vec<_>>())
+    })
+    .await;
+    // The segment in which it stopped may come again.
+    assert!(
+        seconds().len() < 110,
+        "what is done is not read again: {:?}",
+        seconds()
+    );
+    stop(&test).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_database_gets_everything_that_the_archive_has() {
+    let folder = tempfile::tempdir().unwrap();
+    read_in_part(folder.path()).await;
+    for file in [
+        "metrics.sqlite",
+        "metrics.sqlite-wal",
+        "metrics.sqlite-shm",
+        "sqlite.position.json",
+    ] {
+        std::fs::remove_file(folder.path().join(file)).ok();
+    }
+    let test = TestHouse::start().await.unwrap();
+    auspex_history::start(&test.house, &with(folder.path(), "sqlite"))
+        .await
+        .unwrap();
+    publish(test.house.bus(), (100..110).map(observations)).await;
+    until("everything that was ever measured", || async {
+        count(folder.path()) == 110 * 4
+    })
+    .await;
+    stop(&test).await;
+}

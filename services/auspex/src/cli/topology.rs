@@ -90,6 +90,7 @@ fn reads_by(stage: &Stage) -> String {
         ),
         Keeps::Nothing => format!("durable {}", subject::durable(stage.name)),
         Keeps::Follows => "follows the newest per subject".to_owned(),
+        Keeps::Archive => "all of the log in order, from where its archive ends".to_owned(),
         Keeps::Claims => format!(
             "follows the newest per subject; a record of each thing in {}",
             subject::state_bucket(stage.name)

@@ -5,8 +5,11 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use auspex_chassis::Ends;
 use auspex_proto::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::archive::segment::Head;
 
 /// A place in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,10 @@ impl Position {
         self.mark.is_some_and(|mark| mark.created == created)
     }
 
+    pub(super) fn mark(&self) -> Option<Mark> {
+        self.mark
+    }
+
     pub(super) fn seq(&self) -> u64 {
         self.mark.map_or(0, |mark| mark.seq)
     }
@@ -57,9 +64,64 @@ impl Position {
     }
 }
 
+/// Whether a segment holds what is not done by this mark and not on the log: of no mark at all everything is missing. What
+/// ended before `oldest` would be given up at once.
+pub(super) fn is_missing(mark: Option<Mark>, ends: &Ends, oldest: Timestamp, head: &Head) -> bool {
+    let log = Timestamp(head.log_created_ms);
+    let on_log = log == ends.created && head.first_sequence >= ends.first;
+    // Logs follow one another, and so do the marks in them.
+    let done = mark.is_some_and(|mark| (log, head.last_sequence) <= (mark.created, mark.seq));
+    !on_log && !done && head.last_time_ms >= oldest.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn head(created: i64, sequences: (u64, u64)) -> Head {
+        Head {
+            log_created_ms: created,
+            first_sequence: sequences.0,
+            last_sequence: sequences.1,
+            last_time_ms: 1_000,
+            ..crate::archive::segment::some(1, crate::archive::segment::NOTHING, 1, 1).head
+        }
+    }
+
+    #[test]
+    fn what_is_neither_done_nor_on_the_log_is_missing() {
+        let ends = Ends {
+            created: Timestamp(20),
+            first: 101,
+            last: 200,
+            messages: 100,
+        };
+        let missing = |mark: Option<(i64, u64)>, created, sequences| {
+            let mark = mark.map(|(created, seq)| Mark {
+                created: Timestamp(created),
+                seq,
+            });
+            is_missing(mark, &ends, Timestamp(500), &head(created, sequences))
+        };
+        assert!(
+            missing(Some((20, 50)), 20, (41, 60)),
+            "it expired before it was read"
+        );
+        assert!(missing(Some((20, 50)), 20, (90, 110)), "a part of it did");
+        assert!(!missing(Some((20, 50)), 20, (1, 50)), "it is done");
+        assert!(!missing(Some((20, 50)), 20, (101, 150)), "the log has it");
+        assert!(!missing(Some((20, 50)), 10, (1, 500)), "of a log before: done");
+        assert!(
+            missing(Some((10, 50)), 10, (51, 500)),
+            "of a log before, and not done"
+        );
+        assert!(missing(Some((10, 50)), 15, (1, 9)), "of a log between");
+        assert!(missing(None, 10, (1, 9)) && !missing(None, 20, (101, 120)));
+        assert!(
+            !is_missing(None, &ends, Timestamp(1_001), &head(10, (1, 9))),
+            "too old"
+        );
+    }
 
     #[test]
     fn it_is_found_again_in_its_own_log_only() {

@@ -140,6 +140,7 @@ pub(super) fn verified(checked: Checked, waiting: u64, metrics: wire::MetricsSta
         gaps: report.gaps,
         waiting,
         metrics: Some(metrics),
+        ..wire::VerifyResponse::default()
     }
 }
 

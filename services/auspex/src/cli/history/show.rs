@@ -269,6 +269,16 @@ pub(super) fn status(answer: &VerifyResponse) -> String {
         "waiting  {} facts on the log are not in a segment yet",
         answer.waiting
     ));
+    if !answer.archive_fault.is_empty() {
+        let oldest = match answer.oldest_waiting_ms {
+            0 => String::new(),
+            at => format!(", the oldest of {}", view::instant(at)),
+        };
+        line(format!(
+            "         the archive is away{oldest}: {}",
+            answer.archive_fault
+        ));
+    }
     let metrics = answer.metrics.clone().unwrap_or_default();
     line(format!(
         "metrics  {}: {} points written, {} refused, {} bytes wait on disk",
@@ -294,6 +304,7 @@ pub(super) fn status_document(answer: &VerifyResponse) -> Value {
         "sound": answer.sound, "checked_ms": answer.checked_ms, "segments": answer.segments, "facts": answer.facts,
         "first_sequence": answer.first_sequence, "last_sequence": answer.last_sequence, "head": answer.head,
         "faults": faults.collect::<Vec<_>>(), "gaps": answer.gaps, "waiting": answer.waiting,
+        "oldest_waiting_ms": answer.oldest_waiting_ms, "archive_fault": answer.archive_fault,
         "metrics": {
             "database": metrics.database, "written": metrics.written, "refused": metrics.refused,
             "spooled_bytes": metrics.spooled_bytes, "away_since_ms": metrics.away_since_ms,
