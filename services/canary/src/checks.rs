@@ -278,3 +278,38 @@ fn line(text: &str) -> String {
         .take(LONGEST)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Asks somebody who answers this, and no more.
+    async fn asked(answer: &'static str) -> Result<String, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1_024];
+            stream.read(&mut head).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let http = serde_yaml_ng::from_str(&format!("{{url: \"{url}\"}}")).unwrap();
+        ask(&http, Duration::from_secs(60)).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_yes_is_a_no() {
+        let yes = asked("HTTP/1.1 204 No Content\r\n\r\n").await;
+        assert_eq!(yes.unwrap(), "204 No Content");
+        for answer in [
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n",
+            "",
+        ] {
+            asked(answer).await.unwrap_err();
+        }
+    }
+}

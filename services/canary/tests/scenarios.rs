@@ -15,7 +15,7 @@ use std::{env, fs};
 
 use auspex_canary::Config;
 use auspex_proto::command::{Ask, CheckReport};
-use auspex_proto::observation::{Observation, Value};
+use auspex_proto::observation::{Applied, Observation, Value};
 use auspex_proto::report::Drift;
 use auspex_proto::{Decision, EntityKind, Fact, ObservationBatch, Timestamp, Track};
 use stage::{Extra, Second, Stage};
@@ -154,6 +154,14 @@ impl Script {
             },
             ["pause"] => Ask::Pause,
             ["resume"] => Ask::Resume,
+            // The analysis itself, whose word ends the step that waits for it.
+            ["resume", "by", source] => {
+                let mut meta = self.stage.meta("command");
+                source.clone_into(&mut meta.source);
+                let said = self.stage.command_of(meta, "checkout", Ask::Resume);
+                self.hear(said);
+                return self.answer();
+            }
             ["promote"] => Ask::Promote { full: false },
             ["promote", "full"] => Ask::Promote { full: true },
             ["abort"] => Ask::Abort,
@@ -279,6 +287,24 @@ impl Script {
             "metric" => self.metric(&words),
             "other" => self.other(&words),
             "router" => self.router(&words),
+            "sizes" => {
+                let of = |at: usize| words[at].parse().unwrap();
+                let last = self.stage.rollout().and_then(|rollout| rollout.last.as_ref());
+                let decision = last.map(|last| last.meta.id.clone());
+                let mut batch = self.stage.batch(self.stage.now, Second::default());
+                batch.observations.clear();
+                batch.applied.push(Applied {
+                    decision,
+                    ..Stage::sizes((of(1), of(2)))
+                });
+                let said = self.stage.feed(Fact::Observations(batch));
+                self.hear(said);
+            }
+            // Another owner of the partition goes on from what was saved.
+            "takeover" => {
+                let saved = rmp_serde::to_vec_named(&self.stage.state).unwrap();
+                self.stage.state = rmp_serde::from_slice(&saved).unwrap();
+            }
             "scaler" => self.stage.scaler = Some(words.get(1).and_then(|n| n.parse().ok())),
             "traffic" => self.traffic(&words),
             "command" => self.command(&words),

@@ -58,6 +58,8 @@ fn wanted(at: usize) -> Option<Phase> {
 struct Sums {
     touched: u64,
     changed: u64,
+    /// Saved, though nothing had arrived and nothing was said.
+    idle: u64,
     saved_bytes: u64,
     ticks: Vec<f64>,
     bytes: Vec<(u64, f64)>,
@@ -154,12 +156,14 @@ fn tick(
     for (_, at) in ready {
         when.remove(&at);
         let Some(played) = keys.get_mut(&at) else { continue };
+        let quiet = played.quiet;
         let before = rmp_serde::to_vec_named(&played.state)?;
         played.tick(decide, now)?;
         let after = rmp_serde::to_vec_named(&played.state)?;
         sums.touched += 1;
         if after != before {
             sums.changed += 1;
+            sums.idle += u64::from(quiet && played.quiet);
             sums.saved_bytes += u64::try_from(after.len())?;
         }
         plan(decide, at, played, due, when);
@@ -206,6 +210,24 @@ fn rows(
                 (Some(_), None) => false,
                 (None, _) => true,
             };
+            if !right {
+                let how = ended.map_or_else(
+                    || {
+                        played
+                            .state
+                            .active
+                            .get(&service)
+                            .map(|rollout| format!("{:?}", rollout.phase))
+                    },
+                    |ended| {
+                        ended
+                            .last
+                            .as_ref()
+                            .map(|last| format!("{:?}: {}", last.reason, last.reason_text))
+                    },
+                );
+                eprintln!("auspex: {} {service} is missed: {how:?}", played.project);
+            }
             missed += u32::from(!right);
         }
     }
@@ -234,6 +256,7 @@ fn rows(
             .floor(0.5, Better::Less),
         Row::told("touched keys saved", sums.changed as f64, "keys")
             .beside(sums.touched as f64, "all that were touched"),
+        Row::told("saved though nothing had happened", sums.idle as f64, "keys").floor(0.0, Better::Less),
         Row::told("saved", sums.saved_bytes as f64 / 1e6, "MB"),
         Row::told("state remembered at the end", last / 1e6, "MB")
             .beside(first / 1e6, "after a third of the time")

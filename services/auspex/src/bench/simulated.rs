@@ -56,6 +56,8 @@ impl Chance {
 pub(super) struct Played {
     pub(super) state: State,
     pub(super) project: Project,
+    /// Nothing has arrived and nothing was said since the last tick but one.
+    pub(super) quiet: bool,
     seq: u64,
 }
 
@@ -64,6 +66,7 @@ impl Played {
         Self {
             state: State::default(),
             project,
+            quiet: false,
             seq: 0,
         }
     }
@@ -89,6 +92,7 @@ impl Played {
         let made = decide
             .absorb(&mut self.state, &input)
             .map_err(|reject| anyhow::anyhow!(reject.0))?;
+        self.quiet = matches!(fact, Fact::Tick(_)) && made.is_empty();
         let decisions = made.into_iter().filter_map(|fact| match fact {
             Fact::Decision(decision) => Some(decision),
             _ => None,

@@ -41,12 +41,10 @@ fn next(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> 
     if rollout.phase == Phase::Baking {
         return Some(bake::wish(rollout, judged, now));
     }
-    let most = if rollout.is_scaled() {
-        100
-    } else {
-        rollout.capacity()
-    };
-    if rollout.weight > most || (most == 0 && rollout.phase == Phase::Progressing) {
+    // Where control scales, a raise waits for what is ready; what has died meanwhile holds whoever has paused it.
+    let most = rollout.capacity();
+    let none = most == 0 && rollout.phase == Phase::Progressing && !rollout.is_scaled();
+    if rollout.weight > most || none {
         let text = format!("the candidate reports that it can take {most} %");
         let held = hold(rollout.weight.min(most), Reason::NoCapacity, text);
         return Some(linger(rollout, held, now));
@@ -171,6 +169,10 @@ fn error_rate(rollout: &Rollout) -> Option<f64> {
 fn holds(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Option<Wish>> {
     let hold = |reason, text| Some(Some(hold(rollout.weight, reason, text)));
     if rollout.terms.mode == Mode::Act {
+        if rollout.course.routed && rollout.verified_weight().is_none() {
+            let text = "no router says any more which weight it has".to_owned();
+            return hold(Reason::NoEvidence, text);
+        }
         if let Some((name, _)) = rollout.routers.iter().find(|(_, router)| router.suspended) {
             let text = format!(
                 "router {name} is suspended: everything goes to stable, there is nothing to judge by"

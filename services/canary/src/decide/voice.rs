@@ -4,8 +4,8 @@ use auspex_chassis::Input;
 use auspex_proto::decision::{Action, Decision, Mode, Phase, Reason, Versions};
 use auspex_proto::{Fact, Project, Timestamp, stage};
 
-use super::actuate;
 use super::judge::Judged;
+use super::{actuate, gates};
 use crate::control::after;
 use crate::policy::Wish;
 use crate::state::Rollout;
@@ -73,7 +73,13 @@ impl<'a> Voice<'a> {
         let intent = actuate::intent(rollout);
         let asks = !actuate::same(last.and_then(|last| last.intent.as_ref()), intent.as_ref());
         let last = last.map(|last| (last.action, last.reason));
-        if !asks && (rollout.weight, rollout.phase) == before && last == Some((wish.action, wish.reason)) {
+        // A person's word is answered, even where it leaves a pause a pause.
+        let again = wish.action == Action::Pause && wish.reason == Reason::Commanded;
+        if !asks
+            && !again
+            && (rollout.weight, rollout.phase) == before
+            && last == Some((wish.action, wish.reason))
+        {
             return;
         }
         self.say(rollout, wish, judged, before.0);
@@ -127,14 +133,15 @@ impl<'a> Voice<'a> {
     }
 }
 
-/// Law 6: never above what the candidate says it can take.
+/// Law 6: never above what the candidate says it can take. Once the database is not what stable knows there is nowhere else
+/// to go.
 fn within_capacity(rollout: &Rollout, wish: Wish) -> Wish {
     let weight = match wish.action {
         Action::RollBack | Action::Start => 0,
         Action::Promote | Action::Bake => 100,
         _ => wish.weight.min(100),
     };
-    let most = if rollout.is_scaled() {
+    let most = if rollout.is_scaled() || (rollout.weight == 100 && gates::contracting(rollout).is_some()) {
         100
     } else {
         rollout.capacity()

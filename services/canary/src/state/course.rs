@@ -50,6 +50,9 @@ pub struct Course {
     pub sized_by: Vec<FactId>,
     /// Something has happened since the last tick: the next one is wanted.
     pub stirred: bool,
+    /// Some router has said which weight it has.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub routed: bool,
     /// Since when the candidate has not been ready while it has everything.
     pub unready: Option<Timestamp>,
 }

@@ -193,6 +193,7 @@ impl Rollout {
             (known.weight, known.suspended, &known.report)
                 == (router.weight, router.suspended, &router.report)
         };
+        self.course.routed |= !applied.report.scaler;
         self.course.stirred |= !known.is_some_and(same);
         self.routers.insert(applied.instance.clone(), router);
     }

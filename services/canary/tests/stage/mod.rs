@@ -326,8 +326,12 @@ impl Stage {
     }
 
     pub fn command(&mut self, rollout: &str, ask: Ask) -> Result<Vec<Decision>, String> {
+        self.command_of(self.meta("command"), rollout, ask)
+    }
+
+    pub fn command_of(&mut self, meta: Meta, rollout: &str, ask: Ask) -> Result<Vec<Decision>, String> {
         let command = Command {
-            meta: self.meta("command"),
+            meta,
             rollout: RolloutName::new(rollout).unwrap(),
             actor: "alice".to_owned(),
             note: String::new(),

@@ -59,6 +59,21 @@ pub struct World {
     pub of_scaler: Option<Heard>,
     /// Instances of the candidate have died: from then on capacity may be short through nobody's fault.
     pub failed: bool,
+    /// The controller before, when it was paused past its lease and does not know it.
+    pub paused: Option<Paused>,
+    /// Whether a save by an older copy is refused, as in the product.
+    pub fenced: bool,
+}
+
+/// A controller that goes on with what it held when it was paused.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Paused {
+    /// How many orders another one has given since.
+    pub age: u8,
+    /// What it asked last, saved and not sent.
+    pub asked: Asked,
+    /// All that it holds. Where an older copy is refused it does not matter what else that is.
+    pub copy: Option<Box<World>>,
 }
 
 /// Phases in an order, so that worlds can be kept in a set.
@@ -108,7 +123,7 @@ pub enum Will {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub fn new(fenced: bool) -> Self {
         let asked = Asked {
             weight: 0,
             stable: 100,
@@ -129,7 +144,56 @@ impl World {
             of_router: None,
             of_scaler: None,
             failed: false,
+            paused: None,
+            fenced,
         }
+    }
+
+    /// The controller in office is paused past its lease between saving and sending, or, where nothing fences it, anywhere;
+    /// another one goes on from what is saved.
+    pub fn pause(&self) -> Option<Self> {
+        let may = self.paused.is_none() && (self.outbox || !self.fenced);
+        may.then(|| Self {
+            paused: Some(Paused {
+                age: 0,
+                asked: self.asked,
+                copy: (!self.fenced).then(|| Box::new(self.clone())),
+            }),
+            ..self.clone()
+        })
+    }
+
+    /// What was paused goes on by what it holds, which is older than what is saved. Where that is refused, nothing happens.
+    pub fn goes_on(&self, will: Will, rules: Rules) -> Option<Self> {
+        let copy = self.paused.as_ref()?.copy.as_ref()?;
+        let made = copy.decide(will, rules)?;
+        let mut world = self.clone();
+        world.paused = None;
+        world.grow_older();
+        (world.phase, world.asked, world.outbox) = (made.phase, made.asked, true);
+        (world.weighed, world.sized) = (made.weighed, made.sized);
+        Some(world)
+    }
+
+    /// What was paused between saving and sending sends now.
+    pub fn sends_late(&self) -> Option<Self> {
+        let Paused { age, asked, .. } = *self.paused.as_ref().filter(|_| self.mail.len() <= most())?;
+        let mut world = self.clone();
+        world.paused = None;
+        world.post(asked, age);
+        Some(world)
+    }
+
+    fn post(&mut self, asked: Asked, age: u8) {
+        for to_scaler in [false, true] {
+            self.mail.push(Mail {
+                age,
+                asked,
+                to_scaler,
+            });
+        }
+        self.mail.sort();
+        self.mail.dedup();
     }
 
     /// What control sees: reports that know of the last move, as in the product.
@@ -206,6 +270,11 @@ impl World {
         for mail in &mut self.mail {
             mail.age = older(mail.age);
         }
+        // Nobody takes what is too old: it might as well not be sent.
+        self.paused = self.paused.take().and_then(|paused| {
+            let age = older(paused.age);
+            (age < OLD || !self.fenced).then_some(Paused { age, ..paused })
+        });
     }
 
     /// The owner, old or new, sends what is saved. What was sent before the crash is sent again.
@@ -215,16 +284,7 @@ impl World {
         }
         let mut world = self.clone();
         world.outbox = false;
-        for to_scaler in [false, true] {
-            let mail = Mail {
-                age: 0,
-                asked: self.asked,
-                to_scaler,
-            };
-            world.mail.push(mail);
-        }
-        world.mail.sort();
-        world.mail.dedup();
+        world.post(self.asked, 0);
         Some(world)
     }
 
@@ -297,7 +357,12 @@ impl World {
             .into_iter()
             .filter_map(|will| self.decide(will, rules))
             .collect();
-        out.extend(self.send());
+        out.extend(wills.into_iter().filter_map(|will| self.goes_on(will, rules)));
+        out.extend(
+            [self.pause(), self.send(), self.sends_late()]
+                .into_iter()
+                .flatten(),
+        );
         out.extend((0..self.mail.len()).filter_map(|at| self.deliver(at)));
         out.extend(
             [self.scale(true), self.scale(false), self.fail()]
@@ -305,7 +370,15 @@ impl World {
                 .flatten(),
         );
         out.extend([self.report(true), self.report(false)].into_iter().flatten());
+        out.iter_mut().for_each(Self::forget_what_moves_nothing);
         out
+    }
+
+    /// A late letter that everybody has seen already, or a younger one, is put aside whenever it comes.
+    fn forget_what_moves_nothing(&mut self) {
+        let (router, scaler, fenced) = (self.router.age, self.scaler.age, self.fenced);
+        self.paused
+            .take_if(|paused| fenced && router <= paused.age && scaler <= paused.age);
     }
 
     /// Everybody does their part once, and nobody dies: the fair scheduler.
