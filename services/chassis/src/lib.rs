@@ -40,7 +40,7 @@ pub use follow::{Follow, Followed, From, Pulses};
 pub use house::House;
 pub use ledger::{Document, Ledger, SaveError};
 pub use logbook::{Ends, Entry, LogReader, Origin, Refill, Refilled};
-pub use mesh::{Mesh, Options, main, run};
+pub use mesh::{Mesh, Options, block_on, main, run};
 pub use metrics::{Counter, Gauge, Metrics};
 pub use objects::Objects;
 pub use recover::{Recovered, recover};

@@ -160,10 +160,18 @@ pub async fn run(specs: &[ServiceSpec], options: &Options) -> anyhow::Result<Exi
         telemetry::Format::Json
     };
     telemetry::init(format, &server.log_level);
-    let mut mesh = Mesh::start(specs, options).await?;
+    // Heard from the beginning: the first process of a container is deaf to what it does not listen for.
+    let mut heard = Box::pin(signal());
+    let mut mesh = tokio::select! {
+        mesh = Mesh::start(specs, options) => mesh?,
+        signal = &mut heard => {
+            tracing::info!(signal, "stopping before it was ready");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let mut broker = mesh.broker.take();
     let failure = tokio::select! {
-        signal = signal() => { tracing::info!(signal, "stopping"); None }
+        signal = heard => { tracing::info!(signal, "stopping"); None }
         fault = mesh.failed() => Some(fault),
         fault = keep(broker.as_mut()) => Some(fault),
     };
@@ -228,18 +236,46 @@ pub fn main(specs: &[ServiceSpec]) -> ExitCode {
             }
         }
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(fault) => {
-            eprintln!("{fault}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(run(specs, &options)) {
-        Ok(code) => code,
-        Err(fault) => {
+    match block_on(run(specs, &options)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(fault)) => {
             eprintln!("{fault:#}");
             ExitCode::FAILURE
         }
+        Err(fault) => {
+            eprintln!("{fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How long threads that wait for the system (for a name server that does not answer, say) may hold up the end of a process:
+/// whatever was promised has been waited for by then.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+
+/// Does the whole work of a process.
+///
+/// # Errors
+/// When its threads cannot be started.
+pub fn block_on<F: Future>(work: F) -> std::io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFTOVERS);
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_waits_for_the_system_does_not_hold_up_the_end() {
+        let begun = std::time::Instant::now();
+        let answer = block_on(async {
+            tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(600)));
+            7
+        });
+        assert_eq!(answer.unwrap(), 7);
+        assert!(begun.elapsed() < Duration::from_secs(60));
     }
 }

@@ -307,7 +307,7 @@ fn fits(path: &str, schema: &Value, given: &mut Value, mistakes: &mut Vec<String
         (schema, given) if kind(schema) == kind(given) => true,
         // The value itself is not shown: it may be a secret.
         (schema, given) => {
-            mistakes.push(format!("{path}: is a {}, wanted a {}", kind(given), kind(schema)));
+            mistakes.push(format!("{path}: is {}, wanted {}", kind(given), kind(schema)));
             false
         }
     }
@@ -317,10 +317,10 @@ fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
-        Value::Number(_) => "number",
-        Value::String(_) => "text",
-        Value::Array(_) => "list",
-        Value::Object(_) => "table",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
     }
 }
 
