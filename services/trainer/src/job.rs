@@ -158,7 +158,7 @@ impl Job {
                 plugin: plugin.then(|| Plugin::prepare(&Plugin::folder(), false, &say)),
                 runtime: Some(runtime),
             };
-            let prepared = prepared(sample, request.split)?;
+            let prepared = prepared(sample, request.split, request.delay)?;
             crate::train::finish(&request, &bench, prepared, &say)
         });
         let report = report.await??;
@@ -196,7 +196,8 @@ impl Job {
             test: None,
             candidates: self.config.entrants(),
             recalibrate: Recalibrate::None,
-            delay: 0.0,
+            // What was released less than this before a stretch begins had no outcome yet.
+            delay: self.config.maturity_minutes as f64 * 60.0,
             history: false,
             context: false,
             ratios: Vec::new(),
@@ -280,16 +281,17 @@ fn gather(states: &[(String, State)]) -> anyhow::Result<Gathered> {
     })
 }
 
-fn prepared(sample: Sample, split: f64) -> Result<Prepared, crate::Fault> {
+fn prepared(sample: Sample, split: f64, delay: f64) -> Result<Prepared, crate::Fault> {
     let (older, newer) = sample.cut(split);
-    let (train, test) = (sample.take(&older), sample.take(&newer));
+    let known = sample.matured(&older, &newer, delay);
+    let (train, test) = (sample.take(&known), sample.take(&newer));
     crate::prepare::enough(&train, &test)?;
     Ok(Prepared {
         choice: Choice::default(),
         encoding: Encoding::default(),
         train,
         test,
-        immature: 0,
+        immature: older.len() - known.len(),
         joined: None,
     })
 }
