@@ -29,6 +29,38 @@ impl Stage {
         };
         self.reads.iter().map(of).collect()
     }
+
+    /// What its service reads and writes beside its verb.
+    #[must_use]
+    pub fn beside(&self) -> Beside {
+        match self.name {
+            // What a person or a tool asks for at its door, and what its checks found.
+            name if name == CANARY.name => Beside {
+                reads: &[],
+                writes: &[FactKind::Command],
+            },
+            // Which version scores, and what was scored last; a version that cannot score is told.
+            name if name == SCORING.name => Beside {
+                reads: &[FactKind::Model, FactKind::Score],
+                writes: &[FactKind::Alert],
+            },
+            // How an experiment ended.
+            name if name == REGISTRY.name => Beside {
+                reads: &[],
+                writes: &[FactKind::Alert],
+            },
+            _ => Beside::default(),
+        }
+    }
+}
+
+/// Facts that a service follows to serve by, and facts that it puts on the log by itself: no verb absorbs or makes them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// What it follows.
+    pub reads: &'static [FactKind],
+    /// What it puts on the log.
+    pub writes: &'static [FactKind],
 }
 
 /// The kind of the events that begin a rollout.

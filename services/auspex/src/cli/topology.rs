@@ -53,6 +53,18 @@ fn buckets() -> Vec<(String, String)> {
             subject::REGISTRY.to_owned(),
             "models, versions, aliases, experiments, runs".to_owned(),
         ),
+        (
+            subject::MODELS.to_owned(),
+            "files of model versions, unless registry.storage names another place".to_owned(),
+        ),
+        (
+            subject::PLANS.to_owned(),
+            "plans of analyses, one per rollout".to_owned(),
+        ),
+        (
+            subject::DEFINITIONS.to_owned(),
+            "definitions of the feature store".to_owned(),
+        ),
     ];
     let stateful = |stage: &&Stage| matches!(stage.keeps, Keeps::State | Keeps::Claims);
     all.extend(STAGES.iter().filter(stateful).map(|stage| {
@@ -76,6 +88,13 @@ fn tokens(kinds: &[FactKind]) -> Vec<&'static str> {
     kinds.iter().map(|kind| kind.token()).collect()
 }
 
+/// The stages that write, and those that read a fact: by their verb or beside it.
+fn ends(kind: FactKind) -> (Vec<&'static str>, Vec<&'static str>) {
+    let from = stages(|stage| stage.writes.contains(&kind) || stage.beside().writes.contains(&kind));
+    let to = stages(|stage| stage.reads.contains(&kind) || stage.beside().reads.contains(&kind));
+    (from, to)
+}
+
 fn days(kind: FactKind) -> u64 {
     kind.lifetime().as_secs() / 86_400
 }
@@ -91,10 +110,15 @@ fn reads_by(stage: &Stage) -> String {
         Keeps::Nothing => format!("durable {}", subject::durable(stage.name)),
         Keeps::Follows => "follows the newest per subject".to_owned(),
         Keeps::Archive => "all of the log in order, from where its archive ends".to_owned(),
-        Keeps::Claims => format!(
-            "follows the newest per subject; a record of each thing in {}",
-            subject::state_bucket(stage.name)
-        ),
+        Keeps::Claims => {
+            let follows = if stage.reads.is_empty() {
+                "its clock"
+            } else {
+                "follows what it reads"
+            };
+            let bucket = subject::state_bucket(stage.name);
+            format!("{follows}; a record of each thing in {bucket}")
+        }
     }
 }
 
@@ -109,7 +133,12 @@ fn text() -> String {
     };
     let mut table = vec![row(&["STAGE", "READS", "WRITES", "BY", "DOES"])];
     for stage in &STAGES {
-        let (reads, writes) = (list(tokens(stage.reads)), list(tokens(stage.writes)));
+        let both = |verb, beside: &[FactKind]| match tokens(beside).as_slice() {
+            [] => list(tokens(verb)),
+            more => format!("{}; beside: {}", list(tokens(verb)), more.join(", ")),
+        };
+        let beside = stage.beside();
+        let (reads, writes) = (both(stage.reads, beside.reads), both(stage.writes, beside.writes));
         table.push(row(&[stage.name, &reads, &writes, &reads_by(stage), stage.does]));
     }
     let mut streams = vec![row(&["STREAM", "SUBJECTS", "HOLDS"])];
@@ -120,8 +149,8 @@ fn text() -> String {
     );
     let mut facts = vec![row(&["FACT", "SUBJECT", "DAYS", "FROM", "TO"])];
     for kind in FACT_KINDS {
-        let from = list(stages(|stage| stage.writes.contains(&kind)));
-        let to = list(stages(|stage| stage.reads.contains(&kind)));
+        let (from, to) = ends(kind);
+        let (from, to) = (list(from), list(to));
         let subject = subject::facts_everywhere(kind);
         facts.push(row(&[
             kind.token(),
@@ -159,6 +188,7 @@ fn json() -> Value {
             json!({
                 "stage": stage.name, "does": stage.does, "reads": tokens(stage.reads),
                 "writes": tokens(stage.writes), "durable": durable, "bucket": bucket,
+                "beside": {"reads": tokens(stage.beside().reads), "writes": tokens(stage.beside().writes)},
             })
         })
         .collect();
@@ -169,9 +199,10 @@ fn json() -> Value {
     let facts: Vec<Value> = FACT_KINDS
         .into_iter()
         .map(|kind| {
+            let (from, to) = ends(kind);
             json!({
                 "fact": kind.token(), "subject": subject::facts_everywhere(kind), "days": days(kind),
-                "from": stages(|stage| stage.writes.contains(&kind)), "to": stages(|stage| stage.reads.contains(&kind)),
+                "from": from, "to": to,
             })
         })
         .collect();
@@ -204,5 +235,8 @@ mod tests {
             text.contains("durable auspex-scoring") && text.contains("AUSPEX_STATE_canary"),
             "{text}"
         );
+        // What people ask for enters at control's door, and nobody's verb makes it.
+        assert!(ends(FactKind::Command).0.contains(&"canary"), "{text}");
+        assert!(ends(FactKind::Model).1.contains(&"scoring"), "{text}");
     }
 }
