@@ -117,18 +117,15 @@ pub enum Output {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(fault) => {
-            eprintln!("auspex: {fault}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(Box::pin(cli.carry_out())) {
-        Ok(code) => code,
-        Err(fault) => {
+    match auspex_chassis::block_on(Box::pin(cli.carry_out())) {
+        Ok(Ok(code)) => code,
+        Ok(Err(fault)) => {
             eprintln!("auspex: {fault}");
             fault.code()
+        }
+        Err(fault) => {
+            eprintln!("auspex: {fault}");
+            ExitCode::FAILURE
         }
     }
 }
