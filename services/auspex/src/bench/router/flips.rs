@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use auspex_chassis::House;
 use auspex_chassis::testing::TestHouse;
-use auspex_proto::decision::{Action, Decision, Mode, Phase, Reason, TrackTarget, Versions};
-use auspex_proto::{Fact, FactId, Meta, Project, RolloutName, ServiceName};
+use auspex_proto::{Decision, Fact, Meta, RolloutName, sample};
 use tokio::process::{Child, Command};
 
 use super::plane::Plane;
@@ -110,41 +109,16 @@ async fn carried_out(house: &House, plane: &Plane, number: u64, weight: u8) -> a
 }
 
 async fn put(house: &House, number: u64, weight: u8) -> anyhow::Result<()> {
-    let target = |revision: &str| TrackTarget {
-        revision: revision.to_owned(),
-        url: String::new(),
+    let head = Meta {
+        time: house.now(),
+        ..sample::meta(&format!("flip-{number}"), "bench/0", number)?
     };
     let decision = Decision {
-        meta: Meta {
-            id: FactId::new(format!("flip-{number}"))?,
-            project: Project::new("bench/0")?,
-            time: house.now(),
-            cause: number,
-            source: "bench".to_owned(),
-        },
         rollout: RolloutName::new("flips")?,
-        service: ServiceName::new("s0")?,
-        mode: Mode::Act,
-        phase: Phase::Progressing,
-        action: Action::Advance,
-        reason: Reason::StepDone,
-        reason_text: String::new(),
         weight,
         previous_weight: 100 - weight,
-        acts: true,
-        prior: 0.1,
-        prior_is_base_rate: false,
-        posterior: 0.1,
-        evidence: Vec::new(),
-        harmed: 0,
-        versions: Versions::default(),
-        stable: target("1"),
-        candidate: target("2"),
         number,
-        affinity: None,
-        slo_ms: None,
-        score: None,
-        intent: None,
+        ..sample::decision(head, "s0")?
     };
     house.bus().publish(&Fact::Decision(decision)).await?;
     Ok(())
