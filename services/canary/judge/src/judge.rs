@@ -3,6 +3,7 @@
 //! Rows of one time form an interval. Within an interval order does not matter; across intervals it does, since evidence is
 //! what could not have been foreseen. A row for a closed interval is late and counted, never squeezed in afterwards.
 
+mod cell;
 mod look;
 mod metric;
 
@@ -10,8 +11,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::cell::{Cell, Tracks};
 pub use self::look::{Look, MetricLook};
-use self::metric::{Cell, Metric};
+use self::metric::Metric;
 use crate::combine::{Part, combine, shared};
 use crate::prior::posterior;
 use crate::rows::Row;
@@ -116,8 +118,11 @@ pub struct Judge {
     metrics: BTreeMap<String, Metric>,
     open: BTreeMap<i64, BTreeMap<String, Cell>>,
     closed: Option<i64>,
+    /// The first call of harm: a later look does not take it back.
+    sealed: Option<Ruling>,
     late: u64,
     duplicates: u64,
+    unpaired: u64,
 }
 
 /// Milliseconds of a time in seconds; what lies out of range is held at its end.
@@ -138,8 +143,10 @@ impl Judge {
             metrics: BTreeMap::new(),
             open: BTreeMap::new(),
             closed: None,
+            sealed: None,
             late: 0,
             duplicates: 0,
+            unpaired: 0,
         }
     }
 
@@ -180,9 +187,7 @@ impl Judge {
             .or_default()
             .entry(row.metric.clone())
             .or_default();
-        if !cell.add(track, &row.sample) {
-            self.duplicates = self.duplicates.saturating_add(1);
-        }
+        metric.note(track, cell.add(track, &row.sample));
         Ok(())
     }
 
@@ -197,10 +202,16 @@ impl Judge {
         let change = self.options.change_at.map(milliseconds);
         while let Some(entry) = self.open.first_entry().filter(|entry| *entry.key() <= until) {
             let (at, cells) = entry.remove_entry();
-            for (name, cell) in cells {
-                if let Some(metric) = self.metrics.get_mut(&name) {
-                    metric.absorb(&self.options, &cell, at, change.is_none_or(|change| at >= change));
-                }
+            let changed = change.is_none_or(|change| at >= change);
+            for (name, mut cell) in cells {
+                let Some(metric) = self.metrics.get_mut(&name) else {
+                    continue;
+                };
+                let repeated = cell.settle(metric.parts());
+                self.duplicates = self.duplicates.saturating_add(repeated);
+                let unpaired = u64::from(changed && cell.is_alone());
+                self.unpaired = self.unpaired.saturating_add(unpaired);
+                metric.absorb(&self.options, &cell, at, changed);
             }
         }
         self.closed = Some(self.closed.map_or(until, |closed| closed.max(until)));
@@ -212,9 +223,14 @@ impl Judge {
         let sum: f64 = self.metrics.values().map(Metric::weight).sum();
         let mut looks = Vec::with_capacity(self.metrics.len());
         let mut parts: Vec<Part> = Vec::with_capacity(self.metrics.len());
+        let seen = |of: fn(Tracks) -> bool| self.metrics.values().any(|metric| of(metric.seen()));
+        let served = Tracks {
+            candidate: seen(|tracks| tracks.candidate),
+            baseline: seen(|tracks| tracks.baseline),
+        };
         for (name, metric) in &mut self.metrics {
             let levels = shared(&self.options.levels, metric.weight(), sum);
-            let look = metric.look(name, &self.options, &levels);
+            let look = metric.look(name, &self.options, &levels, served);
             parts.push(Part {
                 ruling: Ruling::new(look.verdict, look.reason),
                 log_e_worse: look.log_e_worse,
@@ -224,7 +240,11 @@ impl Judge {
             looks.push(look);
         }
         let overall = combine(&parts, &self.options.levels);
-        let undecided = overall.ruling.verdict == Verdict::Undecided;
+        let ruling = self.sealed.unwrap_or(overall.ruling);
+        if ruling.verdict == Verdict::Worse {
+            self.sealed = Some(ruling);
+        }
+        let open = ruling.verdict == Verdict::Undecided || ruling.reason == Reason::TooFewSamples;
         let remaining = looks
             .iter()
             .filter_map(|look| look.remaining)
@@ -233,25 +253,17 @@ impl Judge {
             });
         Look {
             time,
-            verdict: overall.ruling.verdict,
-            reason: overall.ruling.reason,
+            verdict: ruling.verdict,
+            reason: ruling.reason,
             posterior: posterior(self.options.prior, overall.log_e),
             e_worse: overall.log_e.exp().min(f64::MAX),
-            remaining: remaining.filter(|_| undecided),
+            remaining: remaining.filter(|_| open),
             metrics: looks,
             late: self.late,
             duplicates: self.duplicates,
+            unpaired: self.unpaired,
             last: false,
         }
-    }
-
-    /// Whether harm has been called on any metric, by its reason.
-    #[must_use]
-    pub fn harm(&self) -> Option<Reason> {
-        self.metrics
-            .values()
-            .any(Metric::sealed)
-            .then_some(Reason::HarmProven)
     }
 }
 

@@ -2,17 +2,23 @@
 
 /// `ln(sum_i exp(x_i))`; minus infinity for an empty or impossible sum.
 #[must_use]
-pub fn log_sum_exp(terms: impl Iterator<Item = f64> + Clone) -> f64 {
-    let top = terms.clone().fold(f64::NEG_INFINITY, f64::max);
-    if !top.is_finite() {
-        return top;
+pub fn log_sum_exp(terms: impl Iterator<Item = f64>) -> f64 {
+    let (mut top, mut sum) = (f64::NEG_INFINITY, 0.0);
+    for x in terms {
+        if x > top {
+            // What was summed so far counts against the new greatest.
+            sum = sum * (top - x).exp() + 1.0;
+            top = x;
+        } else if x.is_finite() {
+            sum += (x - top).exp();
+        }
     }
-    top + terms.map(|x| (x - top).exp()).sum::<f64>().ln()
+    if top.is_finite() { top + sum.ln() } else { top }
 }
 
 /// `ln(sum_i w_i exp(x_i))` for weights `w_i >= 0`.
 #[must_use]
-pub fn log_mix(terms: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+pub fn log_mix(terms: impl Iterator<Item = (f64, f64)>) -> f64 {
     log_sum_exp(terms.map(|(weight, x)| {
         if weight > 0.0 {
             weight.ln() + x
@@ -20,6 +26,24 @@ pub fn log_mix(terms: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
             f64::NEG_INFINITY
         }
     }))
+}
+
+/// The greatest of `norm - half ln(square)` over pairs (norm, square), `square > 0`; minus infinity without any.
+///
+/// A pair that `ln x >= 1 - 1/x` shows to stay below the greatest so far costs no logarithm.
+#[must_use]
+pub fn greatest_likelihood(half: f64, pairs: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut best, mut best_norm, mut best_square) = (f64::NEG_INFINITY, 0.0, 0.0);
+    for (norm, square) in pairs {
+        if half * (1.0 - best_square / square) >= norm - best_norm && best > f64::NEG_INFINITY {
+            continue;
+        }
+        let likelihood = norm - half * square.ln();
+        if likelihood > best {
+            (best, best_norm, best_square) = (likelihood, norm, square);
+        }
+    }
+    best
 }
 
 /// Lanczos coefficients, g = 7, n = 9 (Godfrey): about 15 digits for positive arguments.
@@ -84,16 +108,28 @@ fn log_erfc_positive(x: f64) -> f64 {
 /// Natural log of the standard normal distribution function.
 #[must_use]
 pub fn log_normal_cdf(z: f64) -> f64 {
-    let x = z.abs() / std::f64::consts::SQRT_2;
-    let tail = log_erfc_positive(x) - std::f64::consts::LN_2;
-    if z < 0.0 { tail } else { (-tail.exp()).ln_1p() }
+    let (near, far) = log_normal_sides(z.abs());
+    if z < 0.0 { far } else { near }
+}
+
+/// The same at `z` and at `-z`, `z >= 0`, for the price of one.
+fn log_normal_sides(z: f64) -> (f64, f64) {
+    let far = log_erfc_positive(z / std::f64::consts::SQRT_2) - std::f64::consts::LN_2;
+    ((-far.exp()).ln_1p(), far)
 }
 
 /// Natural log of Student's distribution function with `n` degrees of freedom, by Wallace's normal approximation.
 #[must_use]
 pub fn log_student_cdf(t: f64, n: f64) -> f64 {
+    log_student_sides(t, n).0
+}
+
+/// The same at `t` and at `-t`.
+#[must_use]
+pub fn log_student_sides(t: f64, n: f64) -> (f64, f64) {
     let z = (8.0 * n + 1.0) / (8.0 * n + 3.0) * (n * (t * t / n).ln_1p()).sqrt();
-    log_normal_cdf(z.copysign(t))
+    let (near, far) = log_normal_sides(z);
+    if t < 0.0 { (far, near) } else { (near, far) }
 }
 
 /// Count as a float. Exact below 2^53, which no counter of events reaches.
@@ -149,6 +185,22 @@ mod tests {
         assert!((log_sum_exp([1000.0, 1000.0].into_iter()) - 1000.0 - 2f64.ln()).abs() < 1e-12);
         assert_eq!(log_sum_exp(std::iter::empty()), f64::NEG_INFINITY);
         assert_eq!(log_mix([(0.0, 5.0)].into_iter()), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn what_is_passed_over_is_never_the_greatest() {
+        let mut random = crate::simulate::random::Random::new(1, 1);
+        for _ in 0..2_000 {
+            let half = 1.0 + 200.0 * random.uniform();
+            let pairs: Vec<(f64, f64)> = (0..20)
+                .map(|_| (random.normal(), (0.2 * random.normal()).exp()))
+                .collect();
+            let each = pairs.iter().map(|(norm, square)| norm - half * square.ln());
+            let expected = each.fold(f64::NEG_INFINITY, f64::max);
+            let said = greatest_likelihood(half, pairs.into_iter());
+            assert!((said - expected).abs() < 1e-9, "{said} {expected}");
+        }
+        assert_eq!(greatest_likelihood(1.0, std::iter::empty()), f64::NEG_INFINITY);
     }
 
     #[test]

@@ -73,12 +73,12 @@ pub fn plan(traffic: &Traffic, effect: f64, settings: &CountSettings, levels: &L
     }
 }
 
-/// First time in seconds at which a growing function of it holds, within 0.1 %.
-fn first(holds: impl Fn(f64) -> bool) -> Option<f64> {
+/// First time at which a growing function of it holds, within 0.1 %; none beyond `longest`.
+pub(crate) fn first(longest: f64, holds: impl Fn(f64) -> bool) -> Option<f64> {
     let mut far = 1e-3;
     while !holds(far) {
         far *= 2.0;
-        if far > LONGEST {
+        if far > longest {
             return None;
         }
     }
@@ -100,7 +100,11 @@ impl CountTest {
     pub fn time_to_detect(&self, levels: &Levels, traffic: &Traffic, effect: f64) -> Option<f64> {
         let usable = traffic.valid() && effect.is_finite() && effect > 1.0;
         usable
-            .then(|| first(|t| self.foreseen(traffic, effect, t) >= levels.log_alarm()))
+            .then(|| {
+                first(LONGEST, |t| {
+                    self.foreseen(traffic, effect, t) >= levels.log_alarm()
+                })
+            })
             .flatten()
     }
 
@@ -108,7 +112,7 @@ impl CountTest {
     #[must_use]
     pub fn time_to_pass(&self, settings: &CountSettings, levels: &Levels, traffic: &Traffic) -> Option<f64> {
         let safe = |t: f64| self.foreseen_safe(settings, traffic, t) >= levels.log_pass();
-        traffic.valid().then(|| first(safe)).flatten()
+        traffic.valid().then(|| first(LONGEST, safe)).flatten()
     }
 
     /// Seconds until either decision is likely: the longer of the two, since which one it will be is not known.

@@ -1,8 +1,11 @@
 //! A whole file judged at once: what the command line shows.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::judge::{Judge, JudgeError, Look, Looks, Options, Spec};
 use crate::rows::Row;
 use crate::series::as_tracks;
+use crate::values::Direction;
 
 /// Judges rows, in any order, and returns one look per interval after the change (or the last alone). The last look is
 /// marked as such, and there is always one.
@@ -13,38 +16,28 @@ pub fn run(rows: &[Row], options: &Options) -> Result<Vec<Look>, JudgeError> {
     let Some(first) = rows.first() else {
         return Err(JudgeError::NoRows);
     };
-    let untracked = rows.iter().find(|row| row.track.is_none());
-    let made;
-    let rows = match (untracked, rows.iter().any(|row| row.track.is_some())) {
-        (None, _) => rows,
-        (Some(row), true) => {
-            return Err(JudgeError::Untracked {
-                metric: row.metric.clone(),
-            });
-        }
-        (Some(_), false) => {
-            made = as_tracks(rows, options.change_at)?;
-            &made
-        }
+    let tracked: BTreeSet<&str> = rows
+        .iter()
+        .filter(|row| row.track.is_some())
+        .map(|row| row.metric.as_str())
+        .collect();
+    let (paired, single): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.track.is_some());
+    if let Some(row) = single.iter().find(|row| tracked.contains(row.metric.as_str())) {
+        return Err(JudgeError::Untracked {
+            metric: row.metric.clone(),
+        });
+    }
+    let made = if single.is_empty() {
+        Vec::new()
+    } else {
+        as_tracks(&single, options.change_at)?
     };
     let mut judge = Judge::new(*options);
     // Every metric is known before the first verdict, so that no share of alpha moves later.
-    for row in rows {
-        let weight = row.weight.unwrap_or(1.0);
-        let Row {
-            metric,
-            direction,
-            critical,
-            ..
-        } = row.clone();
-        judge.expect(&Spec {
-            metric,
-            direction,
-            weight,
-            critical,
-        });
+    for spec in specs(rows.iter().chain(&made)) {
+        judge.expect(&spec);
     }
-    for row in rows {
+    for row in paired.into_iter().chain(&made) {
         judge.push(row)?;
     }
     let times: Vec<f64> = judge.open().collect();
@@ -61,6 +54,24 @@ pub fn run(rows: &[Row], options: &Options) -> Result<Vec<Look>, JudgeError> {
     end.last = true;
     looks.push(end);
     Ok(looks)
+}
+
+/// What the rows of each metric say of it, whichever of them says it; the first where they differ.
+fn specs<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Spec> {
+    let mut known: BTreeMap<&str, (Option<Direction>, Option<f64>, bool)> = BTreeMap::new();
+    for row in rows {
+        let (direction, weight, critical) = known.entry(&row.metric).or_default();
+        *direction = direction.or(row.direction);
+        *weight = weight.or(row.weight);
+        *critical |= row.critical;
+    }
+    let spec = |(metric, (direction, weight, critical)): (&str, (_, Option<f64>, _))| Spec {
+        metric: metric.to_owned(),
+        direction,
+        weight: weight.unwrap_or(1.0),
+        critical,
+    };
+    known.into_iter().map(spec).collect()
 }
 
 /// Width and height of [`plot`], in characters.

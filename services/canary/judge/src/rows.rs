@@ -3,7 +3,11 @@
 mod csv;
 mod field;
 mod json;
+mod known;
 
+use self::field::Fault;
+pub use self::field::seconds;
+use self::known::Known;
 use crate::distributions::Histogram;
 use crate::values::Direction;
 
@@ -39,6 +43,18 @@ pub enum Sample {
     Value(f64),
     /// Units by value.
     Histogram(Histogram),
+}
+
+impl Sample {
+    /// The kind, as [`crate::MetricLook::kind`] has it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Counts { .. } => "counts",
+            Self::Value(_) => "value",
+            Self::Histogram(_) => "histogram",
+        }
+    }
 }
 
 /// One row.
@@ -77,21 +93,41 @@ pub struct RowError {
 /// Bad rows after which reading stops: a wrong file is wrong everywhere.
 pub const MOST_ERRORS: usize = 20;
 
-/// Reads a whole file. `file` is only used in errors.
+/// Reads a whole file, each row by itself. `file` is only used in errors.
 ///
 /// # Errors
 /// The first [`MOST_ERRORS`] bad rows.
 pub fn parse(file: &str, text: &str, format: Format) -> Result<Vec<Row>, Vec<RowError>> {
-    let mut rows = Vec::new();
-    let mut errors = Vec::new();
-    let parsed: Box<dyn Iterator<Item = (usize, Result<Row, field::Fault>)> + '_> = match format {
+    each(file, text, format, Ok)
+}
+
+/// Reads a whole file whose rows agree: a metric has one kind, one direction, one weight, and a track in every row or in none.
+/// `file` is only used in errors.
+///
+/// # Errors
+/// The first [`MOST_ERRORS`] bad rows, those that contradict earlier ones among them.
+pub fn agreeing(file: &str, text: &str, format: Format) -> Result<Vec<Row>, Vec<RowError>> {
+    let mut known = Known::default();
+    each(file, text, format, |row| known.check(row))
+}
+
+fn each(
+    file: &str,
+    text: &str,
+    format: Format,
+    mut check: impl FnMut(Row) -> Result<Row, Fault>,
+) -> Result<Vec<Row>, Vec<RowError>> {
+    let (mut rows, mut errors) = (Vec::new(), Vec::new());
+    // Spreadsheets begin a file with a byte order mark.
+    let text = text.trim_start_matches('\u{feff}');
+    let parsed: Box<dyn Iterator<Item = (usize, Result<Row, Fault>)> + '_> = match format {
         Format::Csv => Box::new(csv::rows(text)),
         Format::JsonLines => Box::new(json::rows(text)),
     };
     for (line, row) in parsed {
-        match row {
+        match row.and_then(&mut check) {
             Ok(row) => rows.push(row),
-            Err(field::Fault { field, reason }) => {
+            Err(Fault { field, reason }) => {
                 errors.push(RowError {
                     file: file.to_owned(),
                     line,

@@ -7,6 +7,7 @@
 
 use crate::judge::JudgeError;
 use crate::rows::{Row, Sample, Track};
+use crate::values::Direction;
 
 const DAY: f64 = 86_400.0;
 /// Days, and weeks, that are looked back.
@@ -141,7 +142,7 @@ impl Season {
 ///
 /// # Errors
 /// [`JudgeError`] for histograms, and when `change_at` (unix seconds) is not known.
-pub fn as_tracks(rows: &[Row], change_at: Option<f64>) -> Result<Vec<Row>, JudgeError> {
+pub fn as_tracks(rows: &[&Row], change_at: Option<f64>) -> Result<Vec<Row>, JudgeError> {
     let change = change_at.ok_or(JudgeError::NoChange)?;
     let mut names: Vec<&str> = rows.iter().map(|row| row.metric.as_str()).collect();
     names.sort_unstable();
@@ -149,13 +150,17 @@ pub fn as_tracks(rows: &[Row], change_at: Option<f64>) -> Result<Vec<Row>, Judge
     let mut tracked = Vec::with_capacity(2 * rows.len());
     for name in names {
         let mut series: Vec<(f64, f64, &Row)> = Vec::new();
-        for row in rows.iter().filter(|row| row.metric == name) {
+        for row in rows.iter().copied().filter(|row| row.metric == name) {
             series.push((row.time, single(row)?, row));
         }
         series.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let Some(pattern) = series.first().map(|(_, _, row)| (*row).clone()) else {
+        let Some(mut pattern) = series.first().map(|(_, _, row)| (*row).clone()) else {
             continue;
         };
+        // A rate of failures has a bad side, as failures have.
+        if matches!(pattern.sample, Sample::Counts { .. }) {
+            pattern.direction = pattern.direction.or(Some(Direction::Increase));
+        }
         let before: Vec<(f64, f64)> = series
             .iter()
             .filter(|p| p.0 < change)

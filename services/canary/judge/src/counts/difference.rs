@@ -28,6 +28,14 @@ const BETS: [(f64, f64); 9] = [
     (0.01, 0.04),
 ];
 
+/// For each bet.
+pub(super) type Worth = [f64; BETS.len()];
+
+/// What a bad unit of the baseline is worth to each bet, at so many candidate units per baseline unit.
+pub(super) fn worth(per_baseline: f64) -> Worth {
+    BETS.map(|(bet, _)| (bet * per_baseline).ln_1p())
+}
+
 /// Running bound on the difference of the rates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Difference {
@@ -52,11 +60,16 @@ impl Default for Difference {
 impl Difference {
     /// One interval: bad units of both tracks, units of the candidate, all tempered, and candidate units per baseline unit.
     pub(super) fn absorb(&mut self, candidate: f64, baseline: f64, units: f64, per_baseline: f64) {
+        self.add(candidate, baseline, units, &worth(per_baseline));
+    }
+
+    /// The same, where what a bad unit of the baseline is worth to each bet is known already.
+    pub(super) fn add(&mut self, candidate: f64, baseline: f64, units: f64, worth: &Worth) {
         self.bad += candidate;
         self.units += units;
         if baseline > 0.0 {
-            for ((bet, _), credit) in BETS.iter().zip(&mut self.credit) {
-                *credit += baseline * (bet * per_baseline).ln_1p();
+            for (worth, credit) in worth.iter().zip(&mut self.credit) {
+                *credit += baseline * worth;
             }
         }
     }

@@ -8,7 +8,7 @@ pub mod split;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::beyond::Beyond;
+pub(crate) use self::beyond::{Beyond, Split};
 use self::difference::Difference;
 use self::dispersion::Dispersion;
 use self::ratio::Ratio;
@@ -188,7 +188,8 @@ impl CountTest {
     pub(crate) fn foreseen(&self, traffic: &Traffic, risk: f64, seconds: f64) -> f64 {
         let ((c, _), (b, _)) = traffic.flow(risk);
         let mut ratio = self.ratio.clone();
-        ratio.absorb(seconds * c, seconds * b, traffic.share, 1.0);
+        let tempered = seconds / self.dispersion.factor(1.0);
+        ratio.absorb(tempered * c, tempered * b, traffic.share, 1.0);
         ratio.log_worse()
     }
 
@@ -197,8 +198,9 @@ impl CountTest {
         let ((c, n), (b, m)) = traffic.flow(1.0);
         let (mut ratio, mut difference) = (self.ratio.clone(), self.difference.clone());
         let margin = settings.margin.max(1.0);
-        ratio.absorb(seconds * c, seconds * b, traffic.share, margin);
-        difference.absorb(seconds * c, seconds * b, seconds * n, n / m);
+        let tempered = seconds / self.dispersion_in_force(settings);
+        ratio.absorb(tempered * c, tempered * b, traffic.share, margin);
+        difference.absorb(tempered * c, tempered * b, tempered * n, n / m);
         let tests = [
             ratio.log_safe(margin),
             difference.log_safe(settings.margin_abs.clamp(0.0, 1.0)),

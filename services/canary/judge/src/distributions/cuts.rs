@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
-use crate::counts::Beyond;
+use crate::counts::{Beyond, Split};
 use crate::numeric::{log_mix, real};
 
 /// Quantiles at which one direction is cut, and their weights.
@@ -84,6 +84,7 @@ impl Cuts {
     /// Adds the histograms of one interval.
     pub(super) fn absorb(&mut self, candidate: &Histogram, baseline: &Histogram) {
         let units = (real(candidate.total()), real(baseline.total()));
+        let split = Split::new(units.0, units.1);
         for Cut {
             above,
             bound,
@@ -108,7 +109,7 @@ impl Cuts {
                 beyond(candidate, *bound, units.0),
                 beyond(baseline, *bound, units.1),
             );
-            evidence.absorb((c, units.0), (b, units.1), beyond(candidate, *moved, units.0));
+            evidence.absorb(&split, (c, b), beyond(candidate, *moved, units.0));
         }
     }
 
@@ -128,6 +129,29 @@ impl Cuts {
             .map(|cut| cut.evidence.log_safe(cut.slack))
             .fold(f64::INFINITY, f64::min);
         if weakest.is_finite() { weakest } else { 0.0 }
+    }
+
+    /// The cuts after so many units more of candidate and baseline, both beyond each bound as the baseline was, the candidate
+    /// `risk` times as often.
+    pub(super) fn foreseen(&self, baseline: &Histogram, (n, m): (f64, f64), risk: f64) -> Self {
+        let all = real(baseline.total());
+        let split = Split::new(n, m);
+        let ahead = |cut: &Cut| {
+            let beyond = |x: f64| {
+                let below = real(baseline.at_or_below(x)) / all;
+                if cut.above { 1.0 - below } else { below }
+            };
+            let (share, moved) = (beyond(cut.bound), beyond(cut.moved));
+            let worse = |share: f64| n * (share * risk).min(1.0);
+            let evidence = cut
+                .evidence
+                .foreseen(&split, (worse(share), m * share), worse(moved));
+            Cut {
+                evidence,
+                ..cut.clone()
+            }
+        };
+        Self(self.0.iter().map(ahead).collect())
     }
 
     /// Mean size of clusters in force at the cut where it is greatest.
@@ -154,11 +178,13 @@ fn add(cuts: &mut Vec<Cut>, baseline: &Histogram, plan: &Plan, cut: (bool, Optio
     }
     let by = (plan.margin - 1.0) * bound.abs();
     let bounds = baseline.bounds();
+    // A bound that is the moved one but for the last digits of its unit is the moved one.
+    let hair = 1e-9 * bound.abs();
     // Rounded towards the bound itself, so that coarse buckets make a pass harder and never easier.
     let moved = if above {
-        bounds.iter().rev().find(|x| **x <= bound + by)
+        bounds.iter().rev().find(|x| **x <= bound + by + hair)
     } else {
-        bounds.iter().find(|x| **x >= bound - by / plan.margin)
+        bounds.iter().find(|x| **x >= bound - by / plan.margin - hair)
     };
     let slack = (SLACK * tail).max(plan.margin_abs);
     let moved = moved.copied().unwrap_or(bound);

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use self::cuts::{Cuts, Plan};
 pub use self::histogram::{Histogram, HistogramError};
+use crate::numeric::real;
+use crate::plan::first;
 use crate::values::Direction;
 use crate::verdict::{Levels, Reason, Ruling, Verdict};
 
@@ -155,6 +157,31 @@ impl HistogramTest {
     #[must_use]
     pub fn log_e_worse(&self) -> f64 {
         self.cuts.log_worse()
+    }
+
+    /// How much longer until a decision is likely, as a part of what was absorbed so far, at the same traffic: the longer of
+    /// the times until a candidate with `effect` times as many units beyond each cut is called worse, and until one that equals
+    /// its baseline may pass. None when never, or when nothing is known yet.
+    pub(crate) fn remaining(
+        &self,
+        settings: &HistogramSettings,
+        levels: &Levels,
+        effect: f64,
+    ) -> Option<f64> {
+        const LONGEST: f64 = 1e6;
+        let (n, m) = (real(self.candidate.total()), real(self.baseline.total()));
+        if n <= 0.0 || m <= 0.0 || self.cuts.is_empty() || !(effect.is_finite() && effect > 1.0) {
+            return None;
+        }
+        let ahead = |part: f64, risk: f64| self.cuts.foreseen(&self.baseline, (part * n, part * m), risk);
+        let enough = |part: f64| (1.0 + part) * n.min(m) >= real(settings.min_samples);
+        let detect = first(LONGEST, |part| {
+            enough(part) && ahead(part, effect).log_worse() >= levels.log_alarm()
+        })?;
+        let pass = first(LONGEST, |part| {
+            enough(part) && ahead(part, 1.0).log_safe() >= levels.log_pass()
+        })?;
+        Some(detect.max(pass))
     }
 
     /// What has been absorbed so far says this.

@@ -24,8 +24,10 @@ pub struct Look {
     pub metrics: Vec<MetricLook>,
     /// Rows that came after their interval had closed, and were not counted.
     pub late: u64,
-    /// Rows that repeated another of the same interval, and were not counted.
+    /// Rows that repeated the only one of their metric, track and interval, and were not counted.
     pub duplicates: u64,
+    /// Intervals of a metric, after the change, with rows of one track alone: there is nothing to compare in them.
+    pub unpaired: u64,
     /// Whether no further look follows.
     #[serde(rename = "final")]
     pub last: bool,
@@ -50,7 +52,8 @@ pub struct MetricLook {
     pub log_e_worse: f64,
     /// Natural log of `e_safe`.
     pub log_e_safe: f64,
-    /// Relative risk (counts), difference of means (value) or of the 95 % quantile (histogram).
+    /// Relative risk (counts), difference of means (value) or of the 95 % quantile (histogram). Of counts of which fewer are
+    /// worse: of what is counted while that is the exception, else of its absence.
     pub effect: Option<f64>,
     /// Lower end of its interval; none when unbounded.
     pub low: Option<f64>,
@@ -64,7 +67,7 @@ pub struct MetricLook {
     pub dispersion: Option<f64>,
     /// What the verdict rests on besides the data; values only.
     pub assumes: Option<Assumption>,
-    /// Seconds until a decision on this metric is likely at this traffic; counts only.
+    /// Seconds until a decision on this metric is likely at this traffic; none when decided or unknown.
     pub remaining: Option<f64>,
 }
 

@@ -1,64 +1,13 @@
-//! One metric: its kind, its running test, and the samples of an open interval.
+//! One metric: its kind and its running test.
 
+use super::cell::{Cell, Tracks};
 use super::{JudgeError, MetricLook, Options, Spec};
 use crate::counts::{CountSettings, CountTest, Counts, judge_counts};
-use crate::distributions::{Histogram, HistogramSettings, HistogramTest, judge_histograms};
+use crate::distributions::{HistogramSettings, HistogramTest, judge_histograms};
 use crate::plan::Traffic;
 use crate::rows::{Row, Sample, Track};
 use crate::values::{Direction, Pair, ValueSettings, ValueTest, judge_values};
 use crate::verdict::{Levels, Reason, Ruling, Verdict};
-
-/// The samples of one metric in one interval, by track.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Cell {
-    candidate: Vec<Sample>,
-    baseline: Vec<Sample>,
-}
-
-impl Cell {
-    /// Whether the sample was new; one that repeats another of its track and interval is not.
-    pub(super) fn add(&mut self, track: Track, sample: &Sample) -> bool {
-        let side = if track == Track::Candidate {
-            &mut self.candidate
-        } else {
-            &mut self.baseline
-        };
-        let new = !side.contains(sample);
-        if new {
-            side.push(sample.clone());
-        }
-        new
-    }
-}
-
-/// Mean of an interval's samples, in sorted order so that the order of arrival cannot move a bit.
-fn mean(samples: &[Sample]) -> Option<f64> {
-    let mut values: Vec<f64> = samples
-        .iter()
-        .filter_map(|s| if let Sample::Value(v) = s { Some(*v) } else { None })
-        .collect();
-    values.sort_by(f64::total_cmp);
-    let count = f64::from(u32::try_from(values.len()).unwrap_or(u32::MAX));
-    (!values.is_empty()).then(|| values.iter().map(|v| v / count).sum())
-}
-
-fn sum(samples: &[Sample]) -> (u64, u64) {
-    samples
-        .iter()
-        .fold((0u64, 0u64), |(bads, totals), sample| match sample {
-            Sample::Counts { bad, total } => (bads.saturating_add(*bad), totals.saturating_add(*total)),
-            _ => (bads, totals),
-        })
-}
-
-fn merge(samples: &[Sample]) -> Histogram {
-    samples
-        .iter()
-        .fold(Histogram::default(), |merged, sample| match sample {
-            Sample::Histogram(histogram) => merged.merge(histogram),
-            _ => merged,
-        })
-}
 
 /// The running test of a metric, of one kind from its first row on.
 #[derive(Clone, Debug)]
@@ -91,6 +40,11 @@ pub(super) struct Metric {
     sealed: bool,
     /// Milliseconds of the first and the last interval after the change, and their number.
     span: Option<(i64, i64, u64)>,
+    /// Tracks that reported it at all, and those whose intervals come in parts.
+    seen: Tracks,
+    parts: Tracks,
+    /// Where fewer are worse: whether what is counted is the rule rather than the exception.
+    usual: Option<bool>,
 }
 
 impl Metric {
@@ -110,6 +64,9 @@ impl Metric {
             critical,
             sealed: false,
             span: None,
+            seen: Tracks::default(),
+            parts: Tracks::default(),
+            usual: None,
         }
     }
 
@@ -121,8 +78,20 @@ impl Metric {
         self.critical
     }
 
-    pub(super) const fn sealed(&self) -> bool {
-        self.sealed
+    pub(super) const fn seen(&self) -> Tracks {
+        self.seen
+    }
+
+    pub(super) const fn parts(&self) -> Tracks {
+        self.parts
+    }
+
+    /// Notes a sample of a track; `differs`: it is another than the first of its interval.
+    pub(super) const fn note(&mut self, track: Track, differs: bool) {
+        self.seen.set(track);
+        if differs {
+            self.parts.set(track);
+        }
     }
 
     /// Takes the kind of the first row, and refuses another kind afterwards.
@@ -146,9 +115,37 @@ impl Metric {
         Ok(())
     }
 
-    /// Failures of which fewer are worse (conversions, say) are judged with the tracks exchanged.
+    /// Counts of which fewer are worse (conversions, say) are judged with the tracks exchanged.
     fn exchanged(&self) -> bool {
-        self.direction == Some(Direction::Decrease)
+        self.direction == Some(Direction::Decrease) && self.usual != Some(true)
+    }
+
+    /// Counts as the test wants them. Where fewer are worse and what is counted is the rule (successes), the exception is
+    /// counted instead: a ratio of two large shares shows nothing. Which of the two it is the first interval tells, both tracks
+    /// together: their sum is what the test takes as given, so it may be chosen by.
+    fn oriented(&mut self, cell: &Cell) -> Counts {
+        let ((c, n), (b, m)) = cell.counts();
+        if self.direction == Some(Direction::Decrease) && n.saturating_add(m) > 0 {
+            let (bad, all) = (c.saturating_add(b), n.saturating_add(m));
+            self.usual.get_or_insert(bad > all / 2);
+        }
+        let missed = self.usual == Some(true);
+        let side = |bad: u64, all: u64| if missed { all.saturating_sub(bad) } else { bad };
+        let counts = Counts {
+            candidate_bad: side(c, n),
+            candidate_total: n,
+            baseline_bad: side(b, m),
+            baseline_total: m,
+        };
+        if !self.exchanged() {
+            return counts;
+        }
+        Counts {
+            candidate_bad: counts.baseline_bad,
+            candidate_total: m,
+            baseline_bad: counts.candidate_bad,
+            baseline_total: n,
+        }
     }
 
     fn counts(options: &Options) -> CountSettings {
@@ -183,7 +180,7 @@ impl Metric {
 
     /// Adds a closed interval, before or after the change.
     pub(super) fn absorb(&mut self, options: &Options, cell: &Cell, at: i64, changed: bool) {
-        let exchanged = self.exchanged();
+        let counts = self.oriented(cell);
         let (values, histograms) = (self.values(options), self.histograms(options));
         if changed {
             let (first, _, count) = self.span.unwrap_or((at, at, 0));
@@ -192,16 +189,6 @@ impl Metric {
         match &mut self.test {
             Test::Unknown => {}
             Test::Counts(test) => {
-                let (mut candidate, mut baseline) = (sum(&cell.candidate), sum(&cell.baseline));
-                if exchanged {
-                    std::mem::swap(&mut candidate, &mut baseline);
-                }
-                let counts = Counts {
-                    candidate_bad: candidate.0,
-                    candidate_total: candidate.1,
-                    baseline_bad: baseline.0,
-                    baseline_total: baseline.1,
-                };
                 if changed {
                     test.absorb(&Self::counts(options), &counts);
                 } else {
@@ -209,10 +196,8 @@ impl Metric {
                 }
             }
             Test::Value(test) => {
-                let pair = Pair {
-                    candidate: mean(&cell.candidate),
-                    baseline: mean(&cell.baseline),
-                };
+                let (candidate, baseline) = cell.means();
+                let pair = Pair { candidate, baseline };
                 if changed {
                     test.absorb(&values, &pair)
                 } else {
@@ -220,7 +205,7 @@ impl Metric {
                 }
             }
             Test::Histogram(test) => {
-                let (candidate, baseline) = (merge(&cell.candidate), merge(&cell.baseline));
+                let (candidate, baseline) = cell.histograms();
                 if changed {
                     test.absorb(&histograms, &candidate, &baseline);
                 } else {
@@ -230,8 +215,14 @@ impl Metric {
         }
     }
 
-    /// What the metric shows at levels that are its share; seals harm.
-    pub(super) fn look(&mut self, name: &str, options: &Options, levels: &Levels) -> MetricLook {
+    /// What the metric shows at levels that are its share; seals harm. `served`: the tracks that reported any metric.
+    pub(super) fn look(
+        &mut self,
+        name: &str,
+        options: &Options,
+        levels: &Levels,
+        served: Tracks,
+    ) -> MetricLook {
         let mut look = MetricLook::blank(name, self.test.kind());
         let ruling = match &self.test {
             Test::Unknown => Ruling::new(Verdict::NoEvidence, Reason::MissingSeries),
@@ -255,9 +246,56 @@ impl Metric {
         };
         self.sealed |= ruling.verdict == Verdict::Worse;
         let sealed = Ruling::new(Verdict::Worse, Reason::HarmProven);
-        let ruling = if self.sealed { sealed } else { ruling };
+        let ruling = if self.sealed {
+            sealed
+        } else {
+            self.missing(ruling, served)
+        };
         (look.verdict, look.reason) = (ruling.verdict, ruling.reason);
+        if ruling.verdict == Verdict::Undecided || ruling.reason == Reason::TooFewSamples {
+            look.remaining = self.remaining(options, levels);
+        }
         look
+    }
+
+    /// A track that reports other metrics and never this one is not silent: the series is missing.
+    fn missing(&self, ruling: Ruling, served: Tracks) -> Ruling {
+        let candidate = served.candidate && !self.seen.candidate;
+        let baseline = served.baseline && !self.seen.baseline;
+        match ruling.reason {
+            Reason::SilentCandidate | Reason::SilentBaseline | Reason::TooFewSamples
+                if candidate || baseline =>
+            {
+                Ruling::new(Verdict::NoEvidence, Reason::MissingSeries)
+            }
+            _ => ruling,
+        }
+    }
+
+    /// Seconds until a decision is likely at this traffic.
+    fn remaining(&self, options: &Options, levels: &Levels) -> Option<f64> {
+        let (first, last, count) = self.span?;
+        // The first interval's own length is unknown: the others tell it.
+        let others = crate::numeric::real(count.saturating_sub(1));
+        let step = super::seconds(last.saturating_sub(first)) / others.max(1.0);
+        let lasted = step * (others + 1.0);
+        match &self.test {
+            Test::Unknown => None,
+            Test::Counts(test) => {
+                let settings = Self::counts(options);
+                let traffic = Traffic::observed(&test.evidence(&settings), lasted)?;
+                test.remaining(&settings, levels, &traffic, options.effect)
+            }
+            Test::Value(test) => {
+                let intervals = test.remaining(&self.values(options), levels, options.effect)?;
+                (step > 0.0).then_some(intervals * step)
+            }
+            Test::Histogram(test) => {
+                let settings = self.histograms(options);
+                let parts = test.remaining(&settings, levels, options.effect)?;
+                (lasted > 0.0).then_some(parts * lasted)
+            }
+        }
     }
 
     fn look_counts(
@@ -267,20 +305,11 @@ impl Metric {
         levels: &Levels,
         look: &mut MetricLook,
     ) -> Ruling {
-        let settings = Self::counts(options);
-        let evidence = test.evidence(&settings);
+        let evidence = test.evidence(&Self::counts(options));
         look.evidence(evidence.log_e_worse, evidence.log_e_safe);
         look.dispersion = Some(evidence.dispersion);
         look.diff_upper = Some(evidence.diff_upper);
         let ruling = judge_counts(&evidence, levels);
-        if let (Verdict::Undecided, Some((first, last, count))) = (ruling.verdict, self.span) {
-            // The first interval's own length is unknown: the others tell it.
-            let others = crate::numeric::real(count.saturating_sub(1));
-            let lasted = super::seconds(last.saturating_sub(first)) * (others + 1.0) / others.max(1.0);
-            let traffic = Traffic::observed(&evidence, lasted);
-            look.remaining =
-                traffic.and_then(|traffic| test.remaining(&settings, levels, &traffic, options.effect));
-        }
         if !self.exchanged() {
             look.samples = evidence.samples;
             look.estimate(evidence.effect, evidence.low, evidence.high);

@@ -5,10 +5,7 @@ use super::field::{Fault, Raw, fault};
 use super::json::histogram;
 
 pub(super) fn rows(text: &str) -> impl Iterator<Item = (usize, Result<Row, Fault>)> {
-    let mut records = Records {
-        text: text.trim_start_matches('\u{feff}'),
-        line: 1,
-    };
+    let mut records = Records { text, line: 1 };
     let header = records.next().map(|(_, header)| header);
     let named = match header {
         None => Err(fault("row", "the file is empty")),

@@ -36,7 +36,7 @@ pub fn first_alarm(by: f64, levels: &Levels, mut random: Random) -> Option<u32> 
         });
     }
     let from = f64::from(change * STEP);
-    let rows = as_tracks(&rows, Some(from)).unwrap_or_default();
+    let rows = as_tracks(&rows.iter().collect::<Vec<_>>(), Some(from)).unwrap_or_default();
     let (settings, mut after) = (ValueSettings::default(), 0);
     let mut test = ValueTest::new(&settings);
     // A series and its expectation come as two rows of one time, the candidate first.

@@ -1,11 +1,13 @@
-//! Work to be timed by whoever has a clock: updates of each kind of metric, each with the evidence for harm after it.
+//! Work to be timed by whoever has a clock, and states to be measured by whoever stores them.
+
+use serde::Serialize;
 
 use super::random::Random;
 use crate::counts::{CountSettings, CountTest, Counts};
 use crate::distributions::{Histogram, HistogramSettings, HistogramTest};
-use crate::values::{Pair, ValueSettings, ValueTest};
+use crate::values::{Direction, Pair, ValueSettings, ValueTest};
 
-/// Kinds of metrics to be timed.
+/// Kinds of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Failures among requests.
@@ -16,7 +18,20 @@ pub enum Work {
     Histograms,
 }
 
-/// Does so many updates of one metric and returns its evidence, so that none of the work can be left out.
+/// The running evidence about one metric.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum State {
+    /// Failures among requests.
+    Counts(Box<CountTest>),
+    /// A value per interval.
+    Values(Box<ValueTest>),
+    /// A histogram per interval.
+    Histograms(Box<HistogramTest>),
+}
+
+/// Does so many updates of one metric, each with the evidence for harm after it, and returns the last, so that none of the
+/// work can be left out.
 #[must_use]
 pub fn work(kind: Work, updates: u32) -> f64 {
     let mut random = Random::new(1, 1);
@@ -65,4 +80,53 @@ pub fn work(kind: Work, updates: u32) -> f64 {
         }
     }
     log_e
+}
+
+/// The state of one metric after so many intervals, at its fullest: both directions, more buckets than are kept.
+#[must_use]
+pub fn state(kind: Work, intervals: u32) -> State {
+    let mut random = Random::new(3, 3);
+    match kind {
+        Work::Counts => {
+            let settings = CountSettings::default();
+            let mut test = CountTest::new(&settings);
+            for _ in 0..intervals {
+                let (candidate_bad, baseline_bad) = (random.poisson(1.0), random.poisson(9.0));
+                let counts = Counts {
+                    candidate_bad,
+                    candidate_total: 50,
+                    baseline_bad,
+                    baseline_total: 950,
+                };
+                test.absorb(&settings, &counts);
+            }
+            State::Counts(Box::new(test))
+        }
+        Work::Values => {
+            let settings = ValueSettings::default();
+            let mut test = ValueTest::new(&settings);
+            for _ in 0..intervals {
+                let pair = Pair {
+                    candidate: Some(random.normal()),
+                    baseline: Some(random.normal()),
+                };
+                test.absorb(&settings, &pair);
+            }
+            State::Values(Box::new(test))
+        }
+        Work::Histograms => {
+            let settings = HistogramSettings {
+                direction: Direction::Either,
+                ..HistogramSettings::default()
+            };
+            let mut test = HistogramTest::new(&settings);
+            let bounds: Vec<f64> = (0..200u8).map(|k| f64::from(k) * 0.01).collect();
+            for _ in 0..intervals {
+                let counts = (0..201).map(|_| random.poisson(2.0)).collect();
+                let draw = Histogram::new(bounds.clone(), counts).unwrap_or_default();
+                test.absorb(&settings, &draw, &draw);
+            }
+            State::Histograms(Box::new(test))
+        }
+    }
 }

@@ -8,7 +8,6 @@ use super::portfolio::Quality;
 use super::random::Random;
 use super::values::Scene;
 use super::{counts, latency, portfolio, series, values};
-use crate::combine::shared;
 use crate::verdict::Levels;
 
 /// One measured figure.
@@ -66,11 +65,10 @@ impl Play {
             Self::ValuePass { scene } => values::passed(*scene, levels, random),
             Self::LatencyPass { scene } => latency::passed(scene, levels, random),
             Self::Metrics { scene, metrics } => {
-                let levels = shared(levels, 1.0, f64::from(*metrics));
-                (0..*metrics).find_map(|metric| {
-                    let random = Random::new(seed.wrapping_add(u64::from(metric + 1) << 32), u64::from(path));
-                    values::first_alarm(*scene, &levels, true, random)
-                })
+                let random = |metric: u32| {
+                    Random::new(seed.wrapping_add(u64::from(metric + 1) << 32), u64::from(path))
+                };
+                values::first_alarm_of_any(*scene, levels, (0..*metrics).map(random))
             }
         }
     }

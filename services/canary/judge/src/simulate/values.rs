@@ -1,6 +1,8 @@
 //! Paths of values per interval: healthy ones that tempt, and bad ones that must be found.
 
 use super::random::Random;
+use crate::combine::shared;
+use crate::numeric::log_mix;
 use crate::values::{Direction, Pair, ValueSettings, ValueTest};
 use crate::verdict::Levels;
 
@@ -214,37 +216,78 @@ pub fn passed(scene: Scene, levels: &Levels, random: Random) -> Option<u32> {
     })
 }
 
+/// First interval at which several healthy metrics of one weight, a story each, call harm: one of them at its share of alpha, or
+/// all of them together.
+#[must_use]
+pub fn first_alarm_of_any(
+    scene: Scene,
+    levels: &Levels,
+    metrics: impl Iterator<Item = Random>,
+) -> Option<u32> {
+    let mut metrics: Vec<Path> = metrics.map(|random| Path::new(scene, random)).collect();
+    let even = 1.0 / f64::from(to_u32(metrics.len()));
+    let share = shared(levels, even, 1.0).log_alarm();
+    (1..=scene.points).find(|k| {
+        metrics.iter_mut().for_each(|path| path.step(*k));
+        let logs = metrics
+            .iter()
+            .filter(|path| path.test.ripe(&path.settings))
+            .map(|path| path.test.log_e_worse(&path.settings));
+        logs.clone().any(|log| log >= share) || log_mix(logs.map(|log| (even, log))) >= levels.log_alarm()
+    })
+}
+
 /// First interval after the change at which something is called, among those with pairs enough.
 fn first(
     scene: Scene,
-    mut random: Random,
+    random: Random,
     called: impl Fn(&ValueTest, &ValueSettings, u32) -> bool,
 ) -> Option<u32> {
-    let settings = ValueSettings {
-        direction: Direction::Increase,
-        ..ValueSettings::default()
-    };
-    let mut test = ValueTest::new(&settings);
-    let mut teller = Teller::new(scene, &mut random);
-    for k in 0..scene.history {
-        let (c, b) = teller.next(i64::from(k) - i64::from(scene.history), &mut random);
-        test.absorb_history(
-            &settings,
-            &Pair {
-                candidate: Some(c),
-                baseline: Some(b),
-            },
-        );
-    }
+    let mut path = Path::new(scene, random);
     (1..=scene.points).find(|k| {
-        let (c, b) = teller.next(i64::from(*k) - 1, &mut random);
-        test.absorb(
-            &settings,
-            &Pair {
-                candidate: Some(c),
-                baseline: Some(b),
-            },
-        );
-        test.ripe(&settings) && called(&test, &settings, *k)
+        path.step(*k);
+        path.test.ripe(&path.settings) && called(&path.test, &path.settings, *k)
     })
+}
+
+/// A story and the test that follows it.
+struct Path {
+    settings: ValueSettings,
+    test: ValueTest,
+    teller: Teller,
+    random: Random,
+}
+
+impl Path {
+    /// At the change, with its history behind it.
+    fn new(scene: Scene, mut random: Random) -> Self {
+        let settings = ValueSettings {
+            direction: Direction::Increase,
+            ..ValueSettings::default()
+        };
+        let (mut test, mut teller) = (ValueTest::new(&settings), Teller::new(scene, &mut random));
+        for k in 0..scene.history {
+            let (c, b) = teller.next(i64::from(k) - i64::from(scene.history), &mut random);
+            test.absorb_history(&settings, &pair(c, b));
+        }
+        Self {
+            settings,
+            test,
+            teller,
+            random,
+        }
+    }
+
+    /// Interval `k` after the change, from 1.
+    fn step(&mut self, k: u32) {
+        let (c, b) = self.teller.next(i64::from(k) - 1, &mut self.random);
+        self.test.absorb(&self.settings, &pair(c, b));
+    }
+}
+
+const fn pair(candidate: f64, baseline: f64) -> Pair {
+    Pair {
+        candidate: Some(candidate),
+        baseline: Some(baseline),
+    }
 }

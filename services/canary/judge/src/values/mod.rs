@@ -6,6 +6,7 @@
 //! What the verdict assumes depends on what came before the change, and is said in [`ValueEvidence::assumes`]: without an
 //! A/A period no slow component may hide under white noise (nobody can tell it from a shift); with one, it is bounded.
 
+mod ahead;
 mod chain;
 mod shift;
 mod slow;
@@ -97,6 +98,9 @@ pub struct ValueTest {
     first: Option<(f64, f64)>,
     varies: bool,
     broken: u32,
+    /// The latest intervals in a row, after the change, whose values were no numbers.
+    #[serde(default)]
+    broken_run: u32,
     silent_candidate: u32,
     silent_baseline: u32,
 }
@@ -122,7 +126,7 @@ pub struct ValueEvidence {
     pub assumes: Assumption,
     /// Both tracks have been constant and equal throughout.
     pub equal_constants: bool,
-    /// Values were reported and none of them was a number.
+    /// Values were reported and none of them was a number, or the latest were not for as long as silence takes.
     pub not_finite: bool,
     /// The candidate has been silent beside its baseline for long enough to say so.
     pub silent_candidate: bool,
@@ -178,8 +182,10 @@ impl ValueTest {
         };
         if !(candidate.is_finite() && baseline.is_finite()) {
             self.broken = self.broken.saturating_add(1);
+            self.broken_run = self.broken_run.saturating_add(u32::from(changed));
             return;
         }
+        self.broken_run = 0;
         let largest = candidate.abs().max(baseline.abs());
         if self.scale.is_none() && largest > 0.0 {
             self.scale = Some((-largest.log2().floor()).clamp(-1000.0, 1000.0).exp2());
@@ -223,20 +229,23 @@ impl ValueTest {
     /// Whether there are pairs enough for a verdict.
     #[must_use]
     pub fn ripe(&self, settings: &ValueSettings) -> bool {
-        let bounded = self.bounded(settings);
-        let least = if bounded {
-            settings.min_samples
-        } else {
-            settings.min_samples.max(LEAST)
-        };
-        self.harm.changed() >= least.max(1)
+        self.harm.changed() >= self.least(settings)
+    }
+
+    fn least(&self, settings: &ValueSettings) -> u32 {
+        let least = if self.bounded(settings) { 1 } else { LEAST };
+        settings.min_samples.max(least)
     }
 
     /// Log e-value against "no worse", cheaper than the whole evidence.
     #[must_use]
     pub fn log_e_worse(&self, settings: &ValueSettings) -> f64 {
         let slow = self.slow.log_null() - if self.bounded(settings) { DOUBT.1 } else { DOUBT.0 };
-        let (above, below) = self.harm.log_e(slow);
+        self.lanes(settings, self.harm.log_e(slow))
+    }
+
+    /// The lanes mixed in the direction that is worse, given what lane A says of upwards and of downwards.
+    fn lanes(&self, settings: &ValueSettings, (above, below): (f64, f64)) -> f64 {
         let one_way = |up: bool| {
             let shift = if up { above } else { below };
             let lanes = [
@@ -256,13 +265,7 @@ impl ValueTest {
     /// Log e-value against "worse by the margin".
     #[must_use]
     pub fn log_e_safe(&self, settings: &ValueSettings) -> f64 {
-        let above = || self.above.log_e(f64::NEG_INFINITY).1;
-        let below = || self.below.log_e(f64::NEG_INFINITY).0;
-        match settings.direction {
-            Direction::Increase => above(),
-            Direction::Decrease => below(),
-            Direction::Either => above().min(below()),
-        }
+        safest(settings.direction, &self.above, &self.below)
     }
 
     /// Shifts not refuted at `level`, in the metric's unit.
@@ -314,11 +317,22 @@ impl ValueTest {
                 Assumption::OneTimeScale
             },
             equal_constants: pairs > 0 && !self.varies,
-            not_finite: pairs == 0 && self.broken > 0,
+            not_finite: (pairs == 0 && self.broken > 0) || silent(self.broken_run),
             silent_candidate: silent(self.silent_candidate),
             silent_baseline: silent(self.silent_baseline),
             too_few: !self.ripe(settings),
         }
+    }
+}
+
+/// Log e-value against "worse by the margin", of the sums that hold the differences beyond it upwards and downwards.
+fn safest(direction: Direction, above: &Shift, below: &Shift) -> f64 {
+    let above = || above.log_e(f64::NEG_INFINITY).1;
+    let below = || below.log_e(f64::NEG_INFINITY).0;
+    match direction {
+        Direction::Increase => above(),
+        Direction::Decrease => below(),
+        Direction::Either => above().min(below()),
     }
 }
 
@@ -349,6 +363,7 @@ pub fn judge_values(evidence: &ValueEvidence, levels: &Levels) -> Ruling {
         (true, false) => Ruling::new(Verdict::Worse, Reason::HarmProven),
         _ if evidence.silent_candidate => none(Reason::SilentCandidate),
         _ if evidence.silent_baseline => none(Reason::SilentBaseline),
+        _ if evidence.not_finite => none(Reason::NotFinite),
         (false, true) => Ruling::new(Verdict::NoWorse, Reason::NoWorseByRatio),
         (false, false) => Ruling::new(Verdict::Undecided, Reason::StillWatching),
     }

@@ -7,9 +7,11 @@
 //! ratio is a martingale, so the quotient is an e-value whatever `f` is.
 //! Points before the change, when there are any, enter both likelihoods with a regressor of zero.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
-use crate::numeric::{log_mix, log_student_cdf};
+use crate::numeric::{greatest_likelihood, log_mix, log_student_sides, log_sum_exp};
 
 /// Coefficients in the denominator: -0.3 to 0.98. A cap at 0.9 would leak under slower series.
 const NULL_START: f64 = -0.3;
@@ -25,6 +27,40 @@ const COEFFICIENTS_AFTER_HISTORY: [f64; 12] = [-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.
 const SIZES: [(f64, f64); 4] = [(0.3, 0.3), (1.5, 0.3), (8.0, 0.3), (1000.0, 0.1)];
 /// The same with points before the change, where the last would leak under heavy tails.
 const SIZES_AFTER_HISTORY: [(f64, f64); 3] = [(0.3, 0.3), (1.5, 0.35), (8.0, 0.35)];
+
+/// One coefficient of the numerator: itself, its part of the likelihood, and for each size of the shift its variance and the
+/// log of its weight.
+struct Bet {
+    f: f64,
+    norm: f64,
+    sizes: Vec<(f64, f64)>,
+}
+
+const MOST_BETS: usize = COEFFICIENTS_AFTER_HISTORY.len() * SIZES_AFTER_HISTORY.len();
+
+/// The bets, worked out once: an update would do it anew a hundred thousand times a second.
+static BETS: LazyLock<Vec<Bet>> = LazyLock::new(|| bets(&COEFFICIENTS, &SIZES));
+static BETS_AFTER_HISTORY: LazyLock<Vec<Bet>> =
+    LazyLock::new(|| bets(&COEFFICIENTS_AFTER_HISTORY, &SIZES_AFTER_HISTORY));
+/// Coefficients in the denominator, and their part of the likelihood.
+static NULLS: LazyLock<Vec<(f64, f64)>> = LazyLock::new(|| {
+    let coefficient = |k: u32| (NULL_START + NULL_STEP * f64::from(k)).min(NULL_LAST);
+    let all = (0..=NULL_POINTS).map(coefficient);
+    all.map(|f| (f, 0.5 * (-f * f).ln_1p())).collect()
+});
+
+fn bets(coefficients: &[f64], sizes: &[(f64, f64)]) -> Vec<Bet> {
+    let even = 1.0 / f64::from(u32::try_from(coefficients.len()).unwrap_or(1));
+    let bet = |f: &f64| Bet {
+        f: *f,
+        norm: 0.5 * (-f * f).ln_1p() + std::f64::consts::LN_2,
+        sizes: sizes
+            .iter()
+            .map(|(c, weight)| (c / (1.0 - f * f), (even * weight).ln()))
+            .collect(),
+    };
+    coefficients.iter().map(bet).collect()
+}
 
 /// Running sums from which every likelihood is computed; no history is kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -95,6 +131,26 @@ impl Shift {
         (self.square / f64::from(self.points.max(1))).sqrt()
     }
 
+    /// The sums after `more` differences of this mean, which scatter and resemble each other as those so far did.
+    pub(super) fn foreseen(&self, more: u32, mean: f64) -> Self {
+        let (points, changed) = (f64::from(self.points), f64::from(self.changed));
+        let level = self.mean().unwrap_or(0.0).powi(2);
+        let scatter = ((self.square - changed * level) / points.max(1.0)).max(0.0);
+        let pairs = (self.product - (changed - 1.0).max(0.0) * level) / (points - 1.0).max(1.0);
+        let more_square = f64::from(more) * (mean * mean + scatter);
+        let square = self.square + more_square;
+        Self {
+            points: self.points.saturating_add(more),
+            changed: self.changed.saturating_add(more),
+            square,
+            product: self.product + f64::from(more) * (mean * mean + pairs.clamp(-scatter, scatter)),
+            inner: (square - self.first * self.first - mean * mean).max(0.0),
+            last: mean,
+            sum: self.sum + f64::from(more) * mean,
+            ..self.clone()
+        }
+    }
+
     /// Moments of the residuals at coefficient `f` after taking out a shift.
     fn moments(&self, f: f64, shift: f64) -> Moments {
         let n = f64::from(self.changed);
@@ -117,40 +173,37 @@ impl Shift {
     /// Greatest null likelihood over the coefficients.
     pub(super) fn log_null(&self, shift: f64) -> f64 {
         let half = 0.5 * f64::from(self.points);
-        (0..=NULL_POINTS)
-            .map(|k| (NULL_START + NULL_STEP * f64::from(k)).min(NULL_LAST))
-            .map(|f| 0.5 * (-f * f).ln_1p() - half * self.moments(f, shift).yy.ln())
-            .fold(f64::NEG_INFINITY, f64::max)
+        greatest_likelihood(
+            half,
+            NULLS.iter().map(|(f, norm)| (*norm, self.moments(*f, shift).yy)),
+        )
     }
 
     /// Likelihoods of a further shift of unknown size beyond `shift`: upwards, and downwards.
     fn log_shifted(&self, shift: f64) -> (f64, f64) {
         let n = f64::from(self.points);
-        let (coefficients, sizes): (&[f64], &[(f64, f64)]) = if self.history() > 0 {
-            (&COEFFICIENTS_AFTER_HISTORY, &SIZES_AFTER_HISTORY)
+        let bets: &[Bet] = if self.history() > 0 {
+            &BETS_AFTER_HISTORY
         } else {
-            (&COEFFICIENTS, &SIZES)
+            &BETS
         };
-        let even = 1.0 / f64::from(u32::try_from(coefficients.len()).unwrap_or(1));
-        let mut up = [(0.0, 0.0); COEFFICIENTS_AFTER_HISTORY.len() * SIZES_AFTER_HISTORY.len()];
+        let mut up = [f64::NEG_INFINITY; MOST_BETS];
         let mut down = up;
         let mut both = up.iter_mut().zip(&mut down);
-        for f in coefficients {
+        for Bet { f, norm, sizes } in bets {
             let Moments { yy, xx, xy } = self.moments(*f, shift);
-            let norm = 0.5 * (-f * f).ln_1p() + std::f64::consts::LN_2;
-            for (c, weight) in sizes {
-                let g = c / (1.0 - f * f);
+            for (g, weight) in sizes {
                 let q = 1.0 + g * xx;
                 let rest = (yy - g * xy * xy / q).max(1e-12 * self.square);
                 let t = (g * xy / q) / (rest * g / (n * q)).sqrt();
-                let log = norm - 0.5 * q.ln() - 0.5 * n * rest.ln();
+                let log = weight + norm - 0.5 * q.ln() - 0.5 * n * rest.ln();
                 if let Some((up, down)) = both.next() {
-                    *up = (even * weight, log + log_student_cdf(t, n));
-                    *down = (even * weight, log + log_student_cdf(-t, n));
+                    let (above, below) = log_student_sides(t, n);
+                    (*up, *down) = (log + above, log + below);
                 }
             }
         }
-        (log_mix(up.iter().copied()), log_mix(down.iter().copied()))
+        (log_sum_exp(up.into_iter()), log_sum_exp(down.into_iter()))
     }
 
     /// Log e-value against "the level is exactly `shift`", either way.

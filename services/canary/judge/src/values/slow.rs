@@ -5,10 +5,53 @@
 //! filter per grid point keeps the scale-free likelihood `-1/2 sum ln F - N/2 ln sum e^2/F`. Points before the change bound
 //! the slow part; without them it would explain every offset, so it is discounted (see the module above).
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
+
+use crate::numeric::greatest_likelihood;
 
 const COEFFICIENTS: [f64; 7] = [0.6, 0.75, 0.85, 0.9, 0.94, 0.97, 0.985];
 const WHITE: [f64; 6] = [0.3, 0.7, 1.4, 3.0, 6.0, 12.0];
+
+/// Points after which no filter's gain moves by more than the last digit.
+const SETTLED: u32 = 255;
+
+/// What a filter does with a point: its gain, the weight of the innovation's square, the log of its variance, and the variance
+/// of the slow part predicted from then on. None of it depends on the data.
+struct Step {
+    f: f64,
+    gain: f64,
+    weight: f64,
+    log: f64,
+    variance: f64,
+}
+
+/// The steps of every filter for each number of points before.
+static STEPS: LazyLock<Vec<Vec<Step>>> = LazyLock::new(|| {
+    let grid = || {
+        COEFFICIENTS
+            .iter()
+            .flat_map(|f| WHITE.iter().map(move |rho| (*f, *rho)))
+    };
+    let mut variances = vec![1.0; grid().count()];
+    let steps = |_| {
+        let step = |(variance, (f, rho)): (&mut f64, (f64, f64))| {
+            let total = *variance + rho;
+            let gain = *variance / total;
+            *variance = f * f * *variance * rho / total + (1.0 - f * f);
+            Step {
+                f,
+                gain,
+                weight: total.recip(),
+                log: total.ln(),
+                variance: *variance,
+            }
+        };
+        variances.iter_mut().zip(grid()).map(step).collect()
+    };
+    (0..=SETTLED).map(steps).collect()
+});
 
 /// One filter: predicted mean and variance of the slow part, sum of squared innovations, sum of log variances.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,28 +70,24 @@ impl Slow {
         if self.filters.is_empty() {
             self.filters = vec![Filter(0.0, 1.0, 0.0, 0.0); COEFFICIENTS.len() * WHITE.len()];
         }
+        let Some(steps) = STEPS.get(self.points.min(SETTLED) as usize) else {
+            return;
+        };
         self.points = self.points.saturating_add(1);
-        let grid = COEFFICIENTS
-            .iter()
-            .flat_map(|f| WHITE.iter().map(move |rho| (*f, *rho)));
-        for (Filter(mean, variance, square, log), (f, rho)) in self.filters.iter_mut().zip(grid) {
-            let total = *variance + rho;
+        for (Filter(mean, variance, square, log), step) in self.filters.iter_mut().zip(steps) {
             let innovation = d - *mean;
-            *square += innovation * innovation / total;
-            *log += total.ln();
-            *mean = f * (*mean + *variance / total * innovation);
-            *variance = f * f * *variance * rho / total + (1.0 - f * f);
+            *square += innovation * innovation * step.weight;
+            *log += step.log;
+            *mean = step.f * (*mean + step.gain * innovation);
+            *variance = step.variance;
         }
     }
 
     /// Greatest likelihood on the grid; minus infinity when it is empty.
     pub(super) fn log_null(&self) -> f64 {
         let half = 0.5 * f64::from(self.points);
-        let likelihood = |Filter(_, _, square, log): &Filter| -0.5 * log - half * square.max(1e-280).ln();
-        self.filters
-            .iter()
-            .map(likelihood)
-            .fold(f64::NEG_INFINITY, f64::max)
+        let pair = |Filter(_, _, square, log): &Filter| (-0.5 * log, square.max(1e-280));
+        greatest_likelihood(half, self.filters.iter().map(pair))
     }
 }
 

@@ -8,16 +8,21 @@
 //! null, every track spikes at one rate, the candidate like the baseline and like both before the change; the numerator bets
 //! on a candidate that spikes more often, the denominator is maximised. Both bets share the lane evenly then.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use super::chain::{bernoulli, greatest};
-use crate::numeric::log_mix;
+use crate::numeric::{log_mix, log_sum_exp};
 
 /// Past differences whose median is the scale.
 const WINDOW: usize = 121;
 const SPIKE: f64 = 6.0;
 const CALM: f64 = 3.0;
 const BETS: [(f64, f64); 3] = [(0.75, 0.2), (0.9, 0.3), (0.99, 0.5)];
+/// Logs of a bet's weight, of what a hit makes of it, and of what a miss leaves.
+static GAINS: LazyLock<[(f64, f64, f64); 3]> =
+    LazyLock::new(|| BETS.map(|(h, w)| (w.ln(), (2.0 * h).ln(), (2.0 * (1.0 - h)).ln())));
 
 /// Rates of the candidate that are bet on, and the baseline's as a part of them.
 const RATES: [f64; 5] = [0.02, 0.05, 0.12, 0.3, 0.6];
@@ -75,15 +80,21 @@ impl Spikes {
 
     /// Median of the latest absolute differences.
     pub(super) fn median(&self) -> Option<f64> {
-        let mut sorted = self.window.clone();
+        // None is below zero and all are numbers: their bits are in their order, and quicker to compare.
+        let mut sorted = [0u64; WINDOW];
+        let sorted = sorted.get_mut(..self.window.len())?;
+        for (bits, size) in sorted.iter_mut().zip(&self.window) {
+            *bits = size.to_bits();
+        }
         let middle = sorted.len() / 2;
         (!sorted.is_empty()).then(|| {
-            let (below, median, _) = sorted.select_nth_unstable_by(middle, f64::total_cmp);
-            if below.len() == middle && self.window.len().is_multiple_of(2) {
-                let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                0.5 * (lower + *median)
+            let (below, median, _) = sorted.select_nth_unstable(middle);
+            let median = f64::from_bits(*median);
+            if self.window.len().is_multiple_of(2) {
+                let lower = below.iter().copied().max().unwrap_or_default();
+                0.5 * (f64::from_bits(lower) + median)
             } else {
-                *median
+                median
             }
         })
     }
@@ -96,10 +107,7 @@ impl Spikes {
             (self.down, self.up)
         };
         let (hits, misses) = (f64::from(hits), f64::from(misses));
-        let signs = log_mix(
-            BETS.iter()
-                .map(|(h, w)| (*w, hits * (2.0 * h).ln() + misses * (2.0 * (1.0 - h)).ln())),
-        );
+        let signs = log_sum_exp(GAINS.iter().map(|(w, hit, miss)| w + hits * hit + misses * miss));
         if bounded {
             log_mix([(0.5, signs), (0.5, self.log_rate(hits, misses))].into_iter())
         } else {

@@ -1,7 +1,7 @@
 """Vectors for the judge's oracle tests, computed with packages and methods that share no code with it.
 
     python3 -m venv oracles && . oracles/bin/activate
-    pip install "numpy>=2" scipy savvi==0.3.1 ville==0.1.0
+    pip install "numpy>=2" scipy matplotlib savvi==0.3.1 ville==0.1.0
     python vectors.py > vectors.json
 
 savvi and ville give the closed form for one split. The rest is done the long way round: the mixture over relative risks by

@@ -30,12 +30,15 @@ fn count_power() -> Vec<Cell> {
         cell(format!("failures x{effect} at 5 %"), Kind::Delay { scene, most })
     });
     let floors = [
+        (0.01, 1.5, 0.0),
         (0.01, 2.0, 65.0),
         (0.01, 5.0, 99.0),
         (0.05, 1.5, 77.0),
         (0.05, 2.0, 99.0),
+        (0.05, 5.0, 99.0),
         (0.25, 1.5, 99.0),
         (0.25, 2.0, 99.0),
+        (0.25, 5.0, 99.0),
     ];
     let shares = floors.into_iter().map(|(share, effect, least)| {
         let play = Play::Counts {
