@@ -75,6 +75,86 @@ fn a_change_bears_on_its_author_and_on_what_it_touches() {
 }
 
 #[test]
+fn how_nested_a_change_is_goes_to_its_rows_and_not_to_the_model() {
+    let mut log = Log::default();
+    let mut told = with_stats("abc");
+    told.complexity = Some(auspex_proto::event::ChangeComplexity {
+        sum: 21.0,
+        mean: 1.75,
+        deviation: 0.5,
+    });
+    let vector = log.event("c", NOON, Body::Change(told)).unwrap();
+    let rows = last(&log, "changes");
+    let of = |name| number(rows, 0, name);
+    assert_eq!(
+        ["complexity", "complexity_mean", "complexity_spread"].map(of),
+        [Some(21.0), Some(1.75), Some(0.5)]
+    );
+    assert_eq!(vector.features.len(), auspex_features::schema::WIDTH);
+    log.event("d", NOON, Body::Change(with_stats("def")));
+    assert_eq!(
+        number(last(&log, "changes"), 0, "complexity"),
+        None,
+        "nobody has looked"
+    );
+}
+
+#[test]
+fn a_run_bears_on_where_it_ran() {
+    let mut log = Log::default();
+    let Body::Run(mut told) = run("build", "abc", 1, Outcome::Success) else {
+        panic!("a run")
+    };
+    log.event("r0", NOON, Body::Run(told.clone()));
+    assert!(
+        !entities(last(&log, "runs"))
+            .iter()
+            .any(|e| e.starts_with("runner="))
+    );
+    told.runner = "ubuntu-24.04".to_owned();
+    told.run_id = "other".to_owned();
+    log.event("r1", NOON, Body::Run(told));
+    let rows = last(&log, "runs");
+    assert_eq!(entities(rows).last(), Some(&"runner=ubuntu-24.04"));
+    assert_eq!(number(rows, rows.rows.len() - 1, "failed"), Some(0.0));
+}
+
+#[test]
+fn health_is_told_per_environment_where_somebody_tells_one() {
+    let mut log = Log::default();
+    let requests = |bad| {
+        vec![observation(
+            "shop",
+            "requests",
+            NOON,
+            Value::Counts { bad, total: 10 },
+        )]
+    };
+    let placed = |id: &str, environment: &str, bad| match batch(id, NOON, requests(bad)) {
+        auspex_proto::Fact::Observations(mut batch) => {
+            batch.environment = environment.to_owned();
+            auspex_proto::Fact::Observations(batch)
+        }
+        _ => unreachable!(),
+    };
+    log.at(NOON, &batch("o0", NOON, requests(1)));
+    assert_eq!(entities(last(&log, "health")), ["service=shop"]);
+    let plain = last(&log, "health").rows[0].id;
+    log.at(NOON, &placed("o1", "staging", 2));
+    let staging = last(&log, "health");
+    assert_eq!(
+        entities(staging),
+        ["service=shop", "environment=staging|service=shop"]
+    );
+    assert_eq!(number(staging, 1, "bad"), Some(2.0));
+    let staging = staging.rows[0].id;
+    log.at(NOON, &placed("o2", "production", 3));
+    // The same proxy's name in two environments is two proxies: what they say of one second adds up.
+    let production = last(&log, "health").rows[0].id;
+    assert!(plain != staging && staging != production && plain != production);
+}
+
+#[test]
 fn a_deployment_counts_when_it_ends_and_once() {
     let mut log = Log::default();
     let mut told = change("abc");

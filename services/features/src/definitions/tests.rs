@@ -56,7 +56,7 @@ fn what_comes_with_the_program_is_sound() {
         .collect();
     assert_eq!(wrong, Vec::<String>::new());
     let catalogue = Catalogue::of(&registry);
-    assert_eq!(catalogue.services.len(), 6);
+    assert_eq!(catalogue.services.len(), 7);
     let features: usize = catalogue.views.values().map(|v| v.names.len()).sum();
     assert!(features > 150, "{features}");
     for document in &documents {

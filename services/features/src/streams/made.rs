@@ -178,6 +178,11 @@ pub fn change(told: &Told<'_>, change: &Change, remembered: &Remembered) -> Made
     let [added, deleted] =
         ["lines_added", "lines_deleted"].map(|name| cells.0.get(name).and_then(Value::number));
     cells.put("lines", added.zip(deleted).map(|(a, d)| a + d));
+    if let Some(complexity) = change.complexity {
+        cells.put("complexity", Some(complexity.sum));
+        cells.put("complexity_mean", Some(complexity.mean));
+        cells.put("complexity_spread", Some(complexity.deviation));
+    }
     let kinds = PathKinds::of(change.paths.iter().map(String::as_str));
     kind_cells(&mut cells, kinds);
     cells.calendar(told.calendar());
@@ -270,6 +275,7 @@ pub fn finished_run(told: &Told<'_>, run: &Run, outcome: Outcome, remembered: Op
         told.stamp(),
         &cells,
     );
+    made.row(&[("runner", run.runner.trim())], told.stamp(), &cells);
     made
 }
 

@@ -80,6 +80,9 @@ pub const STREAMS: [Stream; 7] = [
             "lines_deleted" number "lines" "lines deleted";
             "lines" number "lines" "lines added and deleted";
             "lines_before" number "lines" "lines of the touched files before";
+            "complexity" number "levels" "indentation of the lines added to code, summed";
+            "complexity_mean" number "levels" "indentation of a line added to code, on average";
+            "complexity_spread" number "levels" "its standard deviation over the lines added";
             "subsystems" number "folders" "first folders touched";
             "directories" number "folders" "folders touched";
             "entropy" number "bits" "spread of the changed lines over the files";
@@ -126,7 +129,7 @@ pub const STREAMS: [Stream; 7] = [
     Stream {
         name: "runs",
         meaning: "a run of CI ended",
-        entities: &[&["run"], &["project"], &["revision"], &["author"]],
+        entities: &[&["run"], &["project"], &["revision"], &["author"], &["runner"]],
         columns: columns! {
             "failed" number "0 or 1" "the code's fault; nothing when it was not";
             "error" number "0 or 1" "the CI system's fault, or cancelled";
@@ -184,7 +187,7 @@ pub const STREAMS: [Stream; 7] = [
     Stream {
         name: "health",
         meaning: "an interval of the stable version's traffic, as one instance saw it",
-        entities: &[&["service"], &["region", "service"]],
+        entities: &[&["service"], &["region", "service"], &["environment", "service"]],
         columns: columns! {
             "requests" number "requests" "requests of the interval";
             "bad" number "requests" "of these, failed";

@@ -21,6 +21,13 @@ fn gauge_column(metric: &str) -> Option<&'static str> {
     })
 }
 
+/// Whose row it is, and of when: instances of the same name in two environments are two.
+fn seen_by(batch: &ObservationBatch, instance: &str, region: &str, start: i64) -> u64 {
+    let environment = batch.environment.as_str();
+    let between = if environment.is_empty() { "" } else { "\n" };
+    hash(format!("{environment}{between}{instance}\n{region}\n{start}").as_bytes())
+}
+
 /// Intervals of traffic and gauges, as one instance saw them.
 fn health(told: &Told<'_>, batch: &ObservationBatch) -> Made {
     let mut spans: BTreeMap<(&str, &str, &str, i64), Cells> = BTreeMap::new();
@@ -67,10 +74,18 @@ fn health(told: &Told<'_>, batch: &ObservationBatch) -> Made {
     }
     let mut made = Made::new("health");
     for ((service, region, instance, start), cells) in spans.iter().filter(|(_, cells)| !cells.0.is_empty()) {
-        let id = hash(format!("{instance}\n{region}\n{start}").as_bytes());
-        let stamp = (Timestamp(*start), told.now, id);
+        let stamp = (
+            Timestamp(*start),
+            told.now,
+            seen_by(batch, instance, region, *start),
+        );
         made.row(&[("service", service)], stamp, cells);
         made.row(&[("region", region), ("service", service)], stamp, cells);
+        made.row(
+            &[("environment", &batch.environment), ("service", service)],
+            stamp,
+            cells,
+        );
     }
     made
 }
@@ -86,7 +101,7 @@ fn gauges(told: &Told<'_>, batch: &ObservationBatch) -> Made {
         let mut cells = Cells::default();
         cells.put("value", Some(*value));
         let start = Timestamp(observation.start.0.min(told.now.0));
-        let id = hash(format!("{}\n{}\n{start}", observation.instance, observation.region).as_bytes());
+        let id = seen_by(batch, &observation.instance, &observation.region, start.0);
         let keys = [
             ("metric", observation.metric.as_str()),
             ("service", observation.service.as_str()),
