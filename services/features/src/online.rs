@@ -22,7 +22,8 @@ const VECTORS: usize = 200_000;
 /// The store in memory.
 #[derive(Debug, Default)]
 pub struct Online {
-    accounts: RwLock<HashMap<Box<str>, Account>>,
+    /// Each in a place of its own: a table keeps up to half of its places free.
+    accounts: RwLock<HashMap<Box<str>, Box<Account>>>,
     vectors: RwLock<HashMap<String, Vector>>,
     changes: AtomicU64,
     /// Whether all that was saved has been read once.
@@ -114,7 +115,7 @@ impl Online {
                 continue;
             };
             if !accounts.contains_key(name) {
-                accounts.insert(name.into(), Account::default());
+                accounts.insert(name.into(), Box::default());
             }
             if let Some(account) = accounts.get_mut(name) {
                 (account.stamp, account.seq) = (stamp, account.seq.max(kept.seq));
@@ -190,7 +191,7 @@ impl Online {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
         let found: Vec<Option<&Account>> = names
             .iter()
-            .map(|name| accounts.get(name.as_ref()?.as_str()))
+            .map(|name| accounts.get(name.as_ref()?.as_str()).map(|account| &**account))
             .collect();
         let stamps: Vec<u64> = found
             .iter()

@@ -1,8 +1,23 @@
 //! What the owner of a partition knows of one key: its state, its outbox, and how much of them is saved.
 
 use auspex_proto::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use crate::bus::Outgoing;
+
+/// What tells one saved state from another: half of its SHA-256.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Digest([u8; 16]);
+
+impl Digest {
+    pub(super) fn of(state: &[u8]) -> Self {
+        let mut half = [0; 16];
+        half.iter_mut()
+            .zip(Sha256::digest(state))
+            .for_each(|(to, from)| *to = from);
+        Self(half)
+    }
+}
 
 /// A key as its owner knows it; [`super::value::Value`] is what the bucket holds of it.
 pub(crate) struct Slot<S> {
@@ -20,8 +35,9 @@ pub(crate) struct Slot<S> {
     pub(crate) owes: bool,
     /// The bucket's revision of this key; 0 when it is not there yet.
     pub(crate) revision: u64,
-    /// The state as last saved: unchanged it is not saved again.
-    pub(super) saved: Vec<u8>,
+    /// A digest of the state as last saved: unchanged it is not saved again. The bytes themselves would be a second copy of
+    /// every state in memory.
+    pub(super) saved: Digest,
     pub(super) touched: bool,
     pub(super) due: Option<Timestamp>,
 }
@@ -53,7 +69,7 @@ impl<S: Default> Slot<S> {
             sent_before: 0,
             under_way: 0,
             revision: 0,
-            saved: Vec::new(),
+            saved: Digest::default(),
             owes: false,
             touched: false,
             due: None,

@@ -7,7 +7,7 @@ use auspex_proto::stage::Stage;
 use auspex_proto::subject::FactKind;
 use auspex_proto::{Fact, Partition, Partitions, Timestamp};
 
-use super::slot::Slot;
+use super::slot::{Digest, Slot};
 use super::value::{self, Value};
 use crate::bus::{DeadLetter, Outgoing};
 use crate::telemetry::Trace;
@@ -48,7 +48,8 @@ pub(crate) struct Slots<V: Verb> {
     partition: Partition,
     partitions: Partitions,
     verb: std::sync::Arc<V>,
-    keys: BTreeMap<String, Slot<V::State>>,
+    /// Each in a place of its own: within the tree they would leave half of its nodes empty.
+    keys: BTreeMap<String, Box<Slot<V::State>>>,
     touched: BTreeSet<String>,
     /// Those of them that somebody waits for: they have something to publish, or the verb calls what they absorbed urgent.
     urgent: BTreeSet<String>,
@@ -95,7 +96,7 @@ impl<V: Verb> Slots<V> {
             owes,
         } = Value::<V::State>::read(value)?;
         let slot = Slot {
-            saved: rmp_serde::to_vec_named(&state)?,
+            saved: Digest::of(&rmp_serde::to_vec_named(&state)?),
             state,
             seq,
             sent_before: outbox.len(),
@@ -107,7 +108,11 @@ impl<V: Verb> Slots<V> {
             due: None,
         };
         // A key that is saved while the bucket is read may come twice.
-        if let Some(due) = self.keys.insert(key.clone(), slot).and_then(|before| before.due) {
+        if let Some(due) = self
+            .keys
+            .insert(key.clone(), Box::new(slot))
+            .and_then(|before| before.due)
+        {
             self.due.remove(&(due, key.clone()));
         }
         self.schedule(&key);
@@ -149,7 +154,10 @@ impl<V: Verb> Slots<V> {
     }
 
     fn absorb_into(&mut self, key: String, message: &Arrived<'_>) {
-        let slot = self.keys.entry(key.clone()).or_insert_with(Slot::empty);
+        let slot = self
+            .keys
+            .entry(key.clone())
+            .or_insert_with(|| Box::new(Slot::empty()));
         if slot.seq >= message.seq {
             return;
         }
@@ -267,18 +275,20 @@ impl<V: Verb> Slots<V> {
             Which::Urgent => urgent,
             Which::All => std::mem::take(&mut self.touched),
         };
+        let mut state = Vec::with_capacity(1_024);
         for key in keys {
             self.touched.remove(&key);
             let Some(slot) = self.keys.get_mut(&key) else {
                 continue;
             };
             slot.touched = false;
-            let mut state = Vec::with_capacity(slot.saved.len() + 256);
+            state.clear();
             rmp_serde::encode::write_named(&mut state, &slot.state)?;
-            if state != slot.saved || !slot.unsent().is_empty() {
+            let now = Digest::of(&state);
+            if now != slot.saved || !slot.unsent().is_empty() {
                 let value = value::write(slot.seq, &state, &slot.outbox, slot.owes)?;
                 unsaved.values.push((key.clone(), slot.revision, value));
-                slot.saved = state;
+                slot.saved = now;
             }
             unsaved.keys.push(key);
         }
@@ -338,12 +348,12 @@ impl<V: Verb> Slots<V> {
 
     /// A key's slot.
     pub(crate) fn get(&self, key: &str) -> Option<&Slot<V::State>> {
-        self.keys.get(key)
+        self.keys.get(key).map(|slot| &**slot)
     }
 
     /// All keys and their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Slot<V::State>)> {
-        self.keys.iter()
+        self.keys.iter().map(|(key, slot)| (key, &**slot))
     }
 }
 
