@@ -25,10 +25,19 @@ pub fn is_forbidden(address: IpAddr) -> bool {
                 || v4 == wire_server
         }
         IpAddr::V6(v6) => {
-            let embedded = v6.to_ipv4_mapped().is_some_and(|v4| is_forbidden(IpAddr::V4(v4)));
+            let embedded = embedded(v6).is_some_and(|v4| is_forbidden(IpAddr::V4(v4)));
             let metadata = v6.segments() == [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254];
             embedded || metadata || v6.is_multicast() || v6.is_unspecified() || v6.is_unicast_link_local()
         }
+    }
+}
+
+/// The IPv4 address that one of IPv6 stands for: mapped, behind NAT64's well-known prefix, or by 6to4.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let of = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    match address.segments() {
+        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => Some(of(high, low)),
+        _ => address.to_ipv4_mapped(),
     }
 }
 
