@@ -293,7 +293,8 @@ mod tests {
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut head = [0; 1_024];
-            stream.read(&mut head).await.unwrap();
+            let read = stream.read(&mut head).await.unwrap();
+            assert!(read > 0);
             stream.write_all(answer.as_bytes()).await.unwrap();
         });
         let http = serde_yaml_ng::from_str(&format!("{{url: \"{url}\"}}")).unwrap();

@@ -239,6 +239,27 @@ impl Script {
         self.hear(said);
     }
 
+    /// What a scaler tells once: ready of stable, of the candidate.
+    fn sizes(&mut self, words: &[&str]) {
+        let of = |at: usize| words[at].parse().unwrap();
+        let last = self.stage.rollout().and_then(|rollout| rollout.last.as_ref());
+        let decision = last.map(|last| last.meta.id.clone());
+        let mut batch = self.stage.batch(self.stage.now, Second::default());
+        batch.observations.clear();
+        batch.applied.push(Applied {
+            decision,
+            ..Stage::sizes((of(1), of(2)))
+        });
+        let said = self.stage.feed(Fact::Observations(batch));
+        self.hear(said);
+    }
+
+    /// Another owner of the partition goes on from what was saved.
+    fn takeover(&mut self) {
+        let saved = rmp_serde::to_vec_named(&self.stage.state).unwrap();
+        self.stage.state = rmp_serde::from_slice(&saved).unwrap();
+    }
+
     fn play(&mut self, text: &str) {
         let words: Vec<&str> = text.split_whitespace().collect();
         match words[0] {
@@ -287,24 +308,8 @@ impl Script {
             "metric" => self.metric(&words),
             "other" => self.other(&words),
             "router" => self.router(&words),
-            "sizes" => {
-                let of = |at: usize| words[at].parse().unwrap();
-                let last = self.stage.rollout().and_then(|rollout| rollout.last.as_ref());
-                let decision = last.map(|last| last.meta.id.clone());
-                let mut batch = self.stage.batch(self.stage.now, Second::default());
-                batch.observations.clear();
-                batch.applied.push(Applied {
-                    decision,
-                    ..Stage::sizes((of(1), of(2)))
-                });
-                let said = self.stage.feed(Fact::Observations(batch));
-                self.hear(said);
-            }
-            // Another owner of the partition goes on from what was saved.
-            "takeover" => {
-                let saved = rmp_serde::to_vec_named(&self.stage.state).unwrap();
-                self.stage.state = rmp_serde::from_slice(&saved).unwrap();
-            }
+            "sizes" => self.sizes(&words),
+            "takeover" => self.takeover(),
             "scaler" => self.stage.scaler = Some(words.get(1).and_then(|n| n.parse().ok())),
             "traffic" => self.traffic(&words),
             "command" => self.command(&words),

@@ -3,7 +3,8 @@
 use auspex_proto::RolloutName;
 use auspex_proto::decision::{Mode, Phase, TrackTarget};
 
-use super::start::{Refusal, fresh, launch};
+use super::start::{Refusal, fresh};
+use super::succession::launch;
 use super::voice::Voice;
 use crate::config::Config;
 use crate::document::Spec;

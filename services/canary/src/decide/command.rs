@@ -9,7 +9,7 @@ use super::approve::{approved, reported};
 use super::judge::judge;
 use super::start::{self, Refusal};
 use super::voice::Voice;
-use super::{again, bake, course, gates, prior};
+use super::{again, bake, course, gates, prior, succession};
 use crate::config::Config;
 use crate::document::Document;
 use crate::policy::Wish;
@@ -58,7 +58,7 @@ pub(super) fn carry_out(
         Some((_, mut rollout)) => {
             rollout.course.blocked = start::blocks(state, &rollout);
             let refused = ask(&mut rollout, state, command, voice).err().unwrap_or_default();
-            start::settle(config, state, rollout, voice);
+            succession::settle(config, state, rollout, voice);
             refused
         }
     };
@@ -123,21 +123,7 @@ fn ask(
             return Err("the candidate has everything: promote ends the bake, abort returns".to_owned());
         }
         Ask::Pause => wish(Action::Pause, weight, "paused"),
-        Ask::Resume if command.meta.source != stage::ANALYSIS.name && analysed(rollout).is_some() => {
-            let what = analysed(rollout).unwrap_or_default();
-            wish(
-                Action::Pause,
-                weight,
-                &format!("resumed: the analysis {what} runs anew"),
-            )
-        }
-        Ask::Resume if rollout.phase == Phase::Paused || rollout.raised.is_some() || drifted(rollout) => {
-            rollout.raised = None;
-            rollout.cursor.released = true;
-            rollout.weighed = voice.now();
-            wish(Action::Resume, weight, "resumed")
-        }
-        Ask::Resume => return Err("it is not paused".to_owned()),
+        Ask::Resume => resume(rollout, command, voice)?,
         Ask::Promote { .. } if rollout.capacity() == 0 && !rollout.is_scaled() => {
             return Err("the candidate reports that it is not ready".to_owned());
         }
@@ -154,6 +140,26 @@ fn ask(
     let judged = judge(rollout);
     voice.carry(rollout, wish, &judged);
     Ok(())
+}
+
+/// Lets a rollout go on; an analysis that it waits for is measured anew, unless it was the analysis that spoke.
+fn resume(rollout: &mut Rollout, command: &Command, voice: &Voice<'_>) -> Result<Wish, String> {
+    let wish = |action, what: &str| Wish::new(action, rollout.weight, Reason::Commanded, said(command, what));
+    let waits = analysed(rollout).filter(|_| command.meta.source != stage::ANALYSIS.name);
+    if let Some(name) = waits {
+        return Ok(wish(
+            Action::Pause,
+            &format!("resumed: the analysis {name} runs anew"),
+        ));
+    }
+    if rollout.phase != Phase::Paused && rollout.raised.is_none() && !drifted(rollout) {
+        return Err("it is not paused".to_owned());
+    }
+    let wish = wish(Action::Resume, "resumed");
+    rollout.raised = None;
+    rollout.cursor.released = true;
+    rollout.weighed = voice.now();
+    Ok(wish)
 }
 
 /// A person ends the watch over a candidate that has everything.

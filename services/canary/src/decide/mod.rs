@@ -16,6 +16,7 @@ pub mod judge;
 mod prior;
 mod rules;
 mod start;
+mod succession;
 mod voice;
 mod wake;
 
@@ -145,6 +146,6 @@ fn pass(config: &Config, state: &mut State, tick: &Tick, voice: &mut Voice<'_>) 
         close::close(&mut rollout, moment);
         prior::settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
         rules::tick(&mut rollout, voice);
-        start::settle(config, state, rollout, voice);
+        succession::settle(config, state, rollout, voice);
     }
 }

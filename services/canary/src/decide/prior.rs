@@ -9,7 +9,7 @@ use auspex_proto::{EntityKind, Score};
 
 use super::judge::judge;
 use super::voice::Voice;
-use super::{course, rules, start};
+use super::{course, rules, start, succession};
 use crate::config::Config;
 use crate::policy::Wish;
 use crate::state::scores::{Known, Scores};
@@ -31,7 +31,7 @@ pub(super) fn learn(config: &Config, state: &mut State, score: &Score, voice: &m
                 compare(&mut rollout, &known, voice);
             }
         }
-        start::settle(config, state, rollout, voice);
+        succession::settle(config, state, rollout, voice);
     }
 }
 

@@ -1,9 +1,10 @@
 //! What is remembered of a project: rollouts under way and ended, recent scores, the portfolio of weights, the past of
 //! the services.
 //!
-//! Bounded by construction: at most [`MOST_ACTIVE`] rollouts of at most 45 kB, [`MOST_LISTED`] listed metrics of at most
-//! 11 kB, [`MOST_ENDED`] summaries of at most 5 kB, [`scores::MOST`] scores of at most 1 kB, [`history`] of at most 100 kB:
-//! 1,020 kB in the worst case, which is below 1 MiB, some 10 kB in the usual one.
+//! Bounded by construction: at most [`MOST_ACTIVE`] rollouts of at most 45 kB, those included that wait for one to be back,
+//! [`MOST_LISTED`] listed metrics of at most 11 kB, [`MOST_ENDED`] summaries of at most 5 kB, [`scores::MOST`] scores of at
+//! most 1 kB, [`history`] of at most 100 kB: 1,020 kB if all of them were at their greatest at once, some 10 kB in the usual
+//! case. With the decisions under way it is one value of the bus, which takes 1 MiB.
 
 pub mod course;
 pub mod history;
