@@ -187,6 +187,10 @@ fn rollout(rollout: &Rollout, paper: &mut Paper<'_>) -> Vec<Json> {
     if !tracks.is_empty() {
         spec.insert("tracks".to_owned(), Json::Object(tracks));
     }
+    // Argo sees from its ReplicaSets that nothing serves yet; a document alone cannot say so but by an annotation.
+    if flag(rollout, "initial", paper) {
+        spec.insert("initial".to_owned(), json!(true));
+    }
     pods(rollout, paper);
     let strategy = &rollout.spec.strategy;
     let runs = match (&strategy.canary, &strategy.blue_green) {
@@ -245,6 +249,22 @@ fn tracks(rollout: &Rollout) -> Map<String, Json> {
         }
     }
     tracks
+}
+
+/// Whether an annotation of Auspex's says `true`.
+pub(crate) fn flag(rollout: &Rollout, name: &str, paper: &mut Paper<'_>) -> bool {
+    let path = format!("/annotations/auspex.dev~1{name}");
+    match rollout.metadata.pointer(&path).and_then(Json::as_str) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            paper.refuse(
+                format!("metadata.annotations['auspex.dev/{name}']"),
+                format!("`{other}` is neither true nor false"),
+            );
+            false
+        }
+    }
 }
 
 /// Imported rollouts watch; an annotation may say otherwise, unless Argo's controller is alive.

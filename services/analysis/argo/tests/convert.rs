@@ -148,6 +148,22 @@ fn each_fault_is_refused_by_its_field() {
 }
 
 #[test]
+fn annotations_say_what_argo_has_no_place_for() {
+    let spec =
+        |annotations: Value| of(&with("/metadata/annotations", annotations)).documents[0]["spec"].clone();
+    let plain = spec(json!({}));
+    assert!(
+        plain.get("initial").is_none() && plain.get("scale").is_none(),
+        "{plain}"
+    );
+    let told =
+        spec(json!({"auspex.dev/initial": "true", "auspex.dev/scale": "true", "auspex.dev/mode": "gate"}));
+    assert_eq!(told["initial"], true);
+    assert_eq!(told["scale"], json!({"replicas": 4, "dynamic": false}));
+    assert_eq!(told["mode"], "gate");
+}
+
+#[test]
 fn limits_may_be_arguments() {
     let service = json!([{"name": "service", "value": "shop"}]);
     let converted = of(&step(analysis("errors", service)));

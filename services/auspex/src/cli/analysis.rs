@@ -207,11 +207,11 @@ impl Assess {
             .and_then(Json::as_str)
             .and_then(Phase::named)
             .unwrap_or_default();
-        let list = json.get("measurements").unwrap_or(&json);
-        let empty = Vec::new();
-        let list = match list {
-            Json::Array(list) => list,
-            Json::Object(_) | Json::Null => &empty,
+        let list = match json.get("measurements").unwrap_or(&json) {
+            Json::Array(list) => list.clone(),
+            Json::Object(_) | Json::Null => Vec::new(),
+            // Phases as words, as YAML reads lines of them.
+            Json::String(words) => words.split_whitespace().map(Json::from).collect(),
             _ => return Err(Fault::invalid("--measurements: is no list of measurements")),
         };
         let phases = list.iter().enumerate().map(|(at, one)| {

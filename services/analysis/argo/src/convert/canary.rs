@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Paper, percent, routing, runs, trial, valid};
+use super::{Paper, flag, percent, routing, runs, trial, valid};
 use crate::document::Rollout;
 use crate::document::kinds::{Canary, ExperimentStep, Pause, Step};
 use crate::duration;
@@ -98,9 +98,14 @@ fn policy(
     if let Some(mirror) = course.mirror {
         spec.insert("mirror".to_owned(), json!(mirror));
     }
-    if canary.dynamic_stable_scale == Some(true) {
+    let dynamic = canary.dynamic_stable_scale == Some(true);
+    // Sizes follow weights where somebody scales: Argo has no place for that but `dynamicStableScale`.
+    if flag(rollout, "scale", paper) || dynamic {
         let replicas = rollout.spec.replicas.unwrap_or(1);
-        spec.insert("scale".to_owned(), json!({"replicas": replicas, "dynamic": true}));
+        spec.insert(
+            "scale".to_owned(),
+            json!({"replicas": replicas, "dynamic": dynamic}),
+        );
     }
 }
 
@@ -227,7 +232,7 @@ fn one(canary: &Canary, (at, step): (usize, &Step), course: &mut Course, paper: 
         }
         paper.note(
             format!("{path}.setCanaryScale"),
-            "Auspex scales the candidate with its weight, when `scale` is given; a size of its own is not kept",
+            "Auspex scales the candidate with its weight, where auspex.dev/scale or dynamicStableScale asks for it; a size of its own is not kept",
         );
     }
     if let Some(route) = &step.set_header_route {

@@ -1,5 +1,7 @@
 //! What Argo Rollouts' own validation refuses of a rollout, its strategy's steps aside: with its field and its sentence.
 
+use serde_json::Value as Json;
+
 use super::Paper;
 use crate::document::Rollout;
 use crate::document::kinds::{AntiAffinity, Canary, Istio, PingPong, TextMatch, TrafficRouting};
@@ -33,7 +35,16 @@ pub(super) fn spec(rollout: &Rollout, paper: &mut Paper<'_>) {
         }
         _ => {}
     }
-    if spec.workload_ref.is_some() && spec.template.is_some() {
+    // As Argo has it: a template is empty when nobody has labelled it.
+    let labelled = spec.template.as_ref().is_some_and(|template| {
+        ["labels", "annotations"].iter().any(|field| {
+            let given = template.pointer(&format!("/metadata/{field}"));
+            given
+                .and_then(Json::as_object)
+                .is_some_and(|given| !given.is_empty())
+        })
+    });
+    if spec.workload_ref.is_some() && labelled {
         paper.refuse(
             "spec.template",
             "template must be empty for workload reference rollout",

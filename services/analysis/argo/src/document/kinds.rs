@@ -83,8 +83,8 @@ argo!(
     Argument {
         /// Its name.
         name: String,
-        /// Its value.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        /// Its value. Argo's own pages write numbers without quotes here, though its API server wants a text.
+        #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
         value: Option<String>,
         /// Where its value is had.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -300,6 +300,17 @@ impl Kind {
             // Argo CD's and Argo Workflows' kinds share the group.
             other => Self::Other(other.to_owned(), text("/metadata/name").to_owned()),
         })
+    }
+}
+
+/// A text, or a number or truth as YAML writes it.
+fn scalar<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    use serde::de::Error as _;
+    match Option::<Json>::deserialize(from)? {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text)),
+        Some(value @ (Json::Number(_) | Json::Bool(_))) => Ok(Some(value.to_string())),
+        Some(_) => Err(D::Error::custom("wants a text")),
     }
 }
 
