@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::collections::BTreeSet;
-
+use auspex_cluster::testing::{declared, granted};
 use auspex_operator::access::GRANTS;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -15,15 +14,6 @@ const ROLES: [&str; 2] = [
 const HEALTH: &str = include_str!("../../../deploy/kubernetes/argocd-health.lua");
 const CRD: &str = include_str!("../../../deploy/kubernetes/crds/rollouts.auspex.dev.yaml");
 
-type Right = (String, String, String);
-
-fn texts(rule: &Value, field: &str) -> Vec<String> {
-    let list = rule[field].as_array().unwrap();
-    list.iter()
-        .map(|text| text.as_str().unwrap().to_owned())
-        .collect()
-}
-
 fn documents(text: &str) -> Vec<Value> {
     serde_yaml_ng::Deserializer::from_str(text)
         .map(|document| Value::deserialize(document).unwrap())
@@ -32,34 +22,9 @@ fn documents(text: &str) -> Vec<Value> {
 
 #[test]
 fn roles_grant_what_is_declared_and_nothing_else() {
-    let mut granted: BTreeSet<Right> = BTreeSet::new();
-    for object in ROLES.iter().flat_map(|text| documents(text)) {
-        let role = object["kind"] == "ClusterRole" || object["kind"] == "Role";
-        if !role
-            || !object["metadata"]["name"]
-                .as_str()
-                .unwrap()
-                .starts_with("auspex-operator")
-        {
-            continue;
-        }
-        for rule in object["rules"].as_array().unwrap() {
-            for group in texts(rule, "apiGroups") {
-                for resource in texts(rule, "resources") {
-                    for verb in texts(rule, "verbs") {
-                        assert_ne!(verb, "*");
-                        granted.insert((group.clone(), resource.clone(), verb));
-                    }
-                }
-            }
-        }
-    }
-    let declared: BTreeSet<Right> = GRANTS
-        .iter()
-        .flat_map(|grant| grant.verbs.iter().map(move |verb| (grant, *verb)))
-        .map(|(grant, verb)| (grant.group.to_owned(), grant.resource.to_owned(), verb.to_owned()))
-        .collect();
-    assert_eq!(granted, declared);
+    let granted = granted(&ROLES, "auspex-operator").unwrap();
+    assert!(granted.iter().all(|(_, _, verb)| verb != "*"));
+    assert_eq!(granted, declared(GRANTS));
 }
 
 #[test]
