@@ -1,9 +1,10 @@
-//! A frontend at 10/25/50/75 beside a backend with static routes, in a real `kube-apiserver`: control, routers and operator as
-//! they run, each with its own service account. A good version goes to the end, a bad one is rolled back; somebody else's
-//! change in between is told and left; what is nobody's business stays byte for byte.
+//! A frontend at 10/25/50/75 beside a backend with static routes, in a real `kube-apiserver` with a real Prometheus: an Argo
+//! Rollout and its AnalysisTemplates (pod-ready, error-rate, p95) as a team has them; control, analysis, routers and operator
+//! as they run, each with its own service account. A good version goes to the end, a bad one is rolled back by its analysis;
+//! somebody else's change in between is told and left; what is nobody's business stays byte for byte.
 //!
 //! Run by `tests/kubernetes/run`. There is no kubelet and no Envoy here: the test plays the controller of Deployments (it
-//! says that pods are ready) and the traffic (it measures what the weights of the route would give).
+//! says that pods are ready) and the traffic (it counts what the weights of the route would give), and Prometheus scrapes it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
@@ -11,7 +12,7 @@ mod scene;
 
 use std::time::{Duration, Instant};
 
-use scene::{Scene, Version, document};
+use scene::{Scene, Version};
 use serde_json::{Value, json};
 
 /// Seconds of each pause between weights; `AUSPEX_PAUSE` says otherwise.
@@ -32,8 +33,8 @@ async fn a_frontend_beside_a_backend_with_static_routes() {
 
     // A router that has just begun may take somebody else's change for a write of its own that was cut short.
     tokio::time::sleep(Duration::from_secs(15)).await;
-    good(&scene).await;
-    bad(&scene).await;
+    let second = good(&scene).await;
+    bad(&scene, &second).await;
 
     // Nothing else has been touched.
     assert_eq!(
@@ -48,10 +49,10 @@ async fn a_frontend_beside_a_backend_with_static_routes() {
 }
 
 /// Every weight, one after the other, and somebody else's change on the way.
-async fn good(scene: &Scene) {
-    scene.versions.set(Version::Good, Version::Good);
+async fn good(scene: &Scene) -> String {
     let begin = Instant::now();
-    scene.create(&document("v1", "v2", pause())).await;
+    let second = scene.create("frontend:v2", pause()).await;
+    scene.metrics.set(("v1", Version::Good), (&second, Version::Good));
     drifted(scene).await;
     let done = scene
         .status("the end of the good version", |status| {
@@ -74,13 +75,14 @@ async fn good(scene: &Scene) {
         "good version: promoted after {} s, weights {seen:?}",
         begin.elapsed().as_secs()
     );
+    second
 }
 
 /// The bad version takes the other place, since the places have changed roles.
-async fn bad(scene: &Scene) {
-    scene.versions.set(Version::Bad, Version::Good);
+async fn bad(scene: &Scene, second: &str) {
     let begin = Instant::now();
-    scene.change(&document("v2", "v3", pause())).await;
+    let third = scene.change("frontend:v3", pause()).await;
+    scene.metrics.set((&third, Version::Bad), (second, Version::Good));
     scene
         .weights("the bad version gets its first users", (10, 90))
         .await;
@@ -97,11 +99,12 @@ async fn bad(scene: &Scene) {
         whole.as_secs_f64(),
         over["message"]
     );
+    assert_eq!(over["reason"], "Commanded", "{over}");
+    let message = over["message"].as_str().unwrap();
     assert!(
-        ["EvidenceWorse", "LimitCrossed"]
-            .iter()
-            .any(|reason| over["reason"] == *reason),
-        "{over}"
+        message.contains("analysis background is Failed")
+            && (message.contains("error-rate") || message.contains("p95")),
+        "{message}"
     );
 }
 

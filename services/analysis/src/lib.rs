@@ -13,6 +13,7 @@ pub mod config;
 pub mod drive;
 pub mod gate;
 pub mod github;
+pub mod local;
 pub mod mesh;
 pub mod provider;
 mod query;

@@ -1,22 +1,25 @@
-//! The cluster, the mesh, and what plays pods and traffic.
+//! The cluster, the mesh, Prometheus, and what plays pods and traffic.
 
+mod metrics;
 mod settings;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use auspex_analysis::local::Prometheus;
 use auspex_chassis::{Mesh, Options};
 use auspex_cluster::testing::{ApiServer, assets};
-use auspex_proto::observation::{Observation, ObservationBatch, Track, Value as Measure};
-use auspex_proto::{Fact, FactId, Meta, Project, ServiceName, Timestamp};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
+
+pub(crate) use self::metrics::{Metrics, Version};
 
 const OPERATOR: &str = "system:serviceaccount:auspex:auspex-operator";
 const ROUTER: &str = "system:serviceaccount:auspex:auspex-router";
 const ROLLOUT: &str = "/apis/auspex.dev/v1/namespaces/default/rollouts";
+const ARGO: &str = "/apis/argoproj.io/v1alpha1/namespaces/default";
 const ROUTES: &str = "/apis/networking.istio.io/v1/namespaces/default/virtualservices";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 /// Requests per second.
@@ -24,61 +27,30 @@ const TRAFFIC: u64 = 200;
 /// How long anything may take on a machine that is busy, beside its pauses.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How a version serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
-    Good,
-    Bad,
-}
-
-/// What runs behind the two subsets.
-#[derive(Debug, Default)]
-pub(crate) struct Versions([AtomicU8; 2]);
-
-impl Versions {
-    /// Behind `stable`, and behind `canary`.
-    pub(crate) fn set(&self, stable: Version, canary: Version) {
-        for (place, version) in self.0.iter().zip([stable, canary]) {
-            place.store(u8::from(version == Version::Bad), Ordering::Relaxed);
-        }
-    }
-
-    /// Share of failed and of slow requests.
-    fn rates(&self, place: usize) -> (u64, u64) {
-        if self.0[place].load(Ordering::Relaxed) == 1 {
-            (20, 30)
-        } else {
-            (0, 1)
-        }
-    }
-}
-
 /// Everything.
 pub(crate) struct Scene {
     _server: ApiServer,
     admin: kube::Client,
-    pub(crate) versions: Arc<Versions>,
+    pub(crate) metrics: Metrics,
     seen: Arc<Mutex<Vec<u64>>>,
-    _mesh: Arc<Mesh>,
+    _mesh: Mesh,
+    _prometheus: Prometheus,
     _folder: tempfile::TempDir,
 }
 
-/// The rollout: the example of `deploy/kubernetes/`, with these versions and pauses.
-pub(crate) fn document(stable: &str, candidate: &str, pause: u64) -> Value {
-    let text = include_str!("../../../deploy/kubernetes/example.yaml");
-    let mut object: Value = serde_yaml_ng::from_str(text).unwrap();
-    let spec = object["spec"].as_object_mut().unwrap();
-    spec["tracks"] = json!({ "stable": { "revision": stable }, "candidate": { "revision": candidate } });
-    for step in spec["policy"]["steps"].as_array_mut().unwrap() {
+/// Argo's templates, and its rollout last, with this image and these pauses.
+fn documents(image: &str, pause: u64) -> Vec<Value> {
+    let documents = serde_yaml_ng::Deserializer::from_str(include_str!("../argo.yaml"));
+    let mut documents: Vec<Value> = documents.map(|one| Value::deserialize(one).unwrap()).collect();
+    let rollout = documents.last_mut().unwrap();
+    rollout["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+    let steps = &mut rollout["spec"]["strategy"]["canary"]["steps"];
+    for step in steps.as_array_mut().unwrap() {
         if step["pause"].is_object() {
             step["pause"]["duration"] = json!(format!("{pause}s"));
         }
     }
-    spec.insert("score_wait".to_owned(), json!("1s"));
-    spec.insert("margin_abs".to_owned(), json!(0.02));
-    spec.insert("min_dwell".to_owned(), json!("1s"));
-    spec.insert("scale".to_owned(), json!({ "replicas": 4 }));
-    object
+    documents
 }
 
 impl Scene {
@@ -88,28 +60,33 @@ impl Scene {
             include_str!("../../../deploy/kubernetes/crds/rollouts.auspex.dev.yaml"),
             include_str!("../crds.yaml"),
             include_str!("../../../deploy/kubernetes/rbac.yaml"),
+            "{ apiVersion: v1, kind: Namespace, metadata: { name: argo-rollouts } }",
+            include_str!("../../../deploy/kubernetes/rbac-argo.yaml"),
             include_str!("../shop.yaml"),
         ] {
             server.create_all(text).await.unwrap();
         }
         let folder = tempfile::tempdir().unwrap();
-        let mesh = Arc::new(mesh(&server, folder.path()).await);
+        let metrics = Metrics::default();
+        let targets = [metrics.open().await];
+        let Some(prometheus) = Prometheus::start(folder.path(), &targets).await.unwrap() else {
+            auspex_chassis::testing::not_run("prometheus is not on PATH: there is nothing to measure with");
+            return None;
+        };
+        let mesh = mesh(&server, (folder.path(), &prometheus.url())).await;
         let scene = Self {
             admin: server.admin().unwrap(),
             _server: server,
-            versions: Arc::default(),
+            metrics,
             seen: Arc::default(),
-            _mesh: Arc::clone(&mesh),
+            _mesh: mesh,
+            _prometheus: prometheus,
             _folder: folder,
         };
-        let (admin, seen, versions) = (
-            scene.admin.clone(),
-            Arc::clone(&scene.seen),
-            Arc::clone(&scene.versions),
-        );
-        tokio::spawn(pods(admin.clone()));
-        tokio::spawn(watch(admin.clone(), seen));
-        tokio::spawn(traffic(admin, mesh, versions));
+        let (admin, metrics) = (&scene.admin, &scene.metrics);
+        tokio::spawn(pods(admin.clone(), metrics.clone()));
+        tokio::spawn(watch(admin.clone(), Arc::clone(&scene.seen)));
+        tokio::spawn(traffic(admin.clone(), metrics.clone()));
         Some(scene)
     }
 
@@ -122,13 +99,46 @@ impl Scene {
         ask(&self.admin, method, path, kind, body).await.unwrap()
     }
 
-    pub(crate) async fn create(&self, object: &Value) {
-        self.ask("POST", ROLLOUT, object).await;
+    /// Applies Argo's documents with an image; answers the revision that Auspex gives it.
+    pub(crate) async fn create(&self, image: &str, pause: u64) -> String {
+        for document in documents(image, pause) {
+            let resource = format!("{}s", document["kind"].as_str().unwrap().to_ascii_lowercase());
+            self.ask("POST", &format!("{ARGO}/{resource}"), &document).await;
+        }
+        self.revision(image).await
     }
 
-    pub(crate) async fn change(&self, object: &Value) {
-        let spec = json!({ "spec": object["spec"] });
-        self.ask("PATCH", &format!("{ROLLOUT}/frontend"), &spec).await;
+    /// Gives Argo's rollout another image; answers its revision.
+    pub(crate) async fn change(&self, image: &str, pause: u64) -> String {
+        let spec = json!({ "spec": documents(image, pause).last().unwrap()["spec"] });
+        self.ask("PATCH", &format!("{ARGO}/rollouts/frontend"), &spec)
+            .await;
+        self.revision(image).await
+    }
+
+    /// Waits until the rollout is shown as Auspex's.
+    async fn revision(&self, image: &str) -> String {
+        let tag = image.rsplit(':').next().unwrap();
+        let begin = Instant::now();
+        loop {
+            let shown = ask(
+                &self.admin,
+                "GET",
+                &format!("{ROLLOUT}/frontend"),
+                "",
+                &Value::Null,
+            )
+            .await;
+            let shown = shown.unwrap_or_default();
+            let revision = shown["spec"]["tracks"]["candidate"]["revision"].as_str();
+            if let Some(revision) = revision.filter(|revision| revision.starts_with(tag)) {
+                let refused = &shown["metadata"]["annotations"]["auspex.dev/refused"];
+                assert!(refused.is_null(), "{refused}");
+                return revision.to_owned();
+            }
+            assert!(begin.elapsed() < PATIENCE, "{image} is not shown: {shown:#}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// A route as it stands, to the last byte.
@@ -210,7 +220,7 @@ impl Scene {
     }
 }
 
-async fn mesh(server: &ApiServer, folder: &Path) -> Mesh {
+async fn mesh(server: &ApiServer, (folder, prometheus): (&Path, &str)) -> Mesh {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -224,7 +234,7 @@ async fn mesh(server: &ApiServer, folder: &Path) -> Mesh {
             .to_string()
     };
     let (operator, router) = (kubeconfig(OPERATOR), kubeconfig(ROUTER));
-    let config = settings::of(port, &operator, &router);
+    let config = settings::of(port, (&operator, &router), prometheus);
     let file = folder.join("auspex.toml");
     std::fs::write(&file, config).unwrap();
     let options = Options {
@@ -235,6 +245,7 @@ async fn mesh(server: &ApiServer, folder: &Path) -> Mesh {
     };
     let services = [
         auspex_canary::SERVICE,
+        auspex_analysis::SERVICE,
         auspex_router::SERVICE,
         auspex_operator::SERVICE,
     ];
@@ -282,7 +293,7 @@ async fn watch(admin: kube::Client, seen: Arc<Mutex<Vec<u64>>>) {
 }
 
 /// Plays the controller of Deployments: what is asked for is ready half a second later.
-async fn pods(admin: kube::Client) {
+async fn pods(admin: kube::Client, metrics: Metrics) {
     loop {
         let list = ask(&admin, "GET", DEPLOYMENTS, "", &Value::Null)
             .await
@@ -290,6 +301,9 @@ async fn pods(admin: kube::Client) {
         for object in list["items"].as_array().into_iter().flatten() {
             let (count, generation) = (&object["spec"]["replicas"], &object["metadata"]["generation"]);
             let seen = &object["status"]["observedGeneration"] == generation;
+            let place = usize::from(object["metadata"]["name"] == "frontend-canary");
+            let ready = object["status"]["availableReplicas"].as_u64();
+            metrics.pods(place, count.as_u64().unwrap_or(0), ready.unwrap_or(0));
             if !seen {
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 let status = json!({ "status": { "observedGeneration": generation, "replicas": count, "readyReplicas": count,
@@ -305,62 +319,13 @@ async fn pods(admin: kube::Client) {
     }
 }
 
-/// Plays users: each second, what the weights of the route give to each version, as the versions serve it. Which subset is on
-/// trial is what the rollout says.
-async fn traffic(admin: kube::Client, mesh: Arc<Mesh>, versions: Arc<Versions>) {
-    let mut number = 0_u64;
+/// Plays users: each second, what the weights of the route give to each place.
+async fn traffic(admin: kube::Client, metrics: Metrics) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let Some((stable, canary)) = split(&admin).await else {
-            continue;
-        };
-        let object = ask(&admin, "GET", &format!("{ROLLOUT}/frontend"), "", &Value::Null)
-            .await
-            .unwrap_or_default();
-        // After the first promotion the places have changed roles.
-        let turned = object["spec"]["tracks"]["stable"]["revision"] == "v2";
-        let tracks = if turned {
-            [Track::Candidate, Track::Stable]
-        } else {
-            [Track::Stable, Track::Candidate]
-        };
-        number += 1;
-        let now = mesh.house().now();
-        let mut observations = Vec::new();
-        for (place, weight) in [stable, canary].into_iter().enumerate() {
-            let total = TRAFFIC * weight / 100;
-            let (errors, slow) = versions.rates(place);
-            for (metric, percent) in [("requests", errors), ("slow", slow)] {
-                // What is left of a percent comes every few seconds.
-                let bad = (total * percent + number % 100 * (percent % 2)) / 100;
-                observations.push(measured(metric, tracks[place], bad.min(total), total, now));
-            }
+        if let Some((stable, canary)) = split(&admin).await {
+            metrics.serve(0, TRAFFIC * stable / 100);
+            metrics.serve(1, TRAFFIC * canary / 100);
         }
-        let batch = ObservationBatch {
-            meta: Meta {
-                id: FactId::new(format!("traffic-{number}")).unwrap(),
-                project: Project::new("shop").unwrap(),
-                time: now,
-                cause: 0,
-                source: "mesh".to_owned(),
-            },
-            observations,
-            applied: Vec::new(),
-            environment: String::new(),
-        };
-        mesh.house().bus().publish(&Fact::Observations(batch)).await.ok();
-    }
-}
-
-fn measured(metric: &str, track: Track, bad: u64, total: u64, now: Timestamp) -> Observation {
-    Observation {
-        service: ServiceName::new("frontend").unwrap(),
-        track: Some(track),
-        region: String::new(),
-        metric: metric.to_owned(),
-        instance: "mesh".to_owned(),
-        start: Timestamp(now.0 / 1_000 * 1_000 - 1_000),
-        length: Duration::from_secs(1),
-        value: Measure::Counts { bad, total },
     }
 }

@@ -1,15 +1,21 @@
 //! The configuration of the mesh beside the cluster.
 
-/// Control, routers and operator on one port; each of the latter with its own kubeconfig.
-pub(super) fn of(port: u16, operator: &str, router: &str) -> String {
+/// Control, analysis, routers and operator on one port; each of the latter two with its own kubeconfig.
+pub(super) fn of(port: u16, (operator, router): (&str, &str), prometheus: &str) -> String {
     format!(
         r#"
 [server]
 listen = "127.0.0.1:{port}"
 [nats]
 sync_interval = "1s"
+[canary]
+score_wait = "1s"
+[analysis]
+prometheus = "{prometheus}"
+mesh = "http://127.0.0.1:{port}"
 [operator]
 enabled = true
+argo = true
 kubeconfig = "{operator}"
 namespace = "default"
 control = "http://127.0.0.1:{port}"

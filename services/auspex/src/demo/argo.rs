@@ -1,11 +1,10 @@
 //! The scenario of a team that has Argo Rollouts' documents and a Prometheus: both as they stand, on Auspex's own proxy.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use auspex_analysis::local::Prometheus;
 use auspex_argo::convert::{Converted, convert};
 use auspex_argo::document::{Kind, read};
 use auspex_argo::expr::Mode;
@@ -15,7 +14,6 @@ use auspex_proto::wire::analysis_service_client::AnalysisServiceClient;
 use auspex_proto::wire::rollout_service_client::RolloutServiceClient;
 use auspex_proto::wire::{GetRolloutRequest, PutAnalysisRequest, StartRolloutRequest};
 use serde_json::{Value as Json, json};
-use tokio::process::{Child, Command};
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
@@ -29,8 +27,6 @@ use crate::services;
 
 /// A rollout is given up on after this long.
 const OVER_WITHIN: Duration = Duration::from_secs(120);
-/// Prometheus has this long to become ready.
-const READY_WITHIN: Duration = Duration::from_secs(30);
 /// The service, its rollout and its project.
 const SERVICE: &str = "shop";
 const PROJECT: &str = "default";
@@ -149,55 +145,6 @@ fn converted(text: &str) -> anyhow::Result<Converted> {
     Ok(converted)
 }
 
-/// A Prometheus that scrapes the proxy's process and the versions; it ends with this value.
-struct Prometheus {
-    address: SocketAddr,
-    _child: Child,
-}
-
-impl Prometheus {
-    async fn start(folder: &Path, targets: &[String]) -> anyhow::Result<Self> {
-        let address = free(0)?;
-        let targets: Vec<String> = targets.iter().map(|target| format!("\"{target}\"")).collect();
-        let file = folder.join("prometheus.yml");
-        let text = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: demo\n  static_configs: [{{targets: [{}]}}]\n",
-            targets.join(", ")
-        );
-        std::fs::write(&file, text)?;
-        let child = Command::new("prometheus")
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                folder.join("prometheus").display()
-            ))
-            .arg(format!("--web.listen-address={address}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .context(
-                "prometheus is not on PATH: this scenario needs it (Debian: apt-get install prometheus)",
-            )?;
-        let begun = Instant::now();
-        while reqwest::get(format!("http://{address}/-/ready"))
-            .await
-            .is_ok_and(|answer| answer.status().is_success())
-            .eq(&false)
-        {
-            if begun.elapsed() > READY_WITHIN {
-                bail!("prometheus is not ready after {} s", READY_WITHIN.as_secs());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Ok(Self {
-            address,
-            _child: child,
-        })
-    }
-}
-
 /// Plays a good and a bad version.
 ///
 /// # Errors
@@ -233,11 +180,13 @@ async fn one(scenario: &'static str, habits: Habits, (ending, show): (&str, Show
     let (server, proxy) = (free(0)?, free(0)?);
     let bare = |url: String| url.trim_start_matches("http://").to_owned();
     let targets = [bare(stable.url()), bare(candidate.url()), server.to_string()];
-    let prometheus = Prometheus::start(folder.path(), &targets).await?;
+    let prometheus = Prometheus::start(folder.path(), &targets)
+        .await?
+        .context("prometheus is not on PATH: this scenario needs it (Debian: apt-get install prometheus)")?;
     let file = folder.path().join("auspex.toml");
     std::fs::write(
         &file,
-        configuration((server, proxy), &stable.url(), prometheus.address),
+        configuration((server, proxy), &stable.url(), &prometheus.url()),
     )?;
     let options = Options {
         config: Some(file),
@@ -276,7 +225,7 @@ async fn one(scenario: &'static str, habits: Habits, (ending, show): (&str, Show
     })
 }
 
-fn configuration((server, proxy): (SocketAddr, SocketAddr), stable: &str, prometheus: SocketAddr) -> String {
+fn configuration((server, proxy): (SocketAddr, SocketAddr), stable: &str, prometheus: &str) -> String {
     format!(
         r#"
 [server]
@@ -297,7 +246,7 @@ stable = "{stable}"
 score_wait = "1s"
 
 [analysis]
-prometheus = "http://{prometheus}"
+prometheus = "{prometheus}"
 mesh = "http://{server}"
 "#
     )
