@@ -19,11 +19,9 @@ use auspex_proto::decision::Action;
 use auspex_proto::event::Body;
 use auspex_proto::stage::{self, Stage};
 use auspex_proto::subject::FactKind;
-use auspex_proto::wire::event_service_client::EventServiceClient;
 use auspex_proto::*;
 use auspex_tests::process::Process;
-use publisher::{PROJECTS, Publisher, change, deployment, observations};
-use tonic::transport::Channel;
+use publisher::{Publisher, change, deployment};
 
 /// How much time there is.
 struct Pace {
@@ -128,13 +126,7 @@ async fn the_laws_hold_on_the_log_that_faults_leave() {
     let pace = Pace::read();
     let mut chaos = Chaos::start(pace.streams).await;
     let port = chaos.process("ingest", 0).port;
-    let channel = Channel::from_shared(format!("http://127.0.0.1:{port}"))
-        .unwrap()
-        .connect_lazy();
-    let mut publisher = Publisher {
-        client: EventServiceClient::new(channel),
-        acknowledged: Vec::new(),
-    };
+    let mut publisher = Publisher::at(port);
     let bus = Bus::connect(&chaos.settings, "test").await.unwrap();
     // 42 steps: changes, deployments and observations, while the mesh is struck.
     for step in 0..42 {
@@ -144,11 +136,7 @@ async fn the_laws_hold_on_the_log_that_faults_leave() {
                 publisher.insist(Fact::Event(deployment(n))).await;
             }
         }
-        for project in 0..PROJECTS {
-            publisher
-                .insist(Fact::Observations(observations(step, project)))
-                .await;
-        }
+        publisher.observe(step).await;
         if step == 12 || step == 30 {
             // A webhook delivered again, long beyond the server's window.
             publisher.insist(Fact::Event(change(1))).await;

@@ -22,12 +22,10 @@ use auspex_chassis::stage::Logged;
 use auspex_chassis::{Kept, View};
 use auspex_proto::event::Body;
 use auspex_proto::subject::FactKind;
-use auspex_proto::wire::event_service_client::EventServiceClient;
 use auspex_proto::{Event, Fact, stage, subject};
 use auspex_tests::process::{Process, program};
-use publisher::{PROJECTS, Publisher, change, deployment, observations};
+use publisher::{PROJECTS, Publisher, change, deployment};
 use serde::de::DeserializeOwned;
-use tonic::transport::Channel;
 
 const SERVICES: [&str; 6] = ["ingest", "features", "scoring", "canary", "alerts", "history"];
 
@@ -97,13 +95,7 @@ fn brief(n: usize) -> Event {
 }
 
 async fn traffic(port: u16) {
-    let channel = Channel::from_shared(format!("http://127.0.0.1:{port}"))
-        .unwrap()
-        .connect_lazy();
-    let mut publisher = Publisher {
-        client: EventServiceClient::new(channel),
-        acknowledged: Vec::new(),
-    };
+    let mut publisher = Publisher::at(port);
     for step in 0..8 {
         for n in (step * 6)..(step * 6 + 6) {
             publisher.insist(Fact::Event(change(n))).await;
@@ -111,11 +103,7 @@ async fn traffic(port: u16) {
                 publisher.insist(Fact::Event(brief(n))).await;
             }
         }
-        for project in 0..PROJECTS {
-            publisher
-                .insist(Fact::Observations(observations(step, project)))
-                .await;
-        }
+        publisher.observe(step).await;
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
 }

@@ -67,7 +67,7 @@ pub(crate) fn deployment(n: usize) -> Event {
     }
 }
 
-pub(crate) fn observations(n: usize, project: usize) -> ObservationBatch {
+fn observations(n: usize, project: usize) -> ObservationBatch {
     let now = clock::now();
     let observation = |service: usize, track, bad, total| Observation {
         service: ServiceName::new(format!("s{service}")).unwrap(),
@@ -95,11 +95,27 @@ pub(crate) fn observations(n: usize, project: usize) -> ObservationBatch {
 
 /// A publisher as CI is one: it tries again, under the same id, until it is told that the log has it.
 pub(crate) struct Publisher {
-    pub(crate) client: EventServiceClient<Channel>,
+    client: EventServiceClient<Channel>,
     pub(crate) acknowledged: Vec<String>,
 }
 
 impl Publisher {
+    /// One that speaks with the mesh on this port, as soon as it is there.
+    pub(crate) fn at(port: u16) -> Self {
+        let mesh = Channel::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
+        Self {
+            client: EventServiceClient::new(mesh.connect_lazy()),
+            acknowledged: Vec::new(),
+        }
+    }
+
+    /// What every project's services and users did in this step.
+    pub(crate) async fn observe(&mut self, step: usize) {
+        for project in 0..PROJECTS {
+            self.insist(Fact::Observations(observations(step, project))).await;
+        }
+    }
+
     pub(crate) async fn insist(&mut self, fact: Fact) {
         let wire = match &fact {
             Fact::Event(event) => Published::Event(event.to_wire()),
