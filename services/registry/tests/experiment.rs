@@ -10,26 +10,18 @@ mod mesh;
 
 use auspex_chassis::{From, House};
 use auspex_proto::event::{Body, Deployment, DeploymentState, DeploymentStatus};
-use auspex_proto::score::{Band, OtherScore, Trial};
+use auspex_proto::score::{OtherScore, Trial};
 use auspex_proto::wire::experiments_client::ExperimentsClient;
 use auspex_proto::wire::feedback_client::FeedbackClient;
 use auspex_proto::wire::{
     Experiment, ExperimentReason, ExperimentState, GetReliabilityRequest, ListExperimentsRequest,
     StartExperimentRequest,
 };
-use auspex_proto::{
-    Entity, EntityKind, Event, Fact, FactId, FactKind, Meta, Project, Revision, Score, ServiceName, Timestamp,
-};
+use auspex_proto::{Event, Fact, FactKind, Meta, Revision, Score, ServiceName, sample};
 use mesh::{PATIENCE, Up, files};
 
 fn meta(n: u64, what: &str) -> Meta {
-    Meta {
-        id: FactId::new(format!("{what}-{n}")).unwrap(),
-        project: Project::new(format!("acme/shop-{}", n % 3)).unwrap(),
-        time: Timestamp(1_700_000_000_000),
-        cause: n + 1,
-        source: "test".to_owned(),
-    }
+    sample::meta(&format!("{what}-{n}"), &format!("acme/shop-{}", n % 3), n + 1).unwrap()
 }
 
 /// One change: its score by champion and challenger, its deployment, what became of it.
@@ -37,22 +29,9 @@ async fn play(house: &House, n: u64, experiment: &Experiment, (p, q): (f64, f64)
     let revision = Revision::new(format!("rev-{n}")).unwrap();
     let title = |version: u64| format!("change-risk@{version}");
     let score = Score {
-        meta: meta(n, "score"),
-        entity: Entity {
-            kind: EntityKind::Change,
-            id: revision.to_string(),
-            revision: revision.clone(),
-            service: None,
-        },
-        p_failure: p,
         low: p * 0.5,
         high: (p * 1.5).min(1.0),
-        band: Band::of(p, (0.3, 0.7)),
         model: title(experiment.champion),
-        schema_hash: String::new(),
-        reasons: Vec::new(),
-        missing: Vec::new(),
-        mitigations: Vec::new(),
         trial: Trial {
             arm: "champion".to_owned(),
             experiment: experiment.name.clone(),
@@ -65,6 +44,7 @@ async fn play(house: &House, n: u64, experiment: &Experiment, (p, q): (f64, f64)
             }],
             ..Trial::default()
         },
+        ..sample::score(meta(n, "score"), revision.as_str(), p).unwrap()
     };
     let service = ServiceName::new("checkout").unwrap();
     let deployment = Body::Deployment(Deployment {

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use auspex_proto::decision::{Action, Decision, Mode, Phase, Reason, TrackTarget, Versions};
+use auspex_proto::decision::{Action, Decision, Phase, Reason};
 use auspex_proto::event::{
     Body, Deployment, DeploymentState, DeploymentStatus, Incident, Outcome, Run, RunPhase,
 };
-use auspex_proto::score::{Band, Trial};
-use auspex_proto::{
-    Entity, EntityKind, Event, FactId, Meta, Project, Revision, RolloutName, Score, ServiceName,
-};
+use auspex_proto::{Entity, EntityKind, Event, Meta, Revision, RolloutName, Score, ServiceName, sample};
 use proptest::prelude::*;
 
 use super::*;
@@ -36,13 +33,10 @@ impl Log {
         }
     }
 
-    fn meta(&self, id: String) -> Meta {
+    fn meta(&self, id: &str) -> Meta {
         Meta {
-            id: FactId::new(id).unwrap(),
-            project: Project::new("shop").unwrap(),
             time: Timestamp(self.now),
-            cause: self.seq,
-            source: "test".to_owned(),
+            ..sample::meta(id, "shop", self.seq).unwrap()
         }
     }
 
@@ -64,27 +58,19 @@ impl Log {
         } else {
             EntityKind::Change
         };
+        let head = Meta {
+            cause: self.seq + 1,
+            ..self.meta(&format!("score-{revision}-{}", self.seq))
+        };
+        let sample = sample::score(head, revision, p).unwrap();
         let fact = Fact::Score(Score {
-            meta: Meta {
-                cause: self.seq + 1,
-                ..self.meta(format!("score-{revision}-{}", self.seq))
-            },
             entity: Entity {
                 kind,
-                id: revision.to_owned(),
-                revision: Revision::new(revision).unwrap(),
-                service: None,
+                ..sample.entity
             },
-            p_failure: p,
             low: 0.0,
             high: 1.0,
-            band: Band::of(p, (0.3, 0.7)),
-            model: "change-risk@1".to_owned(),
-            schema_hash: String::new(),
-            reasons: Vec::new(),
-            missing: Vec::new(),
-            mitigations: Vec::new(),
-            trial: Trial::default(),
+            ..sample
         });
         self.feed(&fact);
         fact
@@ -92,7 +78,7 @@ impl Log {
 
     fn event(&mut self, body: Body) -> Fact {
         let fact = Fact::Event(Event {
-            meta: self.meta(format!("event-{}", self.seq)),
+            meta: self.meta(&format!("event-{}", self.seq)),
             body,
         });
         self.feed(&fact);
@@ -120,35 +106,15 @@ impl Log {
     }
 
     fn decision(&mut self, revision: &str, phase: Phase, reason: Reason) {
-        let track = |revision: &str| TrackTarget {
-            revision: revision.to_owned(),
-            url: String::new(),
-        };
+        let head = self.meta(&format!("decision-{}", self.seq));
         let fact = Fact::Decision(Decision {
-            meta: self.meta(format!("decision-{}", self.seq)),
             rollout: RolloutName::new("r").unwrap(),
-            service: ServiceName::new("checkout").unwrap(),
-            mode: Mode::Act,
             phase,
             action: Action::Hold,
             reason,
-            reason_text: String::new(),
-            weight: 0,
-            previous_weight: 0,
-            acts: true,
-            prior: 0.1,
-            prior_is_base_rate: false,
-            posterior: 0.1,
-            evidence: Vec::new(),
-            harmed: 0,
-            versions: Versions::default(),
-            stable: track("old"),
-            candidate: track(revision),
-            number: 1,
-            affinity: None,
-            slo_ms: None,
-            score: None,
-            intent: None,
+            stable: sample::track("old"),
+            candidate: sample::track(revision),
+            ..sample::decision(head, "checkout").unwrap()
         });
         self.feed(&fact);
     }
