@@ -324,6 +324,20 @@ mod tests {
         assert_eq!("change-risk".parse(), Ok(Recipe::ChangeRisk));
     }
 
+    #[tokio::test]
+    async fn the_model_that_ships_is_worth_what_its_card_says() {
+        let Some(data) = std::env::var_os("AUSPEX_DATA").map(PathBuf::from) else {
+            auspex_chassis::testing::not_run("AUSPEX_DATA names no folder with the public data");
+            return;
+        };
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/change-risk");
+        let runtime = auspex_chassis::tools::onnxruntime().await.unwrap();
+        let report = checked(&shipped, &data.join("jit"), &runtime).unwrap();
+        assert!(report.publishable, "{:?}", report.gates);
+        assert_eq!((report.test.rows, report.groups.len()), (18_986, 6));
+        assert!(report.mean_of_groups.unwrap().roc_auc.unwrap() > 0.76);
+    }
+
     #[test]
     fn figures_that_do_not_come_out_stop_the_run() {
         let told = r#"{"seed": 1, "libraries": {}, "base_rate": 0.2, "training": {"data": "", "rows": {"train": 1}, "settings": {}},
