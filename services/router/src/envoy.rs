@@ -14,7 +14,7 @@ use futures::future::{BoxFuture, try_join_all};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use self::admin::{Counts, Runtime};
+use self::admin::{Counts, Runtime, Stats};
 use self::line::Line;
 use crate::registry::Site;
 use crate::router::{
@@ -211,30 +211,46 @@ impl Envoy {
         let line = Line::open(&url, self.limit).await?;
         fence.pass().await?;
         line.post(&url).await?;
-        self.look(admin, intent).await
+        // Envoy answers its admin address one by one, and other services wait to be moved: no more is asked than has changed.
+        let runtime = self.runtime(admin).await?;
+        let stats = match self.counts.last(admin) {
+            Some(stats) => stats,
+            None => self.stats(admin).await?,
+        };
+        Ok(self.observed(admin, intent, (&runtime, &stats)))
     }
 
     async fn look(&self, admin: &Url, intent: &Intent) -> Result<Observed, Fault> {
+        let (runtime, stats) = (self.runtime(admin).await?, self.stats(admin).await?);
+        let mut observed = self.observed(admin, intent, (&runtime, &stats));
+        let (stable, candidate) = self.settings.places(intent.swapped);
+        observed.seen = self
+            .counts
+            .since(admin, (&stable.cluster, &candidate.cluster), &stats);
+        Ok(observed)
+    }
+
+    async fn runtime(&self, admin: &Url) -> Result<Runtime, Fault> {
         let mut url = join(admin, "runtime");
         url.query_pairs_mut().append_pair("format", "json");
-        let runtime = Runtime::parse(&self.ask(self.client.get(url)).await?)?;
-        let stats = self.stats(admin).await?;
+        Runtime::parse(&self.ask(self.client.get(url)).await?)
+    }
+
+    fn observed(&self, admin: &Url, intent: &Intent, (runtime, stats): (&Runtime, &Stats)) -> Observed {
+        self.counts.keep(admin, stats);
         let (stable, candidate) = self.settings.places(intent.swapped);
         let mut observed = Observed {
-            shares: self.shares(&runtime, intent.swapped),
+            shares: self.shares(runtime, intent.swapped),
             mark: runtime.number(&self.mark_key).map_or(Mark::Missing, Mark::Write),
-            beside: self.beside(&runtime, intent),
+            beside: self.beside(runtime, intent),
             stable: stats.capacity(&stable.cluster),
             candidate: stats.capacity(&candidate.cluster),
             ..Observed::default()
         };
-        observed.seen = self
-            .counts
-            .since(admin, (&stable.cluster, &candidate.cluster), &stats);
         if intent.mirror > 0 && candidate.mirror_key.is_empty() {
             observed.note = format!("no mirror policy leads to {}", candidate.cluster);
         }
-        Ok(observed)
+        observed
     }
 
     fn shares(&self, runtime: &Runtime, swapped: bool) -> Option<Shares> {
@@ -268,13 +284,13 @@ impl Envoy {
         Some(beside.all(|(key, value)| runtime.number(key).unwrap_or(0).to_string() == *value))
     }
 
-    async fn stats(&self, admin: &Url) -> Result<admin::Stats, Fault> {
+    async fn stats(&self, admin: &Url) -> Result<Stats, Fault> {
         let mut url = join(admin, "stats");
         let filter = admin::filter(&[&self.settings.stable.cluster, &self.settings.candidate.cluster]);
         url.query_pairs_mut()
             .append_pair("format", "json")
             .append_pair("filter", &filter);
-        admin::Stats::parse(&self.ask(self.client.get(url)).await?)
+        Stats::parse(&self.ask(self.client.get(url)).await?)
     }
 
     async fn ask(&self, request: reqwest::RequestBuilder) -> Result<String, Fault> {

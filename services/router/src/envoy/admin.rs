@@ -17,9 +17,12 @@ pub(super) struct Runtime(BTreeMap<String, String>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Stats(BTreeMap<String, u64>);
 
-/// Requests of both tracks at the last look, by admin address.
+/// What the last looks found: requests of both tracks by admin address and cluster, figures by admin address.
 #[derive(Debug, Default)]
-pub(super) struct Counts(Mutex<BTreeMap<String, [u64; 2]>>);
+pub(super) struct Counts {
+    requests: Mutex<BTreeMap<String, [u64; 2]>>,
+    last: Mutex<BTreeMap<Url, Stats>>,
+}
 
 /// The expression that picks the figures of these clusters.
 pub(super) fn filter(clusters: &[&str]) -> String {
@@ -88,6 +91,17 @@ impl Stats {
 }
 
 impl Counts {
+    /// The figures of the last look.
+    pub(super) fn last(&self, admin: &Url) -> Option<Stats> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.get(admin).cloned()
+    }
+
+    pub(super) fn keep(&self, admin: &Url, stats: &Stats) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.insert(admin.clone(), stats.clone());
+    }
+
     /// What the tracks got since the last look; `None` at the first one, and after a restart.
     pub(super) fn since(&self, admin: &Url, clusters: (&str, &str), stats: &Stats) -> Option<Seen> {
         let now = [
@@ -96,7 +110,7 @@ impl Counts {
         ];
         // With the names, for places change roles.
         let key = format!("{admin} {}", clusters.1);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let before = counts.insert(key, now)?;
         Some(Seen {
             stable: now[0].checked_sub(before[0])?,

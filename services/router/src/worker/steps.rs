@@ -66,7 +66,13 @@ impl Worker {
         // What was carried out last is looked for, not what is asked now.
         let settled = self.record.settled.as_ref().map(|settled| settled.intent.clone());
         let (kept, _) = refuse(self.router.as_ref(), settled.as_ref().unwrap_or(intent));
-        let read = timeout(self.terms.patience, self.router.read(&kept)).await;
+        let read = timeout(self.terms.patience, self.router.read(&kept));
+        let read = tokio::select! {
+            // A decision waits for no look.
+            biased;
+            () = self.lane.changed.notified() => return true,
+            read = read => read,
+        };
         match read.unwrap_or_else(|_| Err(Fault::Away("no answer in time".to_owned()))) {
             Ok(observed) => {
                 self.look(observed);
