@@ -93,6 +93,16 @@ pub fn plot(looks: &[Look], options: &Options) -> String {
             distance(a).total_cmp(&distance(b))
         })
     };
+    let threshold = row_of(line).unwrap_or_default();
+    // Rounded to a row, evidence may neither reach the line before it does nor fall short of it once it has.
+    let row_of_look = |look: &Look| {
+        let (value, row) = (level(look), row_of(level(look))?);
+        Some(if value < line {
+            row.min(threshold.saturating_sub(1))
+        } else {
+            row.max(threshold)
+        })
+    };
     let columns = looks.len().min(width);
     let shown: Vec<Option<usize>> = (0..columns)
         .map(|k| {
@@ -102,23 +112,24 @@ pub fn plot(looks: &[Look], options: &Options) -> String {
                 k * (looks.len() - 1) / (columns - 1)
             })
         })
-        .map(|look| look.and_then(|look| row_of(level(look))))
+        .map(|look| look.and_then(row_of_look))
         .collect();
     let mut text = String::new();
     for row in (0..height).rev() {
-        let threshold = row_of(line) == Some(row);
+        let at_line = row == threshold;
         let share =
             f64::from(u32::try_from(row).unwrap_or(0)) / f64::from(u32::try_from(height - 1).unwrap_or(1));
         text.push_str(&format!(
             "{:>9} |",
             format!("1e{:+.1}", floor + (top - floor) * share)
         ));
-        text.extend(shown.iter().map(|at| match (*at == Some(row), threshold) {
+        text.extend(shown.iter().map(|at| match (*at == Some(row), at_line) {
             (true, _) => '*',
             (false, true) => '-',
             (false, false) => ' ',
         }));
-        text.push_str(if threshold { " alarm\n" } else { "\n" });
+        text.truncate(text.trim_end().len());
+        text.push_str(if at_line { " alarm\n" } else { "\n" });
     }
     text
 }

@@ -66,6 +66,25 @@ fn equal_tracks_are_no_worse_and_history_is_named() {
     assert_eq!((said.assumes, said.history), (Assumption::HistoryHolds, 60));
 }
 
+/// However large, and however long one waits: a scale that learnt from the shift itself would lose it again.
+#[test]
+fn a_shift_far_beyond_its_history_stays_found_and_is_shown_whole() {
+    for by in [60.0, 150.0, 1e4] {
+        let each = settings(Direction::Increase);
+        let said = run(&each, &noisy(2, 120, 0.0), &noisy(3, 240, by));
+        assert_eq!(
+            judge_values(&said, &Levels::default()).verdict,
+            Verdict::Worse,
+            "{said:?}"
+        );
+        assert!(
+            said.effect.is_some_and(|effect| (effect / by - 1.0).abs() < 0.05),
+            "{said:?}"
+        );
+        assert!(said.low > 0.0 && said.low < by && said.high > by, "{said:?}");
+    }
+}
+
 #[test]
 fn blind_spots_are_no_evidence() {
     let each = settings(Direction::Either);

@@ -32,7 +32,7 @@ impl ValueTest {
     }
 
     /// Mean size of the baseline, as the sums hold it: what the two margins are apart by, undone.
-    fn level(&self, settings: &ValueSettings) -> Option<f64> {
+    pub(super) fn level(&self, settings: &ValueSettings) -> Option<f64> {
         let margin = settings.margin.max(1.0);
         let apart = self.below.mean()? - self.above.mean()?;
         let level = apart / (margin - 1.0 / margin);

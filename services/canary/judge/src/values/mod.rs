@@ -95,6 +95,12 @@ pub struct ValueTest {
     slow: Slow,
     spikes: Spikes,
     chain: Chain,
+    /// Median difference before the change, as of the change: what lane A holds differences by afterwards.
+    #[serde(default)]
+    usual: Option<f64>,
+    /// Whether a difference after the change was held from below, and from above.
+    #[serde(default)]
+    held: (bool, bool),
     first: Option<(f64, f64)>,
     varies: bool,
     broken: u32,
@@ -194,7 +200,13 @@ impl ValueTest {
         let within = |x: f64| (x * scale).clamp(-LARGEST, LARGEST);
         let (c, b) = (within(candidate), within(baseline));
         let d = c - b;
+        if changed && self.harm.changed() == 0 {
+            self.usual = self.spikes.median();
+        }
         let held = self.held(settings, d, changed);
+        if changed {
+            self.held = (self.held.0 || held > d, self.held.1 || held < d);
+        }
         self.slow.absorb(held);
         self.harm.absorb(held, changed);
         self.spikes.absorb(d, changed);
@@ -210,16 +222,15 @@ impl ValueTest {
     }
 
     /// A difference as lane A sees it. After a quiet history a single outlier would weigh as much as a lasting shift, for the
-    /// history has fixed the scale: beyond six medians of the past it is held, and the outlier left to lane S.
+    /// history has fixed the scale: beyond six medians of the past it is held, and the outlier left to lane S. After the change
+    /// the past is what came before it: a scale that learns from the shift itself would let go of it bit by bit, and a level
+    /// that creeps upwards is a slow component.
     fn held(&self, settings: &ValueSettings, d: f64, changed: bool) -> f64 {
-        let known =
-            self.harm.history() >= settings.min_history.max(1) && (!changed || self.bounded(settings));
-        let most = if known {
-            HELD * self.spikes.median().unwrap_or(0.0)
-        } else {
-            0.0
-        };
-        if most > 0.0 { d.clamp(-most, most) } else { d }
+        let usual = if changed { self.usual } else { self.spikes.median() };
+        match usual.map(|usual| HELD * usual) {
+            Some(most) if most > 0.0 && self.bounded(settings) => d.clamp(-most, most),
+            _ => d,
+        }
     }
 
     fn bounded(&self, settings: &ValueSettings) -> bool {
@@ -268,7 +279,13 @@ impl ValueTest {
         safest(settings.direction, &self.above, &self.below)
     }
 
-    /// Shifts not refuted at `level`, in the metric's unit.
+    /// Mean difference after the change, none of them held: what both margins are apart by tells the baseline's mean.
+    fn mean(&self, settings: &ValueSettings) -> Option<f64> {
+        let apart = (settings.margin.max(1.0) - 1.0) * self.level(settings).unwrap_or_default();
+        Some(self.above.mean()? + apart)
+    }
+
+    /// Shifts not refuted at `level`, in the metric's unit; unbounded where differences were held.
     fn interval(&self, settings: &ValueSettings) -> (f64, f64) {
         let level = if settings.level > 0.0 && settings.level < 1.0 {
             settings.level
@@ -291,10 +308,9 @@ impl ValueTest {
                 Some(bisect(28, mean, far, inside) / scale)
             }
         };
-        (
-            side(mean - reach).unwrap_or(open.0),
-            side(mean + reach).unwrap_or(open.1),
-        )
+        let low = side(mean - reach).filter(|_| !self.held.0);
+        let high = side(mean + reach).filter(|_| !self.held.1);
+        (low.unwrap_or(open.0), high.unwrap_or(open.1))
     }
 
     /// What has been absorbed so far says this.
@@ -306,7 +322,7 @@ impl ValueTest {
         ValueEvidence {
             log_e_worse: self.log_e_worse(settings),
             log_e_safe: self.log_e_safe(settings),
-            effect: self.harm.mean().map(|mean| mean / self.scale.unwrap_or(1.0)),
+            effect: self.mean(settings).map(|mean| mean / self.scale.unwrap_or(1.0)),
             low,
             high,
             samples: u64::from(pairs),

@@ -30,7 +30,7 @@ fn count_power() -> Vec<Cell> {
         cell(format!("failures x{effect} at 5 %"), Kind::Delay { scene, most })
     });
     let floors = [
-        (0.01, 1.5, 0.0),
+        (0.01, 1.5, 12.0),
         (0.01, 2.0, 65.0),
         (0.01, 5.0, 99.0),
         (0.05, 1.5, 77.0),
@@ -153,6 +153,14 @@ fn history_power() -> Vec<Cell> {
         ..scene(Story::ThreeSpikes, 0.0)
     };
     let series = found(Play::Series { by: 40.0 }, 90.0);
+    // Far beyond what the history has shown, and looked at once, long after it began.
+    let late = Play::Values {
+        scene: Scene {
+            story: Story::Level(150.0),
+            ..before(0.0, 240)
+        },
+        each_look: false,
+    };
     vec![
         value_found(&name(0.0), before(0.0, 60), 95.0, Some(13.0)),
         value_found(&name(0.5), before(0.5, 60), 80.0, None),
@@ -162,6 +170,10 @@ fn history_power() -> Vec<Cell> {
             spikes,
             90.0,
             Some(160.0),
+        ),
+        cell(
+            "values, 120 points before, 15 sd, AR(0), one look after 240 points",
+            found(late, 99.0),
         ),
         cell("one series with a day's season, AR(0.8), 4 sd", series),
     ]
