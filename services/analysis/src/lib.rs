@@ -6,7 +6,7 @@
 //!   protection rule at `POST /webhooks/github/protection`.
 //! - *Remembers*: plans, and per plan what was measured so far ([`record::Record`]); one process at a time measures a plan.
 //! - *Invariants*: a run asks the same thing only once, whoever holds the claim; what was inconclusive or without data never
-//!   lets a rollout go on; values of secrets are not shown; a command is run only where that is configured.
+//!   lets a rollout go on before its switch; values of secrets are not shown; a command is run only where that is configured.
 
 pub mod board;
 pub mod config;

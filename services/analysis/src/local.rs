@@ -19,13 +19,15 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts `prometheus` from PATH in a folder, for these targets (`host:port`); `None`: there is none on PATH.
+    /// Starts `prometheus` from PATH in a folder, for these targets (`host:port`) and itself; `None`: there is none on PATH.
     ///
     /// # Errors
     /// It cannot be started, or is not ready after a minute.
     pub async fn start(folder: &Path, targets: &[String]) -> anyhow::Result<Option<Self>> {
         let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let targets: Vec<String> = targets.iter().map(|target| format!("\"{target}\"")).collect();
+        let own = address.to_string();
+        let targets = targets.iter().chain([&own]);
+        let targets: Vec<String> = targets.map(|target| format!("\"{target}\"")).collect();
         let file = folder.join("prometheus.yml");
         let text = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: local\n  static_configs: [{{targets: [{}]}}]\n",

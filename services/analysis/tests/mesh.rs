@@ -10,58 +10,15 @@ use std::time::Duration;
 
 use auspex_analysis::Config;
 use auspex_analysis::board::Board;
+use auspex_argo::phase::Phase as PhaseOf;
 use auspex_argo::plan::Document;
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{Follow, From, House};
 use auspex_proto::command::{Ask, Command};
-use auspex_proto::decision::{Action, Decision, Mode, Phase, Reason, TrackTarget, Versions};
+use auspex_proto::decision::{Action, Decision, Phase, Reason};
 use auspex_proto::subject::FactKind;
-use auspex_proto::{Fact, FactId, Meta, Project, RolloutName, ServiceName};
+use auspex_proto::{Fact, Meta, Project, sample};
 use stage::{Web, vector};
-
-fn decision(
-    house: &House,
-    number: u64,
-    (action, phase, reason): (Action, Phase, Reason),
-    weight: u8,
-) -> Fact {
-    let track = |revision: &str| TrackTarget {
-        revision: revision.to_owned(),
-        url: String::new(),
-    };
-    Fact::Decision(Decision {
-        meta: Meta {
-            id: FactId::new(format!("decision-{number}")).unwrap(),
-            project: Project::new("p").unwrap(),
-            time: house.now(),
-            cause: number,
-            source: "test".to_owned(),
-        },
-        rollout: RolloutName::new("shop").unwrap(),
-        service: ServiceName::new("shop").unwrap(),
-        mode: Mode::Act,
-        phase,
-        action,
-        reason,
-        reason_text: String::new(),
-        weight,
-        previous_weight: 0,
-        acts: true,
-        prior: 0.1,
-        prior_is_base_rate: true,
-        posterior: 0.1,
-        evidence: Vec::new(),
-        harmed: 0,
-        versions: Versions::default(),
-        stable: track("v1"),
-        candidate: track("v2"),
-        number,
-        affinity: None,
-        slo_ms: None,
-        score: None,
-        intent: None,
-    })
-}
 
 fn plan(address: &str) -> Document {
     Document::read(&format!(
@@ -105,8 +62,28 @@ async fn command(commands: &mut Follow) -> Command {
     }
 }
 
-async fn publish(house: &House, fact: &Fact) {
-    house.bus().publish(fact).await.unwrap();
+const BEGUN: (Action, Phase, Reason) = (Action::Start, Phase::Waiting, Reason::Started);
+const RAISED: (Action, Phase, Reason) = (Action::Advance, Phase::Progressing, Reason::StepDone);
+const WAITS: (Action, Phase, Reason) = (Action::Pause, Phase::Paused, Reason::StepWait);
+const RESUMED: (Action, Phase, Reason) = (Action::Resume, Phase::Progressing, Reason::Commanded);
+/// Control did not let a person go past the step.
+const HELD: (Action, Phase, Reason) = (Action::Pause, Phase::Paused, Reason::Commanded);
+
+/// Control decides.
+async fn decide(house: &House, number: u64, (action, phase, reason): (Action, Phase, Reason), weight: u8) {
+    let head = Meta {
+        time: house.now(),
+        ..sample::meta(&format!("decision-{number}"), "p", number).unwrap()
+    };
+    let decision = Decision {
+        action,
+        phase,
+        reason,
+        weight,
+        number,
+        ..sample::decision(head, "shop").unwrap()
+    };
+    house.bus().publish(&Fact::Decision(decision)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,26 +103,9 @@ async fn a_step_goes_on_when_it_is_good_and_a_bad_background_aborts() {
     board.start().await.unwrap();
     let mut commands = house.follow(&[FactKind::Command], From::All).await.unwrap();
     board.put(&project, plan(&web.url), "me").await.unwrap();
-    publish(
-        house,
-        &decision(house, 1, (Action::Start, Phase::Waiting, Reason::Started), 0),
-    )
-    .await;
-    publish(
-        house,
-        &decision(
-            house,
-            2,
-            (Action::Advance, Phase::Progressing, Reason::StepDone),
-            10,
-        ),
-    )
-    .await;
-    publish(
-        house,
-        &decision(house, 3, (Action::Pause, Phase::Paused, Reason::StepWait), 10),
-    )
-    .await;
+    decide(house, 1, BEGUN, 0).await;
+    decide(house, 2, RAISED, 10).await;
+    decide(house, 3, WAITS, 10).await;
     let first = command(&mut commands).await;
     assert_eq!((first.ask, first.actor.as_str()), (Ask::Resume, "analysis"));
     assert_eq!(first.note, "analysis step-1 is Successful");
@@ -155,26 +115,8 @@ async fn a_step_goes_on_when_it_is_good_and_a_bad_background_aborts() {
             .any(|asked| asked.body.contains("query=stepv2")),
         "the revision is put in"
     );
-    publish(
-        house,
-        &decision(
-            house,
-            4,
-            (Action::Resume, Phase::Progressing, Reason::Commanded),
-            10,
-        ),
-    )
-    .await;
-    publish(
-        house,
-        &decision(
-            house,
-            5,
-            (Action::Advance, Phase::Progressing, Reason::StepDone),
-            50,
-        ),
-    )
-    .await;
+    decide(house, 4, RESUMED, 10).await;
+    decide(house, 5, RAISED, 50).await;
     good.store(false, Ordering::Relaxed);
     let second = command(&mut commands).await;
     assert_eq!(second.ask, Ask::Abort);
@@ -201,21 +143,8 @@ async fn no_data_asks_a_person_and_another_process_takes_over_without_asking_twi
     let first = Board::open(&other, Config::default()).await.unwrap();
     first.start().await.unwrap();
     first.put(&project, plan(&web.url), "me").await.unwrap();
-    publish(
-        house,
-        &decision(house, 1, (Action::Start, Phase::Waiting, Reason::Started), 0),
-    )
-    .await;
-    publish(
-        house,
-        &decision(
-            house,
-            2,
-            (Action::Advance, Phase::Progressing, Reason::StepDone),
-            10,
-        ),
-    )
-    .await;
+    decide(house, 1, BEGUN, 0).await;
+    decide(house, 2, RAISED, 10).await;
     let measured = async |board: &Board| {
         let seen = board.seen("p").await.unwrap();
         let attempt = seen
@@ -243,4 +172,47 @@ async fn no_data_asks_a_person_and_another_process_takes_over_without_asking_twi
     );
     let more = tokio::time::timeout(Duration::from_millis(500), commands.next()).await;
     assert!(more.is_err(), "asked again: {more:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_without_data_waits_and_is_measured_anew_when_somebody_resumes() {
+    let there = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&there);
+    let web = Web::start(move |asked| {
+        let fine = asked.body.contains("query=background") || seen.load(Ordering::Relaxed);
+        (200, vector(if fine { &["0.99"] } else { &[] }))
+    })
+    .await;
+    let test = TestHouse::start().await.unwrap();
+    let house = &test.house;
+    let project = Project::new("p").unwrap();
+    let board = Board::open(house, Config::default()).await.unwrap();
+    board.start().await.unwrap();
+    let mut commands = house.follow(&[FactKind::Command], From::All).await.unwrap();
+    board.put(&project, plan(&web.url), "me").await.unwrap();
+    decide(house, 1, BEGUN, 0).await;
+    decide(house, 2, RAISED, 10).await;
+    decide(house, 3, WAITS, 10).await;
+    let attempt = async || {
+        let seen = board.seen("p").await.unwrap();
+        let found = seen
+            .first()
+            .and_then(|one| one.record.attempts.get("step-1").cloned());
+        found.unwrap_or_default()
+    };
+    let begun = std::time::Instant::now();
+    while attempt().await.run.phase != PhaseOf::NoData {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", attempt().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let asked = tokio::time::timeout(Duration::from_millis(500), commands.next()).await;
+    assert!(asked.is_err(), "it waits for a person: {asked:?}");
+    there.store(true, Ordering::Relaxed);
+    decide(house, 4, HELD, 10).await;
+    let asked = command(&mut commands).await;
+    assert_eq!(
+        (asked.ask, asked.note.as_str()),
+        (Ask::Resume, "analysis step-1 is Successful")
+    );
+    assert_eq!(attempt().await.number, 2);
 }

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test may")]
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use auspex_analysis::local::Prometheus;
 use auspex_analysis::provider::{Site, measure};
 use auspex_argo::expr::Mode;
 use auspex_argo::metric::Metric;
@@ -14,32 +14,12 @@ use serde_json::json;
 #[tokio::test]
 async fn a_real_prometheus_gives_argos_types() {
     let folder = tempfile::tempdir().unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let file = folder.path().join("prometheus.yml");
-    let text = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: self\n  static_configs: [{{targets: [\"{address}\"]}}]\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    let started = tokio::process::Command::new("prometheus")
-        .arg(format!("--config.file={}", file.display()))
-        .arg(format!(
-            "--storage.tsdb.path={}",
-            folder.path().join("tsdb").display()
-        ))
-        .arg(format!("--web.listen-address={address}"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn();
-    let Ok(_child) = started else {
+    let Some(prometheus) = Prometheus::start(folder.path(), &[]).await.unwrap() else {
         auspex_chassis::testing::not_run("prometheus is not on PATH: the real one is not asked");
         return;
     };
     let site = Site {
-        prometheus: format!("http://{address}"),
+        prometheus: prometheus.url(),
         ..Site::default()
     };
     let taken = async |prometheus: serde_json::Value, success: &str| {
