@@ -13,10 +13,8 @@ mod shop;
 use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
-use auspex_proto::wire::feature_store_server::FeatureStore;
 use auspex_proto::wire::*;
 use shop::*;
-use tonic::Request;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_survives_restart_loss_and_a_dead_replica() {
@@ -75,18 +73,8 @@ async fn a_window_survives_restart_loss_and_a_dead_replica() {
     assert_eq!(get(&again, "c3").await[2], (3.0, PRESENT), "each counts once");
 
     // Rows of the offline store put in again change nothing: they are known.
-    let request = MaterializeRequest {
-        project: PROJECT.to_owned(),
-        views: Vec::new(),
-        from_ms: 0,
-        to_ms: 0,
-    };
     let done = until("rows offline", || async {
-        let done = again
-            .materialize(Request::new(request.clone()))
-            .await
-            .unwrap()
-            .into_inner();
+        let done = put_in_again(&again).await;
         (done.rows >= 60).then_some(done)
     })
     .await;
@@ -110,7 +98,7 @@ async fn a_view_may_get_scales_and_another_shape() {
     let now = test.house.now().0;
     let rows = (0..5_u8).map(|n| order(&format!("c{n}"), f64::from(n) * 10.0, now - 60_000, 0));
     push(&answers, rows.collect()).await;
-    let project = "acme/shop";
+    let project = PROJECT;
     let offline = answers.offline.as_ref().unwrap();
     let snapshot = until("five rows offline", || async {
         let snapshot = offline.snapshot(project, Some(now)).await.unwrap();
@@ -149,11 +137,7 @@ async fn a_view_may_get_scales_and_another_shape() {
         scaled: true,
         ..GetOnlineFeaturesRequest::default()
     };
-    let found = answers
-        .get_online_features(Request::new(request))
-        .await
-        .unwrap()
-        .into_inner();
+    let found = ask(&answers, request).await;
     assert!((found.rows[0].values[0] - 0.25).abs() < 1e-9, "10 of 0 to 40");
 
     // A maximum asks for what was not kept: rows go to a new place, and those of before are put in again.
@@ -167,21 +151,7 @@ async fn a_view_may_get_scales_and_another_shape() {
         "{applied:?}"
     );
     assert_eq!(get(&answers, "c3").await[1].1, NOT_FOUND);
-    let request = MaterializeRequest {
-        project: project.to_owned(),
-        views: Vec::new(),
-        from_ms: 0,
-        to_ms: 0,
-    };
-    assert_eq!(
-        answers
-            .materialize(Request::new(request))
-            .await
-            .unwrap()
-            .into_inner()
-            .rows,
-        5
-    );
+    assert_eq!(put_in_again(&answers).await.rows, 5);
     until("rows put in again", || async {
         let cell = get(&answers, "c3").await[1];
         (cell == (30.0, PRESENT)).then_some(())

@@ -166,21 +166,13 @@ async fn streams_come_from_facts() {
                 "service_history:failure_rate_30d",
             ],
         );
-        let found = answers
-            .get_online_features(Request::new(request))
-            .await
-            .unwrap()
-            .into_inner();
+        let found = shop::ask(&answers, request).await;
         Some(found.rows[0].clone()).filter(|row| row.statuses[0] == PRESENT)
     })
     .await;
     assert_eq!(found.values, [1.0, 1.0]);
     let request = ask(&[("revision", "abc")], &["change_impact"]);
-    let found = answers
-        .get_online_features(Request::new(request))
-        .await
-        .unwrap()
-        .into_inner();
+    let found = shop::ask(&answers, request).await;
     let files = found
         .names
         .iter()

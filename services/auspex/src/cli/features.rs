@@ -157,7 +157,7 @@ pub(super) fn moment(text: &str) -> Result<i64, Fault> {
     if let Ok(ms) = text.parse::<i64>() {
         return Ok(ms);
     }
-    if text == "now" || text == "0d" {
+    if ["now", "0s", "0m", "0h", "0d"].contains(&text) {
         return Ok(now);
     }
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
@@ -269,11 +269,11 @@ impl Define {
         }
         .into_inner();
         show::changes(&answer, self.output)?;
-        match answer.problems.is_empty() {
-            true => Ok(()),
-            false => Err(Fault::invalid(format!(
-                "{} things are wrong; nothing is applied",
-                answer.problems.len()
+        match answer.problems.len() {
+            0 => Ok(()),
+            1 => Err(Fault::invalid("one thing is wrong; nothing is applied")),
+            wrong => Err(Fault::invalid(format!(
+                "{wrong} things are wrong; nothing is applied"
             ))),
         }
     }
@@ -334,6 +334,7 @@ mod tests {
         assert_eq!(moment("1970-01-02").unwrap(), 86_400_000);
         assert_eq!(moment("1970-01-01T00:00:01Z").unwrap(), 1_000);
         assert!(moment("30d").unwrap() < moment("7d").unwrap() && moment("soon").is_err());
+        assert!(moment("1h").unwrap() < moment("0s").unwrap());
         assert!(span("30d..7d").is_ok() && span("30d").is_err());
         let keys = entity("service=shop,region=eu").unwrap().keys;
         assert_eq!((keys["service"].as_str(), keys.len()), ("shop", 2));

@@ -80,6 +80,26 @@ pub async fn push(answers: &Answers, rows: Vec<PushRow>) -> PushResponse {
     answers.push(Request::new(request)).await.unwrap().into_inner()
 }
 
+pub async fn ask(answers: &Answers, request: GetOnlineFeaturesRequest) -> GetOnlineFeaturesResponse {
+    let asked = answers.get_online_features(Request::new(request)).await;
+    asked.unwrap().into_inner()
+}
+
+/// Puts in again whatever lies offline.
+pub async fn put_in_again(answers: &Answers) -> MaterializeResponse {
+    let request = MaterializeRequest {
+        project: PROJECT.to_owned(),
+        views: Vec::new(),
+        from_ms: 0,
+        to_ms: 0,
+    };
+    answers
+        .materialize(Request::new(request))
+        .await
+        .unwrap()
+        .into_inner()
+}
+
 pub async fn get(answers: &Answers, id: &str) -> Vec<(f64, u8)> {
     let request = GetOnlineFeaturesRequest {
         project: PROJECT.to_owned(),
@@ -87,11 +107,7 @@ pub async fn get(answers: &Answers, id: &str) -> Vec<(f64, u8)> {
         entities: vec![who(id)],
         ..GetOnlineFeaturesRequest::default()
     };
-    let found = answers
-        .get_online_features(Request::new(request))
-        .await
-        .unwrap()
-        .into_inner();
+    let found = ask(answers, request).await;
     assert_eq!(found.names.len(), 5);
     let cells = found.rows.into_iter().next().unwrap();
     cells.values.into_iter().zip(cells.statuses).collect()

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use auspex_proto::wire::{
-    FeatureEntity, GetHistoricalFeaturesRequest, GetOnlineFeaturesRequest, PushRequest, PushRow, TableChunk,
-    TableFormat,
+    FeatureEntity, GetHistoricalFeaturesRequest, GetOnlineFeaturesRequest, ListViewsRequest, PushRequest,
+    PushRow, TableChunk, TableFormat, ViewAbout,
 };
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -172,14 +172,9 @@ impl Get {
         if !self.service.is_empty() || !self.features.is_empty() {
             return Ok(self.features.clone());
         }
-        let request = auspex_proto::wire::ListViewsRequest {};
-        let views = client(reach).await?.list_views(request).await?.into_inner().views;
-        let key = |entity: &String| {
-            let of = views.iter().find(|v| v.kind == "Entity" && v.name == *entity);
-            of.and_then(|v| v.entities.first()).unwrap_or(entity).clone()
-        };
-        let enough = |view: &&auspex_proto::wire::ViewAbout| {
-            let keys: Vec<String> = view.entities.iter().map(key).collect();
+        let views = views(reach).await?;
+        let enough = |view: &&ViewAbout| {
+            let keys = join_keys(view, &views);
             view.kind == "FeatureView"
                 && entities
                     .iter()
@@ -234,22 +229,29 @@ async fn table(reach: &Reach, request: GetHistoricalFeaturesRequest) -> Result<(
     ))
 }
 
+/// Everything that is defined.
+async fn views(reach: &Reach) -> Result<Vec<ViewAbout>, Fault> {
+    let answer = client(reach).await?.list_views(ListViewsRequest {}).await?;
+    Ok(answer.into_inner().views)
+}
+
 /// The join keys of a view.
-async fn keys_of(reach: &Reach, view: &str) -> Result<Vec<String>, Fault> {
-    let request = auspex_proto::wire::ListViewsRequest {};
-    let views = client(reach).await?.list_views(request).await?.into_inner().views;
-    let found = views.iter().find(|v| v.kind == "FeatureView" && v.name == view);
-    let found = found.ok_or_else(|| Fault::invalid(format!("there is no view {view}")))?;
+fn join_keys(view: &ViewAbout, all: &[ViewAbout]) -> Vec<String> {
     let key = |entity: &String| {
-        let of = views.iter().find(|v| v.kind == "Entity" && v.name == *entity);
+        let of = all.iter().find(|v| v.kind == "Entity" && v.name == *entity);
         of.and_then(|v| v.entities.first()).unwrap_or(entity).clone()
     };
-    Ok(found.entities.iter().map(key).collect())
+    view.entities.iter().map(key).collect()
 }
 
 impl Push {
     pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
-        let keys = keys_of(reach, &self.view).await?;
+        let views = views(reach).await?;
+        let view = views
+            .iter()
+            .find(|v| v.kind == "FeatureView" && v.name == self.view);
+        let view = view.ok_or_else(|| Fault::invalid(format!("there is no view {}", self.view)))?;
+        let keys = join_keys(view, &views);
         let text = read(&self.file)?;
         let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
         let named = |(line, number): (&str, u32)| {
