@@ -130,7 +130,30 @@ impl Compose {
         Ok(Event { meta, body })
     }
 
+    /// A flag of another kind would be dropped in silence: `--kind run --state success` would tell of a run that has begun.
+    fn foreign(&self) -> Result<(), Fault> {
+        use Kind::{Deployment, DeploymentStatus, Incident, Run};
+        let flags = [
+            ("--stable-revision", self.stable_revision.is_some(), Deployment),
+            ("--document", self.document.is_some(), Deployment),
+            ("--state", self.state.is_some(), DeploymentStatus),
+            ("--outcome", self.outcome.is_some(), Run),
+            ("--duration-ms", self.duration_ms.is_some(), Run),
+            ("--queued-ms", self.queued_ms.is_some(), Run),
+            ("--runner", !self.runner.is_empty(), Run),
+            ("--resolved", self.resolved, Incident),
+        ];
+        match flags
+            .iter()
+            .find(|(_, given, of)| *given && self.kind != Some(*of))
+        {
+            Some((flag, ..)) => Err(Fault::invalid(format!("{flag}: is not for this kind"))),
+            None => Ok(()),
+        }
+    }
+
     fn body(&self, id: &str) -> Result<Body, Fault> {
+        self.foreign()?;
         let id = id.to_owned();
         Ok(match self.kind {
             Some(Kind::Deployment) => Body::Deployment(Deployment {
@@ -259,6 +282,23 @@ mod tests {
         };
         let fault = status.event(Some("acme/shop")).unwrap_err();
         assert_eq!(fault, Fault::invalid("--state: is needed for this kind"));
+    }
+
+    #[test]
+    fn a_flag_of_another_kind_is_not_dropped_in_silence() {
+        let run = Compose {
+            kind: Some(Kind::Run),
+            state: Some(State::Success),
+            ..deployment()
+        };
+        let fault = run.event(Some("acme/shop")).unwrap_err();
+        assert_eq!(fault, Fault::invalid("--state: is not for this kind"));
+        let resolved = Compose {
+            resolved: true,
+            ..deployment()
+        };
+        let fault = resolved.event(Some("acme/shop")).unwrap_err();
+        assert_eq!(fault, Fault::invalid("--resolved: is not for this kind"));
     }
 
     #[test]
