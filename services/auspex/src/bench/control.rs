@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use auspex_canary::Decide;
 use auspex_canary::document::Span;
+use auspex_canary::state::Rollout;
 use auspex_chassis::Verb;
 use auspex_proto::decision::{Phase, Reason};
 use auspex_proto::{Project, Timestamp};
@@ -58,7 +59,7 @@ fn wanted(at: usize) -> Option<Phase> {
 struct Sums {
     touched: u64,
     changed: u64,
-    /// Saved, though nothing had arrived and nothing was said.
+    /// Saved, though nothing had arrived, nothing was open and nothing was said.
     idle: u64,
     saved_bytes: u64,
     ticks: Vec<f64>,
@@ -156,7 +157,8 @@ fn tick(
     for (_, at) in ready {
         when.remove(&at);
         let Some(played) = keys.get_mut(&at) else { continue };
-        let quiet = played.quiet;
+        let open = |rollout: &Rollout| rollout.window.due(rollout.terms.beat()).is_some();
+        let quiet = played.quiet && !played.state.active.values().any(open);
         let before = rmp_serde::to_vec_named(&played.state)?;
         played.tick(decide, now)?;
         let after = rmp_serde::to_vec_named(&played.state)?;
@@ -181,13 +183,8 @@ fn size(keys: &BTreeMap<usize, Played>) -> anyhow::Result<f64> {
     Ok(sum as f64)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn rows(
-    keys: &BTreeMap<usize, Played>,
-    projects: usize,
-    seconds: u64,
-    sums: &Sums,
-) -> anyhow::Result<Vec<Row>> {
+/// How many rollouts did not end as they had to, and how many sound ones were rolled back on evidence.
+fn endings(keys: &BTreeMap<usize, Played>) -> (u32, u32) {
     let (mut missed, mut unlucky) = (0_u32, 0_u32);
     for played in keys.values() {
         for place in 0..PER_PROJECT {
@@ -231,6 +228,17 @@ fn rows(
             missed += u32::from(!right);
         }
     }
+    (missed, unlucky)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn rows(
+    keys: &BTreeMap<usize, Played>,
+    projects: usize,
+    seconds: u64,
+    sums: &Sums,
+) -> anyhow::Result<Vec<Row>> {
+    let (missed, unlucky) = endings(keys);
     let every = (projects as u64 * seconds) as f64;
     let (first, last) = (
         sums.bytes.get(1).map_or(1.0, |b| b.1),
