@@ -29,6 +29,9 @@ const SOURCES: [(&str, &str); 7] = [
     ("recurrent.py", include_str!("../plugin/auspex_fit/recurrent.py")),
 ];
 
+/// Threads that wait for each other sleep: where others work, too, waiting by counting takes ten times as long.
+pub(crate) const PATIENT: (&str, &str) = ("OMP_WAIT_POLICY", "PASSIVE");
+
 /// The plug-in, ready to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plugin {
@@ -127,6 +130,7 @@ impl Plugin {
                 .env("PYTHONDONTWRITEBYTECODE", "1");
         }
         let output = command
+            .env(PATIENT.0, PATIENT.1)
             .stdin(Stdio::null())
             .output()
             .map_err(|fault| format!("{program}: {fault}"))?;

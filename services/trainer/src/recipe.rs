@@ -140,6 +140,7 @@ fn run(data: &Path, out: &Path, say: &dyn Fn(&str)) -> Result<(), Fault> {
         .arg(root.join("change_risk.py"))
         .args([Path::new("--data"), &data, Path::new("--out"), out])
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env(plugin::PATIENT.0, plugin::PATIENT.1)
         .stdin(Stdio::null())
         .output()
         .map_err(|fault| failed(format!("{}: {fault}", python.display())))?;
