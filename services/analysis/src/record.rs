@@ -96,8 +96,8 @@ pub enum Follows {
     Pause,
     /// On with the steps.
     Resume,
-    /// Past the hold.
-    Promote,
+    /// The switch may come, as far as this run is concerned.
+    Approve,
 }
 
 /// What follows from a run that is over.
@@ -108,7 +108,7 @@ pub fn follows(when: &When, run: &Run) -> Follows {
         (When::Now, _) => Follows::Nothing,
         (_, P::Failed | P::Error) => Follows::Abort,
         (When::Step(_), P::Successful) => Follows::Resume,
-        (When::PrePromotion, P::Successful) => Follows::Promote,
+        (When::PrePromotion, P::Successful) => Follows::Approve,
         (_, P::Successful) => Follows::Nothing,
         // A step is held already: it stays so until somebody resumes.
         (When::Step(_) | When::PrePromotion, _) => Follows::Nothing,

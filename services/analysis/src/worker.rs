@@ -263,7 +263,11 @@ impl Worker {
                 Follows::Abort => Some(Ask::Abort),
                 Follows::Pause => Some(Ask::Pause),
                 Follows::Resume => Some(Ask::Resume),
-                Follows::Promote => Some(Ask::Promote { full: false }),
+                // The gate is called as the run is.
+                Follows::Approve => Some(Ask::Approve {
+                    gate: planned.name.clone(),
+                    ticket: String::new(),
+                }),
             };
             if let Some(ask) = ask {
                 let command = self.command(planned, attempt, (heard, ask));

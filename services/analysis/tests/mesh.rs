@@ -11,7 +11,7 @@ use std::time::Duration;
 use auspex_analysis::Config;
 use auspex_analysis::board::Board;
 use auspex_argo::phase::Phase as PhaseOf;
-use auspex_argo::plan::Document;
+use auspex_argo::plan::{Document, When};
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{Follow, From, House};
 use auspex_proto::command::{Ask, Command};
@@ -215,4 +215,31 @@ async fn a_step_without_data_waits_and_is_measured_anew_when_somebody_resumes() 
         (Ask::Resume, "analysis step-1 is Successful")
     );
     assert_eq!(attempt().await.number, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_succeeds_before_a_switch_approves_it() {
+    let web = Web::start(|_| (200, vector(&["0.99"]))).await;
+    let test = TestHouse::start().await.unwrap();
+    let house = &test.house;
+    let project = Project::new("p").unwrap();
+    let board = Board::open(house, Config::default()).await.unwrap();
+    board.start().await.unwrap();
+    let mut commands = house.follow(&[FactKind::Command], From::All).await.unwrap();
+    let mut plan = plan(&web.url);
+    plan.spec.steps.clear();
+    plan.spec.runs.truncate(1);
+    plan.spec.runs[0].name = "prePromotionAnalysis".to_owned();
+    plan.spec.runs[0].when = When::PrePromotion;
+    board.put(&project, plan, "me").await.unwrap();
+    decide(house, 1, BEGUN, 0).await;
+    let asked = command(&mut commands).await;
+    let gate = "prePromotionAnalysis".to_owned();
+    assert_eq!(
+        asked.ask,
+        Ask::Approve {
+            gate,
+            ticket: String::new()
+        }
+    );
 }

@@ -164,6 +164,31 @@ fn annotations_say_what_argo_has_no_place_for() {
 }
 
 #[test]
+fn a_switch_waits_for_its_analysis_and_for_a_person_where_argo_does() {
+    let service = json!([{"name": "service", "value": "shop"}]);
+    for enabled in [true, false] {
+        let converted = of(&with(
+            "/spec/strategy",
+            json!({"blueGreen": {"activeService": "a", "previewService": "b", "autoPromotionEnabled": enabled,
+                "prePromotionAnalysis": analysis("errors", service.clone())["analysis"],
+                "postPromotionAnalysis": analysis("errors", service.clone())["analysis"]}}),
+        ));
+        assert!(converted.refused.is_empty(), "{:?}", converted.refused);
+        let spec = &converted.documents[0]["spec"];
+        assert_eq!(spec["strategy"]["blueGreen"]["autoPromotion"], enabled);
+        assert_eq!(
+            spec["gates"]["approvals"],
+            json!([{"name": "prePromotionAnalysis", "at": "promotion"}])
+        );
+        let runs = converted.documents[1]["spec"]["runs"].as_array().unwrap();
+        assert_eq!(
+            (&runs[0]["name"], &runs[0]["when"]),
+            (&json!("prePromotionAnalysis"), &json!("prePromotion"))
+        );
+    }
+}
+
+#[test]
 fn limits_may_be_arguments() {
     let service = json!([{"name": "service", "value": "shop"}]);
     let converted = of(&step(analysis("errors", service)));

@@ -67,6 +67,14 @@ pub(super) fn convert(
     }
     notes(blue_green, paper);
     spec.insert("strategy".to_owned(), strategy(blue_green, &plan));
+    // Before the switch the run has to approve; a person may in its place.
+    let before = plan.runs.iter().filter(|run| run.when == When::PrePromotion);
+    let before: Vec<Json> = before
+        .map(|run| json!({"name": run.name, "at": "promotion"}))
+        .collect();
+    if !before.is_empty() {
+        spec.insert("gates".to_owned(), json!({"approvals": before}));
+    }
     spec.insert("min_samples".to_owned(), json!(0));
     plan
 }
@@ -76,10 +84,9 @@ fn strategy(blue_green: &BlueGreen, plan: &Plan) -> Json {
     let seconds = after.map_or(0, lasts);
     let waits = blue_green.auto_promotion_seconds.unwrap_or(0).max(0);
     let automatic = blue_green.auto_promotion_enabled.unwrap_or(true) || waits > 0;
-    let before = plan.runs.iter().any(|run| run.when == When::PrePromotion);
     json!({"blueGreen": {
         "preview": format!("{waits}s"),
-        "autoPromotion": automatic && !before,
+        "autoPromotion": automatic,
         "postAnalysis": format!("{seconds}s"),
         "scaleDownDelay": format!("{}s", blue_green.scale_down_delay_seconds.unwrap_or(30).max(0)),
     }})
@@ -112,10 +119,10 @@ fn notes(blue_green: &BlueGreen, paper: &mut Paper<'_>) {
             );
         }
     }
-    if blue_green.pre_promotion_analysis.is_some() && blue_green.auto_promotion_enabled.unwrap_or(true) {
+    if blue_green.pre_promotion_analysis.is_some() {
         paper.note(
             format!("{PATH}.prePromotionAnalysis"),
-            "the switch waits for it: when it has succeeded, the analysis itself lets the rollout go on",
+            "the switch waits for the approval of this name, which the analysis gives when it has succeeded",
         );
     }
 }
