@@ -1,16 +1,26 @@
-//! The judge's table of proofs: false alarms and detection in seeded simulations. The figures do not depend on the machine.
+//! The judge's table of proofs: false alarms and detection in seeded simulations, whose figures do not depend on the machine;
+//! then its speed, which does, and the size of what it keeps.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
+use auspex_judge::simulate::speed::{Work, state, work};
 use auspex_judge::simulate::{Cell, Figure, cells};
 
-use super::row::Row;
+use super::row::{Better, Row};
 
 /// Cells are spread over this many threads: what the smallest machine has.
 const THREADS: usize = 2;
 /// Paths a cell. Its two standard errors are part of the floors.
 const PATHS: u32 = 4_000;
 const SEED: u64 = 7;
+/// Least updates a second of one metric on one core, each with the evidence for harm after it.
+const PACE: f64 = 200_000.0;
+/// Most bytes of a metric's state as it is stored.
+const STATE: f64 = 4_096.0;
+/// Updates of a round, and rounds: the quickest counts, for the others share their core.
+const UPDATES: u32 = 40_000;
+const ROUNDS: u32 = 15;
 
 pub(super) async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
     let paths = if quick { PATHS / 10 } else { PATHS };
@@ -38,11 +48,35 @@ fn all(paths: u32) -> anyhow::Result<Vec<Row>> {
     .map_err(|_| anyhow::anyhow!("a simulation broke off"))?
     .concat();
     done.sort_by_key(|(at, _)| *at);
-    Ok(done
-        .into_iter()
-        .flat_map(|(_, figures)| figures)
-        .map(row)
-        .collect())
+    let figures = done.into_iter().flat_map(|(_, figures)| figures).map(row);
+    let mut rows: Vec<Row> = figures.collect();
+    for (kind, name) in [
+        (Work::Counts, "counts"),
+        (Work::Values, "values"),
+        (Work::Histograms, "histograms of 40 buckets"),
+    ] {
+        let pace = Row::told(
+            format!("speed, {name}: updates a second on one core"),
+            pace(kind),
+            "/s",
+        );
+        rows.push(pace.floor(PACE, Better::More));
+        let bytes = rmp_serde::to_vec_named(&state(kind, 400))?.len();
+        let bytes = f64::from(u32::try_from(bytes)?);
+        rows.push(
+            Row::told(format!("state of one metric, {name}"), bytes, "bytes").floor(STATE, Better::Less),
+        );
+    }
+    Ok(rows)
+}
+
+fn pace(kind: Work) -> f64 {
+    let round = || {
+        let start = Instant::now();
+        std::hint::black_box(work(kind, std::hint::black_box(UPDATES)));
+        f64::from(UPDATES) / start.elapsed().as_secs_f64()
+    };
+    (0..ROUNDS).map(|_| round()).fold(0.0, f64::max)
 }
 
 fn row(figure: Figure) -> Row {

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use auspex_judge::report;
 use auspex_judge::rows::{self, Format};
-use auspex_judge::{CountSettings, Levels, Look, Looks, Options, Plan, Traffic};
+use auspex_judge::{
+    Assumption, CountSettings, JudgeError, Levels, Look, Looks, Options, Plan, Traffic, Verdict,
+};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
@@ -34,8 +36,11 @@ pub(crate) struct Judge {
     #[arg(long, value_enum, default_value_t)]
     looks: When,
     /// Seconds or RFC 3339: rows before it are a period of equal versions, or the past of a single series
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", value_parser = rows::seconds, allow_hyphen_values = true)]
     change_at: Option<f64>,
+    /// P(bad) before the first request: where the posterior starts; it moves no verdict
+    #[arg(long, value_name = "P", default_value_t = 0.1, value_parser = share)]
+    prior: f64,
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -114,20 +119,6 @@ fn above_one(text: &str) -> Result<f64, String> {
     }
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "milliseconds of this age stay far below 2^53"
-)]
-fn seconds(text: &str) -> Result<f64, String> {
-    if let Ok(value) = text.parse::<f64>() {
-        return Ok(value);
-    }
-    let instant: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| format!("{text} is neither seconds nor RFC 3339"))?;
-    Ok(instant.as_millisecond() as f64 / 1000.0)
-}
-
 impl Judge {
     pub(crate) fn carry_out(&self) -> Result<(), Fault> {
         if let Some(Ask::Plan(wanted)) = &self.ask {
@@ -149,9 +140,17 @@ impl Judge {
                 When::End => Looks::End,
             },
             change_at: self.change_at,
+            prior: self.prior,
             ..Options::default()
         };
-        let looks = report::run(&rows, &options).map_err(Fault::invalid)?;
+        let looks = report::run(&rows, &options).map_err(|fault| {
+            let option = if fault == JudgeError::NoChange {
+                "--change-at: "
+            } else {
+                ""
+            };
+            Fault::invalid(format!("{}: {option}{fault}", file.display()))
+        })?;
         match self.output {
             Output::Json => looks.iter().try_for_each(|look| {
                 let text = serde_json::to_string(look).map_err(Fault::failed)?;
@@ -172,7 +171,7 @@ impl Judge {
             (Some(Laid::Jsonl), _) | (None, "jsonl" | "json" | "ndjson") => Format::JsonLines,
             (None, _) => Format::Csv,
         };
-        rows::parse(&file.display().to_string(), &text, format).map_err(|faults| {
+        rows::agreeing(&file.display().to_string(), &text, format).map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             Fault::Invalid(faults.join("\n"))
         })
@@ -217,9 +216,38 @@ fn text(looks: &[Look], options: &Options) -> String {
         ]);
     }
     out.push_str(&print::table(&table));
+    out.push_str(&notes(end));
+    out.push_str("\nevidence that the candidate is worse, over time:\n");
+    out.push_str(&report::plot(looks, options));
+    out
+}
+
+/// What a reader of the table should know besides.
+fn notes(end: &Look) -> String {
+    let mut out = String::new();
     if let Some(seconds) = end.remaining {
         out.push_str(&format!(
             "a decision is likely in {seconds:.0} s at this traffic\n"
+        ));
+    }
+    let unbounded: Vec<&str> = end
+        .metrics
+        .iter()
+        .filter(|metric| {
+            metric.assumes == Some(Assumption::OneTimeScale) && metric.verdict != Verdict::NoEvidence
+        })
+        .map(|metric| metric.metric.as_str())
+        .collect();
+    if !unbounded.is_empty() {
+        out.push_str(&format!(
+            "assumed of {}: no slow component under its noise; 30 intervals of equal versions before --change-at would bound one\n",
+            unbounded.join(", ")
+        ));
+    }
+    if end.unpaired > 0 {
+        out.push_str(&format!(
+            "nothing to compare in {} intervals that have rows of one track alone; rows of one interval have one time\n",
+            end.unpaired
         ));
     }
     if end.late + end.duplicates > 0 {
@@ -228,8 +256,6 @@ fn text(looks: &[Look], options: &Options) -> String {
             end.late, end.duplicates
         ));
     }
-    out.push_str("\nevidence that the candidate is worse, over time:\n");
-    out.push_str(&report::plot(looks, options));
     out
 }
 
@@ -281,10 +307,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_both_ways() {
-        assert_eq!(seconds("12.5"), Ok(12.5));
-        assert_eq!(seconds("1970-01-01T00:01:00Z"), Ok(60.0));
-        assert!(seconds("noon").is_err());
-        assert!(share("1").is_err() && above_one("1").is_err());
+    fn shares_and_ratios_are_checked() {
+        assert!(share("1").is_err() && share("nan").is_err() && share("0.5") == Ok(0.5));
+        assert!(above_one("1").is_err() && above_one("inf").is_err() && above_one("1.25") == Ok(1.25));
     }
 }
