@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::decide::undone;
 use crate::document::Document;
 use crate::state::State;
 use crate::view;
@@ -96,11 +97,11 @@ impl Answers {
 
     /// Publishes a command, waits until it is absorbed, and answers what became of it.
     async fn carry_out(&self, command: Command) -> Result<Response<CommandRolloutResponse>, Status> {
-        let (id, project, name) = (
-            command.meta.id.clone(),
-            command.meta.project.clone(),
-            command.rollout.clone(),
-        );
+        let (id, project) = (command.meta.id.clone(), command.meta.project.clone());
+        let name = match command.ask {
+            Ask::Undo => undone(&command.rollout).map_err(invalid)?,
+            _ => command.rollout.clone(),
+        };
         let receipt = self
             .house
             .bus()

@@ -109,6 +109,31 @@ async fn a_rollout_is_started_watched_and_aborted() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_undoes_is_shown_the_rollout_that_goes_back() {
+    let test = TestHouse::start().await.unwrap();
+    let decide = Decide::new(Config::default());
+    let view = test.house.run_verb(stage::CANARY, decide).await.unwrap();
+    let (_close, closing) = watch::channel(false);
+    let answers = Answers::new(test.house.clone(), view, closing);
+    let document = "
+apiVersion: auspex.dev/v1
+kind: Rollout
+metadata: {name: checkout}
+spec: {service: checkout, score_wait: 0s, tracks: {stable: {revision: a}, candidate: {revision: b}}}
+";
+    answers.start(start(document)).await.unwrap();
+    let answer = |what| async { answers.command(ask("checkout", what)).await.unwrap().into_inner() };
+    let full = wire::Promote { full: true };
+    let promoted = answer(wire::command::Ask::Promote(full)).await.rollout.unwrap();
+    assert_eq!(promoted.phase, wire::Phase::Promoted as i32);
+    let undone = answer(wire::command::Ask::Undo(wire::Undo {})).await;
+    assert_eq!(undone.refused, "");
+    let undone = undone.rollout.unwrap();
+    let back = (undone.name, undone.stable_revision, undone.candidate_revision);
+    assert_eq!(back, ("checkout-undo".to_owned(), "b".to_owned(), "a".to_owned()));
+}
+
 async fn until(
     seen: &mut (impl StreamExt<Item = Result<RolloutView, tonic::Status>> + Unpin),
     wanted: impl Fn(&RolloutView) -> bool,

@@ -1,7 +1,7 @@
 //! Beginning again what was rolled back, and going back behind a promotion.
 
-use auspex_proto::RolloutName;
 use auspex_proto::decision::{Mode, Phase, TrackTarget};
+use auspex_proto::{Invalid, RolloutName};
 
 use super::start::{Refusal, fresh};
 use super::succession::launch;
@@ -45,6 +45,14 @@ pub(super) fn again(
     launch(config, state, rollout, voice)
 }
 
+/// The name of the rollout that goes back behind another one.
+///
+/// # Errors
+/// It would be too long.
+pub(crate) fn undone(name: &RolloutName) -> Result<RolloutName, Invalid> {
+    RolloutName::new(format!("{name}-undo"))
+}
+
 /// Back to what served before a promotion, as a rollout of its own: at once, and by the same gates against freezes.
 pub(super) fn undo(
     config: &Config,
@@ -82,10 +90,9 @@ pub(super) fn undo(
             .and_then(|whole| whole.terms.affinity.clone()),
         ..Terms::of(&spec, config).at_once()
     };
-    let undone = RolloutName::new(format!("{name}-undo"));
-    let undone = undone.map_err(|fault| Refusal::Impossible(fault.to_string()))?;
+    let name = undone(name).map_err(|fault| Refusal::Impossible(fault.to_string()))?;
     let rollout = fresh(
-        (undone, ended.service),
+        (name, ended.service),
         (ended.candidate, ended.stable),
         terms,
         voice.now(),

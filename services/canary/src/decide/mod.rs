@@ -21,6 +21,7 @@ mod voice;
 mod wake;
 
 pub(crate) use self::actuate::sampling;
+pub(crate) use self::again::undone;
 pub(crate) use self::course::{past, switch};
 pub(crate) use self::gates::instant;
 pub(crate) use self::rules::differs;
