@@ -18,7 +18,7 @@ use crate::store::{State, Store};
 /// The largest question: 200,000 labels of a training set.
 const LARGEST: usize = 64 << 20;
 /// How many changes are taken in at once.
-const AT_ONCE: usize = 2_048;
+const AT_ONCE: usize = 512;
 
 /// The door for these answers.
 #[must_use]
