@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 use auspex_learn::Matrix;
+use auspex_model::manifest::GoldenRows;
 use auspex_model::{Files, folder};
 use serde::Deserialize;
 
@@ -17,7 +18,6 @@ use crate::evaluate::{self, Evaluation};
 use crate::fault::{Fault, failed, invalid};
 use crate::figures::{Figures, Plots};
 use crate::gates;
-use crate::golden;
 use crate::plugin;
 use crate::report::{Artifact, Report, Row, Table};
 use crate::request::Recalibrate;
@@ -266,21 +266,21 @@ fn same(told: &Told, pooled: &Figures, mean: Option<&Figures>) -> Result<(), Fau
     Ok(())
 }
 
-/// How the file is: what it answers beside its golden rows is compared when it is opened.
+/// How the file is, and how far its answers to the golden rows are off.
 fn measured(files: Files, runtime: &Path, test: &Sample) -> Result<Artifact, Fault> {
     let (sha256, size) = (artifact::sha256(&files.artifact), files.artifact.len());
-    let known: serde_json::Value = serde_json::from_slice(&files.golden).map_err(failed)?;
-    let rows = known
-        .get("rows")
-        .and_then(|rows| rows.as_array())
-        .map_or(0, Vec::len);
+    let known: GoldenRows = serde_json::from_slice(&files.golden).map_err(failed)?;
+    let rows: Vec<f32> = known.rows.iter().flat_map(|row| row.row()).collect();
+    let rows = Matrix::new(rows, test.table.width());
     let mut served = Served::known(files, runtime)?;
+    let answers = served.p(&rows)?.into_iter().zip(&known.rows);
+    let parity = answers.map(|(p, row)| (p - row.p_fail).abs()).fold(0.0, f64::max);
     let latency = served.latency(&test.table)?;
     Ok(Artifact {
         sha256,
         size,
-        parity: golden::TOLERANCE,
-        parity_rows: rows,
+        parity,
+        parity_rows: rows.rows(),
         by_runtime: served.by_runtime(),
         p50_us: latency.map(|l| l.0),
         p99_us: latency.map(|l| l.1),
