@@ -177,16 +177,18 @@ fn outcome(rollout: &Rollout, split: &Ab, judged: &Judged) -> (bool, String) {
     use auspex_judge::Direction;
     let listed = rollout.terms.metrics.iter().find(|listed| &listed.name == goal);
     let better = match (row.difference, listed.and_then(|listed| listed.direction)) {
-        // Of counts the effect is how much more often a unit is bad.
+        // Of counts the effect is how many times worse.
         (false, _) => row.high < 1.0,
         (true, Some(Direction::Decrease)) => row.low > 0.0,
         (true, Some(Direction::Increase)) => row.high < 0.0,
         (true, _) => false,
     };
-    let figures = format!(
-        "{goal} {:.4} ({:.4} to {:.4}) of the candidate beside stable",
-        row.effect, row.low, row.high
-    );
+    let (effect, low, high) = (row.effect, row.low, row.high);
+    let figures = if row.difference {
+        format!("{goal} {effect:.4} ({low:.4} to {high:.4}) of the candidate beside stable")
+    } else {
+        format!("{goal} {effect:.4} times as bad ({low:.4} to {high:.4}) in the candidate as in stable")
+    };
     let (won, what) = match split.wins {
         Wins::NoWorse if row.verdict == "no_worse" => (true, "no worse"),
         Wins::Better | Wins::Never if better => (true, "better"),

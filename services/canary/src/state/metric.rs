@@ -127,6 +127,9 @@ pub enum Test {
     Nothing,
     /// Bad units among units.
     Counts(Box<CountTest>),
+    /// Units of which fewer are worse, and that are the exception, as orders among visits. Judged with the tracks exchanged: of
+    /// visits without an order, which are the rule, a ratio shows nothing.
+    Fewer(Box<CountTest>),
     /// A distribution.
     Histogram(Box<HistogramTest>),
     /// A value per interval.
@@ -139,7 +142,13 @@ impl Test {
         let cell = if trial { cell } else { cell.before() };
         if *self == Self::Nothing {
             *self = match &cell {
-                Cell { counts: Some(_), .. } => Self::Counts(Box::default()),
+                Cell {
+                    counts: Some(counts), ..
+                } => match listed.fewer(counts) {
+                    Some(true) => Self::Fewer(Box::default()),
+                    Some(false) => Self::Counts(Box::default()),
+                    None => return,
+                },
                 Cell {
                     histograms: Some(_), ..
                 } => Self::Histogram(Box::default()),
@@ -155,6 +164,14 @@ impl Test {
                 },
             ) => {
                 test.absorb(&listed.counts(terms), &listed.bad(counts));
+            }
+            (
+                Self::Fewer(test),
+                Cell {
+                    counts: Some(counts), ..
+                },
+            ) => {
+                test.absorb(&listed.counts(terms), &counts.exchanged());
             }
             (
                 Self::Histogram(test),
@@ -233,6 +250,14 @@ impl Listed {
             silent_after: terms.silent_after,
             ..usual
         }
+    }
+
+    /// Whether fewer of these are worse and they are the exception; `None`: nothing has been counted. Which it is the first
+    /// interval tells, both tracks together: their sum is what the test takes as given, so it may be chosen by.
+    fn fewer(&self, counts: &Counts) -> Option<bool> {
+        let all = counts.candidate_total.saturating_add(counts.baseline_total);
+        let counted = counts.candidate_bad.saturating_add(counts.baseline_bad);
+        (all > 0).then_some(self.direction == Some(Direction::Decrease) && counted <= all / 2)
     }
 
     /// Counts as the test wants them: where fewer bad ones are worse, the others are the bad ones.

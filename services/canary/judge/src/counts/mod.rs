@@ -29,6 +29,19 @@ pub struct Counts {
     pub baseline_total: u64,
 }
 
+impl Counts {
+    /// With the tracks exchanged: for units of which fewer are worse. See [`Evidence::exchanged`].
+    #[must_use]
+    pub const fn exchanged(self) -> Self {
+        Self {
+            candidate_bad: self.baseline_bad,
+            candidate_total: self.baseline_total,
+            baseline_bad: self.candidate_bad,
+            baseline_total: self.candidate_total,
+        }
+    }
+}
+
 /// What counts as worse, and the least to judge by. Fixed for the life of a [`CountTest`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -109,6 +122,24 @@ pub struct Evidence {
     pub silent_baseline: bool,
     /// There are fewer units than the least that a verdict may rest on.
     pub too_few: bool,
+}
+
+impl Evidence {
+    /// Evidence of a test whose tracks were exchanged ([`Counts::exchanged`]): samples, failures and silence are again those of
+    /// the track they are named after. E-values, effect and bounds stay those of the test, so an effect above 1 says that the
+    /// baseline has more.
+    #[must_use]
+    pub const fn exchanged(self) -> Self {
+        Self {
+            samples: self.baseline_samples,
+            baseline_samples: self.samples,
+            candidate_bad: self.baseline_bad,
+            baseline_bad: self.candidate_bad,
+            silent_candidate: self.silent_baseline,
+            silent_baseline: self.silent_candidate,
+            ..self
+        }
+    }
 }
 
 impl CountTest {

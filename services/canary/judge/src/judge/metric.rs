@@ -137,14 +137,10 @@ impl Metric {
             baseline_bad: side(b, m),
             baseline_total: m,
         };
-        if !self.exchanged() {
-            return counts;
-        }
-        Counts {
-            candidate_bad: counts.baseline_bad,
-            candidate_total: m,
-            baseline_bad: counts.candidate_bad,
-            baseline_total: n,
+        if self.exchanged() {
+            counts.exchanged()
+        } else {
+            counts
         }
     }
 
@@ -305,27 +301,19 @@ impl Metric {
         levels: &Levels,
         look: &mut MetricLook,
     ) -> Ruling {
+        let exchanged = self.exchanged();
         let evidence = test.evidence(&Self::counts(options));
+        let evidence = if exchanged { evidence.exchanged() } else { evidence };
         look.evidence(evidence.log_e_worse, evidence.log_e_safe);
         look.dispersion = Some(evidence.dispersion);
         look.diff_upper = Some(evidence.diff_upper);
-        let ruling = judge_counts(&evidence, levels);
-        if !self.exchanged() {
-            look.samples = evidence.samples;
-            look.estimate(evidence.effect, evidence.low, evidence.high);
-            return ruling;
+        look.samples = evidence.samples;
+        let (effect, low, high) = (evidence.effect, evidence.low, evidence.high);
+        if exchanged {
+            look.estimate(effect.map(f64::recip), high.recip(), low.recip());
+        } else {
+            look.estimate(effect, low, high);
         }
-        look.samples = evidence.baseline_samples;
-        look.estimate(
-            evidence.effect.map(f64::recip),
-            evidence.high.recip(),
-            evidence.low.recip(),
-        );
-        let reason = match ruling.reason {
-            Reason::SilentCandidate => Reason::SilentBaseline,
-            Reason::SilentBaseline => Reason::SilentCandidate,
-            other => other,
-        };
-        Ruling { reason, ..ruling }
+        judge_counts(&evidence, levels)
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct Metric<'a> {
 pub(super) enum Said {
     Nothing,
     Counts(Evidence),
+    /// Of units of which fewer are worse.
+    Fewer(Evidence),
     Histogram(HistogramEvidence),
     Values(ValueEvidence),
 }
@@ -108,6 +110,11 @@ impl<'a> Metric<'a> {
                 let said = test.evidence(&listed.counts(&rollout.terms));
                 (Said::Counts(said), judge_counts(&said, &levels))
             }
+            Test::Fewer(test) => {
+                // The effect stays how many times worse the candidate is: here, how many times fewer.
+                let said = test.evidence(&listed.counts(&rollout.terms)).exchanged();
+                (Said::Fewer(said), judge_counts(&said, &levels))
+            }
             Test::Histogram(test) => {
                 let said = test.evidence(&listed.histogram(&rollout.terms));
                 (Said::Histogram(said), judge_histograms(&said, &levels))
@@ -146,7 +153,7 @@ impl<'a> Metric<'a> {
     pub(super) fn logs(&self) -> (f64, f64) {
         match &self.said {
             Said::Nothing => (0.0, 0.0),
-            Said::Counts(said) => (said.log_e_worse, said.log_e_safe),
+            Said::Counts(said) | Said::Fewer(said) => (said.log_e_worse, said.log_e_safe),
             Said::Histogram(said) => (said.log_e_worse, said.log_e_safe),
             Said::Values(said) => (said.log_e_worse, said.log_e_safe),
         }
@@ -167,7 +174,7 @@ impl<'a> Metric<'a> {
     fn samples(&self) -> (u64, u64) {
         match &self.said {
             Said::Nothing => (0, 0),
-            Said::Counts(said) => (said.samples, said.baseline_samples),
+            Said::Counts(said) | Said::Fewer(said) => (said.samples, said.baseline_samples),
             Said::Histogram(said) => (said.samples, said.baseline_samples),
             Said::Values(said) => (said.samples, said.samples),
         }
@@ -200,7 +207,8 @@ impl<'a> Metric<'a> {
     pub(super) fn figures(&self) -> String {
         match &self.said {
             Said::Nothing => format!("nobody reports {}", self.name),
-            Said::Counts(said) => self.counted_figures(said),
+            Said::Counts(said) => self.counted_figures(said, self.bad()),
+            Said::Fewer(said) => self.counted_figures(said, (self.name, "were counted")),
             Said::Histogram(said) => {
                 let quantile = self.listed.and_then(|l| l.quantile).unwrap_or(0.95);
                 format!(
@@ -221,12 +229,9 @@ impl<'a> Metric<'a> {
         }
     }
 
-    fn counted_figures(&self, said: &Evidence) -> String {
-        let share = |bad: u64, total: u64| match total {
-            0 => 0.0,
-            total => 100.0 * real(bad) / real(total),
-        };
-        let (unit, what) = match (self.listed, self.name) {
+    /// What is counted, and what is bad about it.
+    fn bad(&self) -> (&str, &'static str) {
+        match (self.listed, self.name) {
             (None, "slow") => ("requests", "were slow"),
             (None, _) => ("requests", "failed"),
             (
@@ -237,6 +242,13 @@ impl<'a> Metric<'a> {
                 name,
             ) => (name, "fell short"),
             (Some(_), name) => (name, "were bad"),
+        }
+    }
+
+    fn counted_figures(&self, said: &Evidence, (unit, what): (&str, &str)) -> String {
+        let share = |bad: u64, total: u64| match total {
+            0 => 0.0,
+            total => 100.0 * real(bad) / real(total),
         };
         format!(
             "{} of {} candidate {unit} {what} ({:.1} %), {} of {} stable ({:.1} %)",
@@ -272,7 +284,7 @@ impl<'a> Metric<'a> {
         };
         match &self.said {
             Said::Nothing => blank,
-            Said::Counts(said) => MetricEvidence {
+            Said::Counts(said) | Said::Fewer(said) => MetricEvidence {
                 effect: said.effect.unwrap_or(1.0),
                 low: said.low,
                 high: said.high,
