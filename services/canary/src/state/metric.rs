@@ -137,24 +137,29 @@ pub enum Test {
 }
 
 impl Test {
+    /// An empty test of what is observed first.
+    fn of(listed: &Listed, cell: &Cell) -> Self {
+        match cell {
+            Cell {
+                counts: Some(counts), ..
+            } => match listed.fewer(counts) {
+                Some(true) => Self::Fewer(Box::default()),
+                Some(false) => Self::Counts(Box::default()),
+                None => Self::Nothing,
+            },
+            Cell {
+                histograms: Some(_), ..
+            } => Self::Histogram(Box::default()),
+            Cell { values: Some(_), .. } => Self::Values(Box::default()),
+            _ => Self::Nothing,
+        }
+    }
+
     /// Adds a closed interval; `trial`: the candidate has had weight in it.
     pub fn absorb(&mut self, terms: &Terms, listed: &Listed, cell: Cell, trial: bool) {
         let cell = if trial { cell } else { cell.before() };
         if *self == Self::Nothing {
-            *self = match &cell {
-                Cell {
-                    counts: Some(counts), ..
-                } => match listed.fewer(counts) {
-                    Some(true) => Self::Fewer(Box::default()),
-                    Some(false) => Self::Counts(Box::default()),
-                    None => return,
-                },
-                Cell {
-                    histograms: Some(_), ..
-                } => Self::Histogram(Box::default()),
-                Cell { values: Some(_), .. } => Self::Values(Box::default()),
-                _ => return,
-            };
+            *self = Self::of(listed, &cell);
         }
         match (self, cell) {
             (

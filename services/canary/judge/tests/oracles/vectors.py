@@ -4,7 +4,10 @@
     pip install "numpy>=2" scipy matplotlib savvi==0.3.1 ville==0.1.0
     python vectors.py > vectors.json
 
-savvi and ville give the closed form for one split. The rest is done the long way round: the mixture over relative risks by
+    pip install "pybind11>=2.12" scikit-build "setuptools<80" wheel multiprocess      # and Boost's headers, cmake, ninja
+    pip install --no-build-isolation --no-deps confseq==0.0.11
+
+savvi and ville give the closed form for one split, confseq the radius around a distribution function at all times. The rest is done the long way round: the mixture over relative risks by
 plain products, the level shift by dense covariance matrices and numerical integration over scale and shift, the slow
 component by a dense covariance matrix instead of a filter, the distribution functions by scipy.
 """
@@ -12,6 +15,7 @@ component by a dense covariance matrix instead of a filter, the distribution fun
 import json
 
 import numpy as np
+from confseq.quantiles import empirical_process_lil_bound
 from scipy import integrate, stats
 from savvi.multinomial import Multinomial
 from ville import BernoulliTest
@@ -125,6 +129,11 @@ def cdf():
     return {"student": student, "normal": normal}
 
 
+def radius():
+    at = [(1_000, 1), (1_000, 100), (50, 1), (10_000, 10), (1_000_000, 1)]
+    return [[t, alpha, m, float(empirical_process_lil_bound(t, alpha, m))] for t, m in at for alpha in [0.05, 0.01, 0.001]]
+
+
 if __name__ == "__main__":
-    out = {"split": split(), "ratio": ratio(), "shift": shift(), "slow": slow(), "cdf": cdf()}
+    out = {"split": split(), "ratio": ratio(), "shift": shift(), "slow": slow(), "cdf": cdf(), "radius": radius()}
     print(json.dumps(out, indent=1))
