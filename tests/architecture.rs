@@ -215,7 +215,10 @@ fn verbs_are_pure() {
     }
     none(&offenders, "law 3 and the anatomy: verbs are pure");
     let stale: Vec<&&str> = PURE.iter().filter(|module| !seen.contains(**module)).collect();
-    assert!(stale.is_empty(), "the list of pure modules names what is not there: {stale:?}");
+    assert!(
+        stale.is_empty(),
+        "the list of pure modules names what is not there: {stale:?}"
+    );
 }
 
 #[test]
