@@ -1,5 +1,5 @@
-use auspex_proto::decision::{Action, Mode, Reason, Versions};
-use auspex_proto::{Meta, Timestamp};
+use auspex_proto::decision::TrackTarget;
+use auspex_proto::sample;
 use proptest::prelude::*;
 
 use super::*;
@@ -27,37 +27,13 @@ fn plan(follow_targets: bool) -> Plan {
 }
 
 fn decision(phase: Phase, weight: u8) -> Decision {
+    let head = sample::meta(&format!("d-{weight}"), "acme/shop", 1).unwrap();
     Decision {
-        meta: Meta {
-            id: FactId::new(format!("d-{weight}")).unwrap(),
-            project: Project::new("acme/shop").unwrap(),
-            time: Timestamp(0),
-            cause: 1,
-            source: "canary".to_owned(),
-        },
-        rollout: RolloutName::new("shop").unwrap(),
-        service: ServiceName::new("shop").unwrap(),
-        mode: Mode::Act,
         phase,
-        action: Action::Advance,
-        reason: Reason::EvidenceSafe,
-        reason_text: String::new(),
         weight,
-        previous_weight: 0,
-        acts: true,
-        prior: 0.1,
-        prior_is_base_rate: false,
-        posterior: 0.1,
-        evidence: Vec::new(),
-        harmed: 0,
-        versions: Versions::default(),
         stable: TrackTarget::default(),
         candidate: TrackTarget::default(),
-        number: 1,
-        affinity: None,
-        slo_ms: None,
-        score: None,
-        intent: None,
+        ..sample::decision(head, "shop").unwrap()
     }
 }
 

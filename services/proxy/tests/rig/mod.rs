@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use auspex_proto::decision::{Action, Affinity, Decision, Mode, Phase, Reason, TrackTarget, Versions};
-use auspex_proto::{FactId, Meta, Partitions, Project, RolloutName, ServiceName, Timestamp};
+use auspex_proto::decision::{Affinity, Decision, Phase, TrackTarget};
+use auspex_proto::{Partitions, sample};
 use auspex_proxy::Plane;
 use auspex_proxy::config::{Config, Route};
 use bytes::Bytes;
@@ -173,36 +173,14 @@ pub fn counted(plane: &Plane) -> ((u64, u64), (u64, u64)) {
 }
 
 pub fn decision(phase: Phase, weight: u8, affinity: Option<Affinity>) -> Decision {
+    let head = sample::meta(&format!("d-{phase:?}-{weight}"), "acme", 1).unwrap();
     Decision {
-        meta: Meta {
-            id: FactId::new(format!("d-{phase:?}-{weight}")).unwrap(),
-            project: Project::new("acme").unwrap(),
-            time: Timestamp(0),
-            cause: 1,
-            source: "canary".to_owned(),
-        },
-        rollout: RolloutName::new("shop").unwrap(),
-        service: ServiceName::new("shop").unwrap(),
-        mode: Mode::Act,
         phase,
-        action: Action::Advance,
-        reason: Reason::EvidenceSafe,
-        reason_text: String::new(),
         weight,
-        previous_weight: 0,
-        acts: true,
-        prior: 0.1,
-        prior_is_base_rate: false,
-        posterior: 0.1,
-        evidence: Vec::new(),
-        harmed: 0,
-        versions: Versions::default(),
+        affinity,
         stable: TrackTarget::default(),
         candidate: TrackTarget::default(),
-        number: 1,
-        affinity,
         slo_ms: Some(500.0),
-        score: None,
-        intent: None,
+        ..sample::decision(head, "shop").unwrap()
     }
 }

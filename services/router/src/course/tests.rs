@@ -1,52 +1,22 @@
 //! Decisions as they come, places that change roles, the watchdog.
 
-use auspex_proto::decision::{Action, Mode, Reason, TrackTarget, Versions};
 use auspex_proto::intent::RegionWeight;
-use auspex_proto::{Meta, Timestamp};
+use auspex_proto::{Timestamp, sample};
 
 use super::*;
 use crate::record::Settled;
 use crate::router::Verified;
 
 fn decision(cause: u64, phase: Phase, weight: u8) -> Decision {
+    let head = sample::meta(&format!("d{cause}"), "acme/shop", cause).unwrap();
     Decision {
-        meta: Meta {
-            id: FactId::new(format!("d{cause}")).unwrap(),
-            project: Project::new("acme/shop").unwrap(),
-            time: Timestamp(0),
-            cause,
-            source: "canary".to_owned(),
-        },
         rollout: RolloutName::new("r1").unwrap(),
-        service: ServiceName::new("checkout").unwrap(),
-        mode: Mode::Act,
         phase,
-        action: Action::Advance,
-        reason: Reason::StepDone,
-        reason_text: String::new(),
         weight,
-        previous_weight: 0,
-        acts: true,
-        prior: 0.1,
-        prior_is_base_rate: false,
-        posterior: 0.1,
-        evidence: Vec::new(),
-        harmed: 0,
-        versions: Versions::default(),
-        stable: target("1"),
-        candidate: target("2"),
+        stable: sample::track("1"),
+        candidate: sample::track("2"),
         number: cause,
-        affinity: None,
-        slo_ms: None,
-        score: None,
-        intent: None,
-    }
-}
-
-fn target(revision: &str) -> TrackTarget {
-    TrackTarget {
-        revision: revision.to_owned(),
-        url: String::new(),
+        ..sample::decision(head, "checkout").unwrap()
     }
 }
 
@@ -142,8 +112,8 @@ fn places_change_roles_after_a_promotion_and_only_then() {
 
     let next = Decision {
         rollout: RolloutName::new("r2").unwrap(),
-        stable: target("2"),
-        candidate: target("3"),
+        stable: sample::track("2"),
+        candidate: sample::track("3"),
         ..decision(2, Phase::Waiting, 0)
     };
     course.absorb(&next, 11);
@@ -171,7 +141,7 @@ fn places_change_roles_after_a_promotion_and_only_then() {
     assert!(rolled_back.intent.swapped);
     let again = Decision {
         rollout: RolloutName::new("r3").unwrap(),
-        candidate: target("4"),
+        candidate: sample::track("4"),
         meta: decision(4, Phase::Waiting, 0).meta,
         ..next
     };
@@ -189,8 +159,8 @@ fn a_promotion_that_nobody_here_saw_is_known_by_its_revision() {
     let under_way = settle(&course, None);
     let next = Decision {
         rollout: RolloutName::new("r2").unwrap(),
-        stable: target("2"),
-        candidate: target("3"),
+        stable: sample::track("2"),
+        candidate: sample::track("3"),
         ..decision(2, Phase::Waiting, 0)
     };
     course.absorb(&next, 11);
@@ -205,7 +175,7 @@ fn a_deployer_who_moved_the_versions_himself_is_believed() {
     // It was taken back by hand: stable is what it was before.
     let next = Decision {
         rollout: RolloutName::new("r2").unwrap(),
-        candidate: target("3"),
+        candidate: sample::track("3"),
         ..decision(2, Phase::Waiting, 0)
     };
     course.absorb(&next, 11);

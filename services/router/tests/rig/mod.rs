@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use auspex_chassis::House;
 use auspex_chassis::testing::TestHouse;
-use auspex_proto::decision::{Action, Mode, Phase, Reason, TrackTarget, Versions};
-use auspex_proto::{Decision, Fact, FactId, Meta, Project, RolloutName, ServiceName, stage};
+use auspex_proto::decision::{Action, Phase};
+use auspex_proto::{Decision, Fact, RolloutName, sample, stage};
 use auspex_router::record::Record;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
@@ -142,45 +142,20 @@ impl Users {
 
 /// A decision that acts.
 pub(crate) fn decision(number: u64, weight: u8, action: Action) -> Decision {
-    let target = |revision: &str| TrackTarget {
-        revision: revision.to_owned(),
-        url: String::new(),
-    };
+    let head = sample::meta(&format!("d{number}"), "acme/shop", number).unwrap();
     Decision {
-        meta: Meta {
-            id: FactId::new(format!("d{number}")).unwrap(),
-            project: Project::new("acme/shop").unwrap(),
-            time: auspex_proto::Timestamp(1),
-            cause: number,
-            source: "canary".to_owned(),
-        },
         rollout: RolloutName::new("r1").unwrap(),
-        service: ServiceName::new("shop").unwrap(),
-        mode: Mode::Act,
         phase: if action == Action::RollBack {
             Phase::RolledBack
         } else {
             Phase::Progressing
         },
         action,
-        reason: Reason::StepDone,
-        reason_text: String::new(),
         weight,
-        previous_weight: 0,
-        acts: true,
-        prior: 0.1,
-        prior_is_base_rate: false,
-        posterior: 0.1,
-        evidence: Vec::new(),
-        harmed: 0,
-        versions: Versions::default(),
-        stable: target("1"),
-        candidate: target("2"),
+        stable: sample::track("1"),
+        candidate: sample::track("2"),
         number,
-        affinity: None,
-        slo_ms: None,
-        score: None,
-        intent: None,
+        ..sample::decision(head, "shop").unwrap()
     }
 }
 
