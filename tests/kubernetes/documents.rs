@@ -32,6 +32,14 @@ spec:
     provider: {prometheus: {query: errors}}
 ---
 "#;
+const ROLLOUT: &str = r#"
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: shop}
+spec:
+  selector: {matchLabels: {app: shop}}
+  template: {metadata: {labels: {app: shop}}, spec: {containers: [{name: shop, image: "shop:2"}]}}
+  strategy:"#;
 
 /// Control, analysis and an imitation of Prometheus that answers with a number of percent.
 struct House {
@@ -81,8 +89,8 @@ impl House {
     }
 
     /// Converts and begins, as `auspex rollout start -f` does.
-    async fn begin(&self, rollout: &str) {
-        let documents = read(&format!("{TEMPLATE}{rollout}")).unwrap();
+    async fn begin(&self, strategy: &str) {
+        let documents = read(&format!("{TEMPLATE}{ROLLOUT}{strategy}")).unwrap();
         let kinds: Vec<Kind> = documents.iter().map(|one| Kind::of(one).unwrap()).collect();
         let mut templates = Templates::default();
         templates.add_all(&kinds);
@@ -163,20 +171,13 @@ async fn a_switch_comes_when_its_analysis_has_approved() {
     let house = House::start(1).await;
     house
         .begin(
-            r#"
-apiVersion: argoproj.io/v1alpha1
-kind: Rollout
-metadata: {name: shop}
-spec:
-  selector: {matchLabels: {app: shop}}
-  template: {metadata: {labels: {app: shop}}, spec: {containers: [{name: shop, image: "shop:2"}]}}
-  strategy:
+            "
     blueGreen:
       activeService: shop
       previewService: shop-preview
       scaleDownDelaySeconds: 0
       prePromotionAnalysis: {templates: [{templateName: errors}]}
-"#,
+",
         )
         .await;
     let over = house
@@ -196,20 +197,13 @@ async fn an_inconclusive_step_waits_and_is_measured_anew_by_who_resumes() {
     let house = House::start(20).await;
     house
         .begin(
-            r#"
-apiVersion: argoproj.io/v1alpha1
-kind: Rollout
-metadata: {name: shop}
-spec:
-  selector: {matchLabels: {app: shop}}
-  template: {metadata: {labels: {app: shop}}, spec: {containers: [{name: shop, image: "shop:2"}]}}
-  strategy:
+            "
     canary:
       steps:
       - setWeight: 20
       - analysis: {templates: [{templateName: errors}]}
       - setWeight: 60
-"#,
+",
         )
         .await;
     house

@@ -54,6 +54,17 @@ spec:
     .unwrap()
 }
 
+/// A house where a plan is measured, and what is asked for there.
+async fn measured(plan: Document) -> (TestHouse, Board, Follow) {
+    let test = TestHouse::start().await.unwrap();
+    let board = Board::open(&test.house, Config::default()).await.unwrap();
+    board.start().await.unwrap();
+    let commands = test.house.follow(&[FactKind::Command], From::All).await.unwrap();
+    let project = Project::new("p").unwrap();
+    board.put(&project, plan, "me").await.unwrap();
+    (test, board, commands)
+}
+
 async fn command(commands: &mut Follow) -> Command {
     let next = tokio::time::timeout(Duration::from_secs(60), commands.next()).await;
     match next.unwrap().unwrap().fact {
@@ -96,13 +107,8 @@ async fn a_step_goes_on_when_it_is_good_and_a_bad_background_aborts() {
         (200, vector(&[if fine { "0.99" } else { "0.5" }]))
     })
     .await;
-    let test = TestHouse::start().await.unwrap();
+    let (test, board, mut commands) = measured(plan(&web.url)).await;
     let house = &test.house;
-    let project = Project::new("p").unwrap();
-    let board = Board::open(house, Config::default()).await.unwrap();
-    board.start().await.unwrap();
-    let mut commands = house.follow(&[FactKind::Command], From::All).await.unwrap();
-    board.put(&project, plan(&web.url), "me").await.unwrap();
     decide(house, 1, BEGUN, 0).await;
     decide(house, 2, RAISED, 10).await;
     decide(house, 3, WAITS, 10).await;
@@ -183,13 +189,8 @@ async fn a_step_without_data_waits_and_is_measured_anew_when_somebody_resumes() 
         (200, vector(if fine { &["0.99"] } else { &[] }))
     })
     .await;
-    let test = TestHouse::start().await.unwrap();
+    let (test, board, mut commands) = measured(plan(&web.url)).await;
     let house = &test.house;
-    let project = Project::new("p").unwrap();
-    let board = Board::open(house, Config::default()).await.unwrap();
-    board.start().await.unwrap();
-    let mut commands = house.follow(&[FactKind::Command], From::All).await.unwrap();
-    board.put(&project, plan(&web.url), "me").await.unwrap();
     decide(house, 1, BEGUN, 0).await;
     decide(house, 2, RAISED, 10).await;
     decide(house, 3, WAITS, 10).await;
@@ -220,19 +221,13 @@ async fn a_step_without_data_waits_and_is_measured_anew_when_somebody_resumes() 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_succeeds_before_a_switch_approves_it() {
     let web = Web::start(|_| (200, vector(&["0.99"]))).await;
-    let test = TestHouse::start().await.unwrap();
-    let house = &test.house;
-    let project = Project::new("p").unwrap();
-    let board = Board::open(house, Config::default()).await.unwrap();
-    board.start().await.unwrap();
-    let mut commands = house.follow(&[FactKind::Command], From::All).await.unwrap();
     let mut plan = plan(&web.url);
     plan.spec.steps.clear();
     plan.spec.runs.truncate(1);
     plan.spec.runs[0].name = "prePromotionAnalysis".to_owned();
     plan.spec.runs[0].when = When::PrePromotion;
-    board.put(&project, plan, "me").await.unwrap();
-    decide(house, 1, BEGUN, 0).await;
+    let (test, _board, mut commands) = measured(plan).await;
+    decide(&test.house, 1, BEGUN, 0).await;
     let asked = command(&mut commands).await;
     let gate = "prePromotionAnalysis".to_owned();
     assert_eq!(
