@@ -21,6 +21,7 @@ pub mod mesh;
 pub mod metrics;
 pub mod objects;
 pub mod outbound;
+pub mod place;
 pub mod recover;
 pub mod secret;
 pub mod serve;

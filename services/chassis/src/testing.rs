@@ -1,6 +1,7 @@
 //! Real parts for tests: a private `nats-server` with a store of its own, and a house on it.
 
 pub mod bare;
+pub mod gcs;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,28 @@ pub fn not_run(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     // Who has no standard error has nobody to tell.
     writeln!(std::io::stderr(), "NOT RUN: {test}: {why}").ok();
+}
+
+const AGAIN: &str = "AUSPEX_TEST_AGAIN";
+
+/// Runs the test that calls this once more, in a process of its own with these variables: they cannot be set from within.
+///
+/// # Errors
+/// When it fails there.
+pub fn again(variables: &[(&str, &str)]) -> anyhow::Result<()> {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or_default();
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.args([name, "--exact", "--nocapture"]).env(AGAIN, name);
+    let status = command.envs(variables.iter().copied()).status()?;
+    anyhow::ensure!(status.success(), "{name} failed in a process of its own");
+    Ok(())
+}
+
+/// Whether this is such a process.
+#[must_use]
+pub fn is_again() -> bool {
+    std::env::var(AGAIN).is_ok_and(|name| std::thread::current().name() == Some(&name))
 }
 
 /// A server, a bus and a house; all gone when this is dropped.

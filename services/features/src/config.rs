@@ -71,6 +71,9 @@ impl Settings for Config {
         if self.working_hours_to <= self.working_hours_from || self.working_hours_to > 24 {
             problems.push("working_hours_to: is not above working_hours_from and at most 24".to_owned());
         }
+        if let Some(problem) = auspex_chassis::place::problem(&self.offline) {
+            problems.push(format!("offline: {problem}"));
+        }
         for day in &self.holidays {
             if let Err(fault) = day.parse::<Date>() {
                 problems.push(format!("holidays: {day}: {fault}"));

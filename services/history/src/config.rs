@@ -147,17 +147,8 @@ impl Settings for Config {
             1 << 10,
             1 << 30,
         );
-        if archive.location.contains('@') {
-            problems
-                .push("archive.location: holds a user or password; these go to the environment".to_owned());
-        }
-        if let Some((scheme, _)) = archive.location.split_once("://")
-            && scheme != "file"
-            && !cfg!(feature = "clouds")
-        {
-            problems.push(format!(
-                "archive.location: {scheme}:// needs a program built with the feature `clouds`"
-            ));
+        if let Some(problem) = auspex_chassis::place::problem(&archive.location) {
+            problems.push(format!("archive.location: {problem}"));
         }
         match metrics.database.as_str() {
             "sqlite" | "off" => {}

@@ -14,10 +14,8 @@ mod parts;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use auspex_chassis::testing::{TestHouse, not_run};
-use auspex_history::archive::store;
-use auspex_history::config::ArchiveConfig;
-use parts::{config, event, kept_at_least, log, publish, stop};
+use auspex_chassis::testing::{again, is_again, not_run};
+use parts::keeps;
 
 /// Makes a container, signed with the key that every Azurite has.
 const CONTAINER: &str = r#"
@@ -69,53 +67,9 @@ fn insist(what: &str, mut attempt: impl FnMut() -> bool) {
     panic!("not within a minute: {what}");
 }
 
-/// The provider's variables cannot be set from within (`unsafe_code` is forbidden): the test runs itself with them.
-fn again(name: &str, variables: &[(&str, String)]) {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args([name, "--exact", "--nocapture"])
-        .env("AUSPEX_WITHIN", name);
-    command.envs(variables.iter().map(|(name, value)| (name, value)));
-    assert!(command.status().unwrap().success(), "{name} failed");
-}
-
-fn is_within(name: &str) -> bool {
-    std::env::var("AUSPEX_WITHIN").as_deref() == Ok(name)
-}
-
-/// Facts from a real log into the archive there, read back and verified; then by another writer.
-async fn keeps(location: &str) {
-    let (test, folder) = (TestHouse::start().await.unwrap(), tempfile::tempdir().unwrap());
-    let mut config = config(folder.path());
-    config.archive = ArchiveConfig {
-        location: location.to_owned(),
-        segment_bytes: 8 << 10,
-        segment_seconds: 1,
-        verify_hours: 0,
-        ..ArchiveConfig::default()
-    };
-    auspex_history::start(&test.house, &config).await.unwrap();
-    publish(test.house.bus(), (0..300).map(event)).await;
-    let archive = store::open(location, &config.archive).unwrap();
-    let kept = kept_at_least(&archive, 300).await;
-    assert_eq!(kept, log(test.house.bus()).await);
-    stop(&test).await;
-    let (house, shutdown) = TestHouse::another(&test.settings).await.unwrap();
-    auspex_history::start(&house, &config).await.unwrap();
-    publish(house.bus(), (300..360).map(event)).await;
-    kept_at_least(&archive, 360).await;
-    shutdown.finish(Duration::from_secs(20)).await;
-    let report = archive.verify(None).await.unwrap();
-    assert!(
-        report.sound && report.segments > 3 && report.facts == 360,
-        "{report:?}"
-    );
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fact_reaches_azure() {
-    let name = "every_fact_reaches_azure";
-    if is_within(name) {
+    if is_again() {
         return keeps("az://bucket/some/prefix").await;
     }
     let Ok(program) = std::env::var("AUSPEX_AZURITE") else {
@@ -136,10 +90,11 @@ async fn every_fact_reaches_azure() {
         let made = Command::new("node").args(["-e", CONTAINER, &port]).status();
         made.is_ok_and(|status| status.success())
     });
-    let variables = [
-        ("AZURE_STORAGE_USE_EMULATOR", "true".to_owned()),
-        ("AZURITE_BLOB_STORAGE_URL", format!("http://127.0.0.1:{port}")),
-        ("AZURE_ALLOW_HTTP", "true".to_owned()),
-    ];
-    again(name, &variables);
+    let address = format!("http://127.0.0.1:{port}");
+    again(&[
+        ("AZURE_STORAGE_USE_EMULATOR", "true"),
+        ("AZURITE_BLOB_STORAGE_URL", &address),
+        ("AZURE_ALLOW_HTTP", "true"),
+    ])
+    .unwrap();
 }

@@ -14,13 +14,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use auspex_chassis::testing::TestHouse;
+use auspex_chassis::testing::{TestHouse, again, is_again};
 use auspex_history::archive::{Appended, Archive, segment, store};
 use auspex_history::config::ArchiveConfig;
 use auspex_proto::wire::ArchivedFact;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use parts::{config, event, kept_at_least, log, publish, stop};
+use parts::{config, event, kept_at_least, log, publish, stop, unpackable};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -115,26 +115,18 @@ fn settings(port: u16) -> ArchiveConfig {
     }
 }
 
-/// Settings come from the provider's own environment variables: this process is started with them, see `run`.
+/// Settings come from the provider's own environment variables: this process is started with them, see `with_keys`.
 fn open(port: u16) -> Archive {
     let settings = settings(port);
     store::open(&settings.location, &settings).unwrap()
 }
 
 fn sealed(number: u64, previous: &str, bytes: usize) -> segment::Sealed {
-    // What cannot be packed, so that the upload is as long as it is meant to be.
-    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[0]
-    };
     let record = ArchivedFact {
         sequence: number,
         time_ms: 1,
         subject: "auspex.v1.p1.tick.a.tick".to_owned(),
-        payload: (0..bytes).map(|_| random()).collect(),
+        payload: unpackable(number, bytes),
         ..ArchivedFact::default()
     };
     let place = segment::Place {
@@ -146,24 +138,17 @@ fn sealed(number: u64, previous: &str, bytes: usize) -> segment::Sealed {
     segment::seal(place, &[record]).unwrap()
 }
 
-/// The provider's variables cannot be set from within (`unsafe_code` is forbidden): the test runs itself with them.
-fn run(name: &str) -> bool {
-    if std::env::var("AWS_ACCESS_KEY_ID").as_deref() == Ok(KEY) {
-        return true;
+/// The provider's variables are its own: the test runs itself with them.
+fn with_keys() -> bool {
+    if !is_again() {
+        again(&[("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", SECRET)]).unwrap();
     }
-    let done = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture"])
-        .env("AWS_ACCESS_KEY_ID", KEY)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET)
-        .status()
-        .unwrap();
-    assert!(done.success(), "{name} failed");
-    false
+    is_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fact_reaches_s3() {
-    if !run("every_fact_reaches_s3") {
+    if !with_keys() {
         return;
     }
     let (test, folder) = (TestHouse::start().await.unwrap(), tempfile::tempdir().unwrap());
@@ -195,7 +180,7 @@ async fn every_fact_reaches_s3() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_breaks_in_the_middle_is_done_again_and_one_whose_answer_was_lost_is_known() {
-    if !run("an_upload_that_breaks_in_the_middle_is_done_again_and_one_whose_answer_was_lost_is_known") {
+    if !with_keys() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -236,7 +221,7 @@ async fn an_upload_that_breaks_in_the_middle_is_done_again_and_one_whose_answer_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_and_a_server_that_is_away_are_said() {
-    if !run("a_wrong_key_and_a_server_that_is_away_are_said") {
+    if !with_keys() {
         return;
     }
     let away = open(1);

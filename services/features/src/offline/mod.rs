@@ -7,7 +7,6 @@
 mod compact;
 mod files;
 mod join;
-mod place;
 mod served;
 mod table;
 mod writer;
@@ -17,6 +16,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use auspex_algebra::{Row, Shape};
+use auspex_chassis::place::Access;
 use auspex_proto::token::{token, untoken};
 use futures::TryStreamExt as _;
 use object_store::path::Path;
@@ -27,7 +27,6 @@ use sha2::{Digest, Sha256};
 pub use self::compact::Compacted;
 pub use self::files::{Stored, read, write};
 pub use self::join::{Answer, Labels, Question};
-pub use self::place::open;
 pub use self::served::{Log, Vector};
 pub use self::table::{Format, columns, number, table};
 pub use self::writer::Writer;
@@ -91,6 +90,14 @@ fn file_of(path: &str, size: u64) -> Option<File> {
         events: (number()?, number()?),
         size,
     })
+}
+
+/// Opens a store: a folder, which is made, or with the feature `clouds` a bucket on S3, GCS or Azure.
+///
+/// # Errors
+/// When the place cannot be used; it is named.
+pub fn open(location: &str) -> anyhow::Result<Offline> {
+    auspex_chassis::place::open(location, &Access::default()).map(Offline::new)
 }
 
 impl Offline {

@@ -217,3 +217,44 @@ pub async fn stop(house: &TestHouse) {
     let stragglers = house.shutdown.finish(Duration::from_secs(20)).await;
     assert!(stragglers.is_empty(), "{stragglers:?}");
 }
+
+/// Facts from a real log into the archive there, read back and verified; then by another writer.
+pub async fn keeps(location: &str) {
+    let (test, folder) = (TestHouse::start().await.unwrap(), tempfile::tempdir().unwrap());
+    let mut config = config(folder.path());
+    config.archive = ArchiveConfig {
+        location: location.to_owned(),
+        segment_bytes: 8 << 10,
+        segment_seconds: 1,
+        verify_hours: 0,
+        ..ArchiveConfig::default()
+    };
+    auspex_history::start(&test.house, &config).await.unwrap();
+    publish(test.house.bus(), (0..300).map(event)).await;
+    let archive = store::open(location, &config.archive).unwrap();
+    let kept = kept_at_least(&archive, 300).await;
+    assert_eq!(kept, log(test.house.bus()).await);
+    stop(&test).await;
+    let (house, shutdown) = TestHouse::another(&test.settings).await.unwrap();
+    auspex_history::start(&house, &config).await.unwrap();
+    publish(house.bus(), (300..360).map(event)).await;
+    kept_at_least(&archive, 360).await;
+    shutdown.finish(Duration::from_secs(20)).await;
+    let report = archive.verify(None).await.unwrap();
+    assert!(
+        report.sound && report.segments > 3 && report.facts == 360,
+        "{report:?}"
+    );
+}
+
+/// Bytes that cannot be packed, so that an upload is as long as it is meant to be.
+pub fn unpackable(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    (0..bytes).map(|_| random()).collect()
+}
