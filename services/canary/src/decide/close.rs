@@ -150,7 +150,9 @@ fn traffic(tally: &mut Tally, requests: &Counts, width: Duration) {
 
 /// The candidate's share in all of an interval, as far as is known; `None`: it changed, or nobody knows it.
 fn share(rollout: &Rollout, start: Timestamp) -> Option<f64> {
-    if rollout.routers.values().any(|router| router.suspended) {
+    // What a router did then counts, not what it does now: after an outage many intervals arrive and close at once.
+    let suspended = rollout.routers.values().any(|router| router.suspended);
+    if suspended || start < rollout.tally.suspended_until {
         return None;
     }
     let weight = match rollout.terms.mode {

@@ -143,8 +143,15 @@ pub struct Tally {
     pub silent_candidate: Silence,
     /// The same the other way round.
     pub silent_baseline: Silence,
+    /// Until when some router had taken everything back for want of control: nobody's silence in such an interval means anything.
+    #[serde(skip_serializing_if = "is_never")]
+    pub suspended_until: Timestamp,
     /// Of the candidate, per interval, the newest last: errors, requests, slow ones, requests.
     pub recent: Vec<[u64; 4]>,
+}
+
+fn is_never(time: &Timestamp) -> bool {
+    *time == Timestamp::default()
 }
 
 /// Silence of one track beside the other.
@@ -193,6 +200,10 @@ impl Rollout {
             (known.weight, known.suspended, &known.report)
                 == (router.weight, router.suspended, &router.report)
         };
+        if router.suspended {
+            let until = &mut self.tally.suspended_until;
+            *until = time.max(*until);
+        }
         self.course.routed |= !applied.report.scaler;
         self.course.stirred |= !known.is_some_and(same);
         self.routers.insert(applied.instance.clone(), router);
