@@ -30,6 +30,11 @@ impl Letters {
     }
 
     async fn entry(&self, number: u64) -> Result<DeadLetterEntry, Status> {
+        let missing = || Status::not_found(format!("there is no dead letter {number}"));
+        // The server takes 0 for no number at all.
+        if number == 0 {
+            return Err(missing());
+        }
         let stream = self
             .bus
             .js()
@@ -40,9 +45,7 @@ impl Letters {
             .get_raw_message(number)
             .await
             .map_err(|fault| match fault.kind() {
-                RawMessageErrorKind::NoMessageFound => {
-                    Status::not_found(format!("there is no dead letter {number}"))
-                }
+                RawMessageErrorKind::NoMessageFound => missing(),
                 _ => unavailable(fault),
             })?;
         let letter =

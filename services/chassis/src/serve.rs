@@ -1,6 +1,7 @@
 //! The one listener of a process: every service's doors behind the same authentication, deadlines and load shedding.
 
 mod access;
+mod drain;
 mod limits;
 mod listener;
 mod settings;
@@ -59,13 +60,14 @@ impl Doors {
             .route("/readyz", get(readyz).with_state(ops.clone()))
             .route("/metrics", get(figures).with_state(ops))
             .layer(axum::middleware::from_fn_with_state(
-                limits::Limits::new(settings, metrics),
+                limits::Limits::new(settings, bus, metrics),
                 limits::limit,
             ))
             .layer(axum::middleware::from_fn_with_state(
                 access::Access::new(settings),
                 access::check,
-            ));
+            ))
+            .layer(axum::middleware::from_fn(drain::drain));
         Self {
             router,
             ready,

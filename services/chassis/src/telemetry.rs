@@ -1,5 +1,7 @@
 //! Logs as JSON lines, and W3C trace context through message headers.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -16,7 +18,10 @@ pub enum Format {
 pub fn init(format: Format, level: &str) {
     let filter = std::env::var("AUSPEX_LOG").unwrap_or_else(|_| level.to_owned());
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // Colours are for eyes: in a file they are noise.
+    let eyes = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let builder = tracing_subscriber::fmt()
+        .with_ansi(eyes)
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     // A second call in one process (tests) keeps the first subscriber: nothing is lost by it.

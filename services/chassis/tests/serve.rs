@@ -33,7 +33,9 @@ const SLOW: ServiceSpec = ServiceSpec {
                 tokio::time::sleep(Duration::from_millis(600)).await;
                 "rested"
             };
-            Ok(Part::http(axum::Router::new().route("/nap", get(nap))))
+            let long = || tokio::time::sleep(Duration::from_secs(5));
+            let router = axum::Router::new().route("/nap", get(nap));
+            Ok(Part::http(router.route("/long", get(long))))
         })
     },
     section: Section::of::<NoSettings>("slow"),
@@ -130,11 +132,14 @@ async fn dead_letters_are_listed_shown_and_retried_under_an_id_of_their_own() {
         .into_inner()
         .entries;
     assert_eq!(again.len(), 2, "it was tried again, and is still bad");
-    let missing = letters.show(DeadLetterRequest { number: 99 }).await.unwrap_err();
-    assert_eq!(
-        (missing.code(), missing.message()),
-        (Code::NotFound, "there is no dead letter 99")
-    );
+    for number in [0, 99] {
+        let missing = letters.show(DeadLetterRequest { number }).await.unwrap_err();
+        let text = format!("there is no dead letter {number}");
+        assert_eq!(
+            (missing.code(), missing.message()),
+            (Code::NotFound, text.as_str())
+        );
+    }
     mesh.stop().await;
 }
 
@@ -194,6 +199,54 @@ async fn many_large_letters_are_listed_and_a_missing_one_is_told_from_a_bus_that
     test.broker.kill().await.unwrap();
     let away = letters.show(DeadLetterRequest { number: 12 }).await.unwrap_err();
     assert_eq!(away.code(), Code::Unavailable, "{away}");
+    // Once that is known nobody waits for the deadline to hear of it.
+    let nap = || reqwest::get(format!("http://{}/long", mesh.address()));
+    let mut text = String::new();
+    for _ in 0..20 {
+        let answer = nap().await.unwrap();
+        text = format!("{} {}", answer.status().as_u16(), answer.text().await.unwrap());
+        if text.starts_with("503") {
+            break;
+        }
+    }
+    assert_eq!(text, "503 no answer within 3000 ms: the bus is away\n");
+}
+
+/// Who is not let in is told so, however much he has still to send.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_arrives_although_the_body_is_still_on_its_way() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let test = TestHouse::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("auspex.toml");
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[[server.access]]\nname = \"tool\"\nrole = \"operator\"\nsha256 = \"{}\"\n\
+         [nats]\nurl = \"{}\"\npartitions = 2\n",
+        auspex_chassis::serve::hash_token("open sesame"),
+        test.settings.url
+    );
+    std::fs::write(&config, text).unwrap();
+    let options = Options {
+        config: Some(config),
+        ..Options::default()
+    };
+    let mesh = Mesh::start(&[SLOW], &options).await.unwrap();
+    for (token, answer) in [("wrong", "HTTP/1.1 401 "), ("open sesame", "HTTP/1.1 403 ")] {
+        let mut stream = tokio::net::TcpStream::connect(mesh.address()).await.unwrap();
+        let head = format!(
+            "POST /events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: 8000000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // More than any socket's buffers hold: who does not read it breaks the connection.
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            stream.write_all(&[b'x'; 1_000_000]).await.unwrap();
+        }
+        let mut said = [0; 13];
+        stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&said), answer);
+    }
+    mesh.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,7 +114,12 @@ pub(super) async fn check(State(access): State<Access>, request: Request, next: 
     match role {
         Some(role) if role.may(needed) => next.run(request).await,
         Some(role) => {
-            let text = format!("a {role:?} token may not do this; it needs {needed:?}").to_lowercase();
+            let article = match role {
+                Role::Operator | Role::Admin => "an",
+                Role::Publisher | Role::Reader => "a",
+            };
+            let text =
+                format!("{article} {role:?} token may not do this; it needs {needed:?}").to_lowercase();
             refuse(&request, tonic::Code::PermissionDenied, &text)
         }
         None => refuse(

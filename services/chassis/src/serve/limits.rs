@@ -11,10 +11,15 @@ use axum::response::Response;
 use tokio::sync::Semaphore;
 
 use super::settings::ServerSettings;
+use crate::bus::Bus;
 use crate::metrics::{Counter, Metrics};
+
+/// While the bus is away, longer than most reconnections take; and nobody waits half a minute to hear of it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Clone)]
 pub(super) struct Limits {
+    bus: Bus,
     room: Arc<Semaphore>,
     deadline: Duration,
     shed: Counter,
@@ -22,8 +27,9 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(settings: &ServerSettings, metrics: &Metrics) -> Self {
+    pub(super) fn new(settings: &ServerSettings, bus: &Bus, metrics: &Metrics) -> Self {
         Self {
+            bus: bus.clone(),
             room: Arc::new(Semaphore::new(settings.max_in_flight)),
             deadline: Duration::from_millis(settings.deadline_ms),
             shed: metrics.counter(
@@ -56,16 +62,23 @@ pub(super) async fn limit(State(limits): State<Limits>, request: Request, next: 
         .get("grpc-timeout")
         .and_then(|v| v.to_str().ok())
         .and_then(grpc_timeout);
-    let deadline = asked.map_or(limits.deadline, |asked| asked.min(limits.deadline));
+    let mut deadline = asked.map_or(limits.deadline, |asked| asked.min(limits.deadline));
+    if !limits.bus.is_connected() {
+        deadline = deadline.min(PATIENCE);
+    }
     let head = head_of(&request);
     match tokio::time::timeout(deadline, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
             limits.late.inc();
+            let (code, why) = match limits.bus.is_connected() {
+                true => (tonic::Code::DeadlineExceeded, ""),
+                false => (tonic::Code::Unavailable, ": the bus is away"),
+            };
             answer(
                 head,
-                tonic::Code::DeadlineExceeded,
-                &format!("no answer within {} ms", deadline.as_millis()),
+                code,
+                &format!("no answer within {} ms{why}", deadline.as_millis()),
             )
         }
     }
@@ -97,7 +110,7 @@ fn head_of(request: &Request) -> Head {
     }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"))

@@ -103,7 +103,11 @@ fn acceptor(settings: &ServerSettings) -> anyhow::Result<TlsAcceptor> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(certs, key)?;
+        .with_single_cert(certs, key)
+        .with_context(|| {
+            let (cert, key) = (&settings.tls_cert_file, &settings.tls_key_file);
+            format!("server.tls_key_file {key} is not the key of server.tls_cert_file {cert}")
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
