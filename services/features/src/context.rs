@@ -27,6 +27,8 @@ pub struct Question<'a> {
     pub at: Timestamp,
     /// For this service; for all when `None`.
     pub service: Option<&'a ServiceName>,
+    /// As it runs in this environment; in all of them when `None`.
+    pub environment: Option<&'a str>,
     /// This deployment, which is not part of its own history.
     pub deployment: Option<&'a str>,
 }
@@ -142,10 +144,8 @@ fn time(told: &mut Told, at: Timestamp, hours: &WorkingHours) {
 }
 
 fn health(told: &mut Told, state: &State, question: Question<'_>) {
-    match state
-        .health
-        .said(question.service.map(ServiceName::as_str), question.at)
-    {
+    let service = question.service.map(ServiceName::as_str);
+    match state.health.said(service, question.environment, question.at) {
         Said::Nothing => {}
         Said::Expired => {
             let names = [

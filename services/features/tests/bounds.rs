@@ -57,7 +57,7 @@ fn the_largest_state_fits() {
         }
     }
     let events = size(&log.state);
-    // One service at its largest; sixteen are remembered.
+    // One service at its largest; twenty-four are remembered.
     let mut health = Log::default();
     for hour in 0..5 * 168 {
         for sample in 0..31 {
@@ -75,7 +75,7 @@ fn the_largest_state_fits() {
         "{events} B and {one} B: the test does not fill what it should"
     );
     assert!(
-        events + 16 * one < 500_000,
+        events + 24 * one < 600_000,
         "{events} B of events, {one} B of each service"
     );
 }
@@ -127,9 +127,9 @@ fn services_are_forgotten_before_there_are_too_many() {
         state.health = log.state.health.clone();
         size(&state)
     };
-    let sixteen = size_with(&mut log, 0..16);
-    let many = size_with(&mut log, 16..60);
-    assert!(many <= sixteen + 64, "{many} B, {sixteen} B for sixteen");
+    let most = size_with(&mut log, 0..24);
+    let many = size_with(&mut log, 24..80);
+    assert!(many <= most + 64, "{many} B, {most} B for twenty-four");
 }
 
 #[test]

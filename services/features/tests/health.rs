@@ -5,7 +5,7 @@ mod facts;
 
 use auspex_proto::observation::Value;
 use auspex_proto::vector::Status;
-use auspex_proto::{Observation, Track};
+use auspex_proto::{Fact, Observation, Track};
 use facts::*;
 use proptest::prelude::*;
 
@@ -59,8 +59,47 @@ fn health_is_that_of_the_stable_version_and_grows_old() {
     assert_eq!(expired.status, Status::Expired);
 }
 
+#[test]
+fn a_deployment_reads_the_health_of_its_own_environment() {
+    let told = |environment: Option<&str>, asked: &str| {
+        let mut log = Log::default();
+        for n in 0..120 {
+            let at = NOON + n * SECOND;
+            for (place, bad) in [("production", 1), ("staging", 50)] {
+                let Fact::Observations(mut all) = batch(
+                    &format!("{place}/{n}"),
+                    at,
+                    second("checkout", at, bad, Track::Stable),
+                ) else {
+                    unreachable!()
+                };
+                // Nobody told of the first where it runs.
+                all.environment = environment.map_or(String::new(), |_| place.to_owned());
+                if environment.is_some() || place == "production" {
+                    log.at(at, &Fact::Observations(all));
+                }
+            }
+        }
+        let mut body = deployment("d", "r");
+        if let auspex_proto::event::Body::Deployment(deployment) = &mut body {
+            deployment.environment = asked.to_owned();
+        }
+        let vector = log.event("d", NOON + 120 * SECOND, body).unwrap();
+        value(&vector, "system_error_rate").map(|rate| (rate * 100.0).round())
+    };
+    assert_eq!(told(Some("each"), "production"), Some(1.0));
+    assert_eq!(told(Some("each"), "staging"), Some(50.0));
+    assert_eq!(told(Some("each"), "canary"), None, "of which nothing is known");
+    assert_eq!(told(Some("each"), ""), Some(50.0), "of all: the worst");
+    assert_eq!(
+        told(None, "production"),
+        Some(1.0),
+        "nobody tells environments apart"
+    );
+}
+
 /// Ten minutes of one instance, a batch a second.
-fn minutes(instance: &str) -> Vec<auspex_proto::Fact> {
+fn minutes(instance: &str) -> Vec<Fact> {
     let fact = |n: i64| {
         let mut all = second("checkout", NOON + n * SECOND, 3, Track::Stable);
         all.iter_mut()
@@ -72,7 +111,7 @@ fn minutes(instance: &str) -> Vec<auspex_proto::Fact> {
 
 #[test]
 fn two_instances_add_up_and_one_batch_twice_does_not() {
-    let read = |facts: &[auspex_proto::Fact]| {
+    let read = |facts: &[Fact]| {
         let mut log = Log::default();
         facts
             .iter()

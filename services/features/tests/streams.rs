@@ -113,10 +113,24 @@ fn a_run_bears_on_where_it_ran() {
     );
     told.runner = "ubuntu-24.04".to_owned();
     told.run_id = "other".to_owned();
-    log.event("r1", NOON, Body::Run(told));
+    log.event("r1", NOON, Body::Run(told.clone()));
     let rows = last(&log, "runs");
     assert_eq!(entities(rows).last(), Some(&"runner=ubuntu-24.04"));
     assert_eq!(number(rows, rows.rows.len() - 1, "failed"), Some(0.0));
+    // A job of a workflow is of no revision: it bears on its runner and on its own name.
+    told.revision = None;
+    told.run_id = "job".to_owned();
+    log.event("r2", NOON, Body::Run(told));
+    let rows = last(&log, "runs");
+    assert_eq!(
+        entities(rows),
+        ["run=build", "project=acme/shop", "runner=ubuntu-24.04"]
+    );
+    assert_eq!(
+        number(rows, 0, "duration_ratio"),
+        Some(1.0),
+        "against its name's own history"
+    );
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn every_github_payload_is_mapped_or_ignored_by_name() {
     for (kind, count) in [
         ("change", 2),
         ("review", 28),
-        ("run", 4),
+        ("run", 6),
         ("deployment", 3),
         ("deployment_status", 3),
     ] {

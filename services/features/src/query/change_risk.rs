@@ -37,6 +37,7 @@ pub fn vector(
     let question = Question {
         at,
         service: None,
+        environment: None,
         deployment: None,
     };
     extract.vector(state, meta, entity, question)

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::make_room;
 use crate::decay::Moments;
 
-/// How many names are remembered; 110 bytes each.
-const CAPACITY: usize = 64;
+/// How many names are remembered, of runs and of their jobs; 110 bytes each.
+const CAPACITY: usize = 128;
 const HALF_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
 /// Runs by hash of their name.
@@ -39,6 +39,15 @@ pub struct Before {
     pub seconds: Option<f64>,
     /// Share that failed, 0..=1.
     pub failure_rate: Option<f64>,
+}
+
+impl Before {
+    /// A duration against the mean of those before.
+    #[must_use]
+    pub fn ratio(&self, duration: Option<Duration>) -> Option<f32> {
+        let mean = self.seconds.filter(|mean| *mean > 0.0)?;
+        Some(duration?.as_secs_f32() / mean as f32)
+    }
 }
 
 /// Whether a run says something about the code: `Some(true)` when it failed.

@@ -138,14 +138,6 @@ fn parts(change: &Change) -> Vec<String> {
     parts
 }
 
-impl Finished {
-    /// Whether it is a run of this name.
-    #[must_use]
-    pub fn is_of(&self, name: &str) -> bool {
-        self.name == key(name)
-    }
-}
-
 fn is_fix(title: &str) -> Option<f64> {
     (!title.trim().is_empty()).then(|| f64::from(u8::from(refers_to_issue(title))))
 }
@@ -225,7 +217,6 @@ impl Changes {
             return;
         };
         let seconds = run.duration.map(|d| d.as_secs_f32());
-        let mean = before.seconds.filter(|mean| *mean > 0.0);
         let finished = Finished {
             name: key(&run.name),
             attempt: run.attempt,
@@ -233,7 +224,7 @@ impl Changes {
             at,
             seconds,
             queued: run.queued.map(|q| q.as_secs_f32()),
-            ratio: seconds.zip(mean).map(|(own, mean)| own / mean as f32),
+            ratio: before.ratio(run.duration),
             failure_rate: before.failure_rate.map(|rate| rate as f32),
         };
         let runs = &mut self.entry(revision, now).runs;

@@ -12,8 +12,8 @@ use super::{key, make_room};
 use crate::decay::Usual;
 use crate::histogram::Histogram;
 
-/// How many services are remembered; typically 1.5 kB each, at most 9 kB.
-const SERVICES: usize = 16;
+/// How many services are remembered, each in each of its environments; typically 1.5 kB each, at most 9 kB.
+const SERVICES: usize = 24;
 /// How many gauges of a service are remembered: the first ones heard of.
 const GAUGES: usize = 8;
 /// Observations are added up over this long, over all instances and regions.
@@ -27,7 +27,7 @@ const TTL: Duration = Duration::from_secs(10 * 60);
 /// Latencies in a span before their 95th percentile is one.
 const ENOUGH: u64 = 20;
 
-/// Health by hash of the service.
+/// Health by hash of the service, and of its environment when that was told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Health(BTreeMap<u64, Service>);
@@ -35,6 +35,9 @@ pub struct Health(BTreeMap<u64, Service>);
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Service {
+    /// Hash of the service alone, when the key names its environment too.
+    #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
+    whose: Option<u64>,
     #[serde(rename = "o")]
     open: BTreeMap<Timestamp, Span>,
     /// End of the last closed span.
@@ -103,14 +106,24 @@ pub enum Said {
     Nothing,
 }
 
+/// Where a service in an environment is kept, and whose that is.
+fn place(service: &str, environment: &str) -> (u64, Option<u64>) {
+    match environment {
+        "" => (key(service), None),
+        environment => (key(&format!("{service}\n{environment}")), Some(key(service))),
+    }
+}
+
 impl Health {
-    /// Absorbs one observation; one of a span already closed is too late and left out.
-    pub fn absorb(&mut self, observation: &Observation, now: Timestamp) {
-        let name = key(observation.service.as_str());
+    /// Absorbs one observation of an environment, which is empty when nobody told; one of a span already closed is too late
+    /// and left out.
+    pub fn absorb(&mut self, environment: &str, observation: &Observation, now: Timestamp) {
+        let (name, whose) = place(observation.service.as_str(), environment);
         if !self.0.contains_key(&name) {
             make_room(&mut self.0, SERVICES, |service| service.closed);
         }
         let service = self.0.entry(name).or_default();
+        service.whose = whose;
         // A clock ahead of the log's must not close spans that others still fill.
         let start = observation.start.min(now).boundary(WIDTH);
         if start < service.closed {
@@ -140,14 +153,20 @@ impl Health {
         service.close();
     }
 
-    /// What can be said of a service at a time; of all together when `None`: the worst of each, and the sum of requests.
+    /// What can be said of a service in an environment at a time: of what was told without one when nothing is known of it.
+    /// Of all its environments, or of all services together when `None`: the worst of each, and the sum of requests.
     #[must_use]
-    pub fn said(&self, service: Option<&str>, at: Timestamp) -> Said {
+    pub fn said(&self, service: Option<&str>, environment: Option<&str>, at: Timestamp) -> Said {
+        if let (Some(service), Some(environment)) = (service, environment) {
+            let of = |environment| self.0.get(&place(service, environment).0);
+            let there = of(environment).or_else(|| of(""));
+            return there.map_or(Said::Nothing, |there| there.said(at));
+        }
         let service = service.map(key);
         let asked = self
             .0
             .iter()
-            .filter(|(name, _)| service.is_none_or(|s| s == **name));
+            .filter(|(name, of)| service.is_none_or(|s| s == **name || Some(s) == of.whose));
         let mut said = Said::Nothing;
         for (_, service) in asked {
             said = match (said, service.said(at)) {

@@ -14,8 +14,8 @@ use crate::context::WorkingHours;
 use crate::paths::PathKinds;
 use crate::rows::{entity, wire_row, wire_shape};
 use crate::schema;
-use crate::state::builds::failed;
-use crate::state::changes::{Finished, Remembered};
+use crate::state::builds::{Before, failed};
+use crate::state::changes::Remembered;
 use crate::streams::Surroundings;
 
 /// Rows of one stream, before they are facts.
@@ -248,7 +248,13 @@ pub fn review(told: &Told<'_>, review: &Review) -> Made {
 
 /// A run of CI ended.
 #[must_use]
-pub fn finished_run(told: &Told<'_>, run: &Run, outcome: Outcome, remembered: Option<&Remembered>) -> Made {
+pub fn finished_run(
+    told: &Told<'_>,
+    run: &Run,
+    outcome: Outcome,
+    before: Before,
+    remembered: Option<&Remembered>,
+) -> Made {
     let verdict = failed(outcome);
     let mut cells = Cells::default();
     cells.flag("failed", verdict);
@@ -258,9 +264,7 @@ pub fn finished_run(told: &Told<'_>, run: &Run, outcome: Outcome, remembered: Op
     cells.put("attempt", Some(run.attempt.into()));
     cells.flag("retried", Some(run.attempt > 1));
     cells.flag("flaky", verdict.map(|failed| !failed && run.attempt > 1));
-    let own = |finished: &&Finished| finished.is_of(&run.name);
-    let finished = remembered.and_then(|r| r.runs.iter().find(own));
-    cells.put("duration_ratio", finished.and_then(|f| f.ratio).map(f64::from));
+    cells.put("duration_ratio", before.ratio(run.duration).map(f64::from));
     let known = remembered.and_then(|r| r.change.as_ref());
     let kinds = known.map(|known| known.kinds).filter(|kinds| !kinds.is_empty());
     cells.put("dependency_files", kinds.map(|kinds| kinds.dependency.into()));

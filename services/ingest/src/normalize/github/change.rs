@@ -146,12 +146,12 @@ fn run_name<'a>(root: &Node<'a>, run: &Node<'a>) -> &'a str {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn as_attempt(count: f64) -> u32 {
+pub(super) fn as_attempt(count: f64) -> u32 {
     count.clamp(1.0, 1_000_000.0) as u32
 }
 
 /// GitHub's conclusion as an outcome: is it the code's fault, the system's, or nobody's?
-fn outcome(conclusion: &Node<'_>) -> Result<Outcome, Invalid> {
+pub(super) fn outcome(conclusion: &Node<'_>) -> Result<Outcome, Invalid> {
     match conclusion.text()? {
         // A neutral check lets a change pass, like a good one.
         "success" | "neutral" => Ok(Outcome::Success),

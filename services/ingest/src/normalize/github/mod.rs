@@ -2,6 +2,7 @@
 
 mod change;
 mod deployment;
+mod job;
 
 use auspex_proto::{Invalid, Timestamp};
 use serde_json::Value;
@@ -37,6 +38,7 @@ pub fn github(
         "push" => change::push,
         "pull_request" => change::review,
         "workflow_run" => change::run,
+        "workflow_job" => job::job,
         "deployment" => deployment::deployment,
         "deployment_status" => deployment::status,
         other => return Ok(Normalized::ignored(word(other))),

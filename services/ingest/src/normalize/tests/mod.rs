@@ -1,6 +1,7 @@
 //! What each kind of payload becomes, and that none of them can bring us down.
 
 mod cdevents;
+mod job;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -300,6 +301,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         "head",
         "sha",
         "workflow_run",
+        "workflow_job",
+        "labels",
         "deployment",
         "payload",
         "service",
@@ -329,8 +332,8 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn no_payload_brings_us_down(body in any_json(), which in 0_usize..5) {
-        let event = ["push", "pull_request", "workflow_run", "deployment", "deployment_status"][which];
+    fn no_payload_brings_us_down(body in any_json(), which in 0_usize..6) {
+        let event = ["push", "pull_request", "workflow_run", "workflow_job", "deployment", "deployment_status"][which];
         let _either = deliver(event, &body);
         for kind in ["change.merged", "pipelinerun.finished", "service.deployed", "incident.resolved"] {
             let envelope = Envelope {
