@@ -11,7 +11,7 @@ use std::time::Duration;
 use auspex_algebra::Row;
 use auspex_chassis::testing::gcs::{Fault, Gcs};
 use auspex_chassis::testing::{TestHouse, again, is_again};
-use auspex_features::offline::{self, Wanted};
+use auspex_features::offline::{self, Wanted, Whose};
 use shop::*;
 
 const PLACE: &str = "gs://bucket/shop";
@@ -55,7 +55,7 @@ async fn the_shop_keeps_its_orders_there() {
         source: "orders@1",
         shape: &shape(),
         events: (now, i64::MAX),
-        entities: None,
+        whose: Whose::All,
     };
     assert_eq!(store.rows(&wanted, None).await.unwrap().len(), 10, "each once");
     assert!(put_in_again(&answers).await.rows >= 5);

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use auspex_algebra::{Column, Keep, Row, Shape, Value};
-use auspex_features::offline::{Offline, Snapshot, Stored, Wanted, open, stored};
+use auspex_features::offline::{Offline, Snapshot, Stored, Wanted, Whose, open, stored};
 
 fn shape(names: &[&str]) -> Shape {
     let column = |name: &&str| Column {
@@ -35,7 +35,7 @@ async fn all(offline: &Offline, shape: &Shape, snapshot: Option<&Snapshot>) -> V
         source: "orders",
         shape,
         events: (0, i64::MAX),
-        entities: None,
+        whose: Whose::All,
     };
     offline.rows(&wanted, snapshot).await.unwrap()
 }
@@ -75,7 +75,7 @@ async fn rows_are_read_as_they_were_written_and_once() {
         source: "orders",
         shape: &wide,
         events: (0, 19),
-        entities: Some(&entities),
+        whose: Whose::These(&entities),
     };
     assert!(
         offline.rows(&wanted, None).await.unwrap().is_empty(),
@@ -86,7 +86,7 @@ async fn rows_are_read_as_they_were_written_and_once() {
         source: "orders",
         shape: &wide,
         events: (0, 99),
-        entities: None,
+        whose: Whose::All,
     };
     assert!(offline.rows(&elsewhere, None).await.unwrap().is_empty());
 }
@@ -157,4 +157,42 @@ fn a_bucket_needs_the_feature() {
         assert!(fault.contains("feature `clouds`"), "{fault}");
     }
     assert!(open("ftp://x/y").is_err());
+}
+
+#[tokio::test]
+async fn what_is_read_share_by_share_is_all_of_it_and_each_row_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let offline = open(&folder.path().display().to_string()).unwrap();
+    let wide = shape(&["amount"]);
+    let rows: Vec<Stored> = (0..200)
+        .map(|n| {
+            let entity = format!("customer=c{}", n % 37);
+            stored(&entity, row(n, n as i64, vec![Value::Number(1.0)]), n)
+        })
+        .collect();
+    put(&offline, &wide, &rows).await;
+    put(&offline, &wide, &rows[..50]).await;
+    assert_eq!(
+        offline
+            .shares("acme/shop", "orders", (0, i64::MAX))
+            .await
+            .unwrap(),
+        1
+    );
+    let mut found = Vec::new();
+    for share in 0..5 {
+        let wanted = Wanted {
+            project: "acme/shop",
+            source: "orders",
+            shape: &wide,
+            events: (0, i64::MAX),
+            whose: Whose::Share(share, 5),
+        };
+        let part = offline.rows(&wanted, None).await.unwrap();
+        assert!(!part.is_empty() && part.len() < 100, "{} rows", part.len());
+        found.extend(part);
+    }
+    let order = |s: &Stored| (s.entity.clone(), s.row.event);
+    found.sort_by_key(order);
+    assert_eq!(found, all(&offline, &wide, None).await);
 }

@@ -1,7 +1,7 @@
 //! A server of Google's kind: Cloud Storage's XML API as it is documented, as far as whole files need it, with faults on demand.
 //!
 //! `PUT`, `GET` (with ranges), `HEAD` and `DELETE` of an object; `x-goog-if-generation-match`; lists of version 2 in pages; bearer
-//! tokens; errors in XML. No uploads in parts: nothing here makes any.
+//! tokens; errors in XML. No uploads in parts and no folders: nothing here asks for any.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -225,25 +225,14 @@ impl Shared {
 
     fn list(&self, query: &BTreeMap<String, String>) -> Answer {
         let told = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
-        let (prefix, delimiter) = (told("prefix"), told("delimiter"));
-        let after = told("continuation-token").max(told("start-after"));
-        // What lies behind a delimiter is one folder.
-        let mut found: BTreeMap<String, Option<Object>> = BTreeMap::new();
-        for (key, object) in self.objects().iter() {
-            let Some(rest) = key.strip_prefix(prefix) else {
-                continue;
-            };
-            match rest.split_once(delimiter).filter(|_| !delimiter.is_empty()) {
-                Some((folder, _)) => found.insert(format!("{prefix}{folder}{delimiter}"), None),
-                None => found.insert(key.clone(), Some(object.clone())),
-            };
-        }
-        found.retain(|name, _| name.as_str() > after);
+        let (prefix, after) = (
+            told("prefix"),
+            told("continuation-token").max(told("start-after")),
+        );
+        let mut found = self.objects().clone();
+        found.retain(|name, _| name.starts_with(prefix) && name.as_str() > after);
         let page: Vec<_> = found.iter().take(PAGE).collect();
-        let entries: String = page
-            .iter()
-            .map(|(name, object)| entry(name, object.as_ref()))
-            .collect();
+        let entries: String = page.iter().map(|(name, object)| entry(name, object)).collect();
         let truncated = found.len() > page.len();
         let next = match page.last() {
             Some((name, _)) if truncated => {
@@ -262,19 +251,16 @@ impl Shared {
     }
 }
 
-fn entry(name: &str, object: Option<&Object>) -> String {
-    let name = escaped(name);
-    match object {
-        None => format!("<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>"),
-        Some(object) => format!(
-            "<Contents><Key>{name}</Key><Generation>{}</Generation><MetaGeneration>1</MetaGeneration>\
-             <LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size></Contents>",
-            object.generation,
-            object.made,
-            escaped(&object.tag()),
-            object.bytes.len()
-        ),
-    }
+fn entry(name: &str, object: &Object) -> String {
+    format!(
+        "<Contents><Key>{}</Key><Generation>{}</Generation><MetaGeneration>1</MetaGeneration>\
+         <LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size></Contents>",
+        escaped(name),
+        object.generation,
+        object.made,
+        escaped(&object.tag()),
+        object.bytes.len()
+    )
 }
 
 impl Object {

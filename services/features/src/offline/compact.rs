@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use auspex_algebra::{Column, Keep, Shape};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::{File, Offline, Snapshot, Stored, Wanted};
+use super::{File, Offline, Snapshot, Stored, Wanted, Whose};
 
 /// How many small files of a source are borne.
 const BORNE: usize = 8;
@@ -80,7 +80,7 @@ impl Offline {
             source,
             shape: &shape,
             events: (i64::MIN, i64::MAX),
-            entities: None,
+            whose: Whose::All,
         };
         let mut rows: Vec<Stored> = Vec::new();
         for bytes in contents {

@@ -143,8 +143,7 @@ fn read_batch(batch: &RecordBatch, wanted: &Wanted<'_>, rows: &mut Vec<Stored>) 
         .collect();
     for at in 0..batch.num_rows() {
         let (event, entity) = (events.value(at), entities.value(at));
-        let asked = wanted.entities.is_none_or(|entities| entities.contains(entity));
-        if !asked || event < wanted.events.0 || event > wanted.events.1 {
+        if event < wanted.events.0 || event > wanted.events.1 || !wanted.whose.has(entity) {
             continue;
         }
         let row = Row {

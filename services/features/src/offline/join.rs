@@ -6,7 +6,7 @@ use auspex_algebra::hop::DAY;
 use auspex_algebra::tile::forgotten_after;
 use auspex_algebra::{Cell, Known, Row, Status, join};
 
-use super::{Offline, Snapshot, Wanted};
+use super::{Offline, Snapshot, Wanted, Whose};
 use crate::definitions::{Recipe, Served};
 use crate::online::{Asked, entity_of};
 
@@ -108,7 +108,7 @@ impl Offline {
             source: &view.source,
             shape: &view.shape,
             events: (first.saturating_sub(reach(view)), last),
-            entities: Some(&names),
+            whose: Whose::These(&names),
         };
         let stored = self.rows(&wanted, question.snapshot).await?;
         let mut accounts: BTreeMap<String, Vec<Row>> = BTreeMap::new();
@@ -149,7 +149,7 @@ impl Offline {
             source: &view.source,
             shape: &view.shape,
             events: back,
-            entities: None,
+            whose: Whose::All,
         };
         let keys: BTreeSet<&str> = view.keys.iter().map(String::as_str).collect();
         let mine = |entity: &str| {

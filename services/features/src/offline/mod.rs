@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use auspex_algebra::distinct::hash;
 use auspex_algebra::{Row, Shape};
 use auspex_chassis::place::Access;
 use auspex_proto::token::{token, untoken};
@@ -30,6 +31,9 @@ pub use self::join::{Answer, Labels, Question};
 pub use self::served::{Log, Vector};
 pub use self::table::{Format, columns, number, table};
 pub use self::writer::Writer;
+
+/// Bytes of files that are read at once where all rows of a span are wanted.
+const SHARE: u64 = 8 << 20;
 
 /// The store.
 #[derive(Debug, Clone)]
@@ -74,8 +78,31 @@ pub struct Wanted<'a> {
     pub shape: &'a Shape,
     /// First and last event, both included.
     pub events: (i64, i64),
-    /// Of these entities; of all when `None`.
-    pub entities: Option<&'a BTreeSet<String>>,
+    /// Of which entities.
+    pub whose: Whose<'a>,
+}
+
+/// Of which entities rows are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// Of all.
+    All,
+    /// Of these.
+    These(&'a BTreeSet<String>),
+    /// Of one share, from 0, of so many: what does not fit into memory at once is read share by share.
+    Share(u64, u64),
+}
+
+impl Whose<'_> {
+    /// Whether rows of this entity are wanted.
+    #[must_use]
+    pub fn has(self, entity: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(entities) => entities.contains(entity),
+            Self::Share(share, of) => hash(entity.as_bytes()) % of.max(1) == share,
+        }
+    }
 }
 
 fn file_of(path: &str, size: u64) -> Option<File> {
@@ -192,6 +219,17 @@ impl Offline {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(fault) => Err(fault.into()),
         }
+    }
+
+    /// How many shares rows of these events are best read in: each of about 8 MiB of files, which become some ten times of that.
+    ///
+    /// # Errors
+    /// When files cannot be listed.
+    pub async fn shares(&self, project: &str, source: &str, events: (i64, i64)) -> anyhow::Result<u64> {
+        let files = self.files(Some((project, source))).await?;
+        let within = |file: &&File| file.events.1 >= events.0 && file.events.0 <= events.1;
+        let bytes: u64 = files.iter().filter(within).map(|file| file.size).sum();
+        Ok(bytes / SHARE + 1)
     }
 
     /// The rows of one source that are wanted, each once, from a snapshot when one is given. In order of entity, event, known.

@@ -177,6 +177,10 @@ fn about(registered: &Registered, registry: &Registry, catalogue: &Catalogue) ->
                 .collect();
         }
         Spec::OnDemandFeatureView(view) => {
+            // The keys of all that it reads.
+            if let Ok(recipe) = catalogue.recipe(std::slice::from_ref(name)) {
+                about.entities = recipe.keys().into_iter().map(str::to_owned).collect();
+            }
             about.features = view
                 .features
                 .iter()

@@ -14,7 +14,7 @@ use tonic::Status;
 use super::{Answers, away, project};
 use crate::definitions::Served;
 use crate::extract::STAGE;
-use crate::offline::Wanted;
+use crate::offline::{Wanted, Whose};
 use crate::online::{Asked, entity_of};
 use crate::rows::{wire_row, wire_shape};
 
@@ -132,22 +132,28 @@ impl Answers {
         };
         let mut done = MaterializeResponse::default();
         for view in views {
-            let wanted = Wanted {
-                project: project.as_str(),
-                source: &view.source,
-                shape: &view.shape,
-                events: (asked.from_ms, to),
-                entities: None,
-            };
-            let stored = self.offline()?.rows(&wanted, None).await.map_err(away)?;
-            let rows: Vec<FeatureRow> = stored
-                .into_iter()
-                .map(|s| wire_row(&view.shape, s.entity, &s.row))
-                .collect();
-            done.rows += rows.len() as u64;
-            done.sequence = done
-                .sequence
-                .max(self.publish(view, &project, rows, "materialize").await?);
+            // Share by share: a long span of a busy source would not fit into memory.
+            let events = (asked.from_ms, to);
+            let shares = self.offline()?.shares(project.as_str(), &view.source, events);
+            let shares = shares.await.map_err(away)?;
+            for share in 0..shares {
+                let wanted = Wanted {
+                    project: project.as_str(),
+                    source: &view.source,
+                    shape: &view.shape,
+                    events,
+                    whose: Whose::Share(share, shares),
+                };
+                let stored = self.offline()?.rows(&wanted, None).await.map_err(away)?;
+                let rows: Vec<FeatureRow> = stored
+                    .into_iter()
+                    .map(|s| wire_row(&view.shape, s.entity, &s.row))
+                    .collect();
+                done.rows += rows.len() as u64;
+                done.sequence = done
+                    .sequence
+                    .max(self.publish(view, &project, rows, "materialize").await?);
+            }
         }
         Ok(done)
     }
