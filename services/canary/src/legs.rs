@@ -1,8 +1,11 @@
 //! What a strategy means: legs, one after the other. A plain canary is one leg; so every strategy and pipeline runs through
 //! the same rules.
 
+mod beside;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::beside::Beside;
 use crate::config::Config;
 use crate::document::strategy::{Ab, BlueGreen, Canary, LegChoice, Rolling};
 use crate::document::{Pause, PolicyChoice, Span, Spec, Step};

@@ -82,7 +82,7 @@ impl Answers {
                 let names: Vec<&str> = found.iter().chain([&last]).map(Project::as_str).collect();
                 let names = names.join(", ");
                 Err(Status::failed_precondition(format!(
-                    "rollout {name} is in several projects, name one: {names}"
+                    "rollout {name} is in several projects, name one with --project: {names}"
                 )))
             }
             (None, _) => Err(Status::not_found(format!("no rollout is called {name}"))),
@@ -148,7 +148,7 @@ impl RolloutService for Answers {
         let project = match (asked.project.as_str(), document.metadata.project.as_deref()) {
             ("", None) => {
                 return Err(Status::invalid_argument(
-                    "neither request nor document names a project",
+                    "metadata.project: neither document nor request names a project: write it there, or give --project",
                 ));
             }
             ("", Some(project)) | (project, None) => project,

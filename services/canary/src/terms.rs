@@ -1,6 +1,8 @@
 //! What holds for one rollout: its document, with the configuration in the gaps. Fixed at the start, so that a change of the
 //! configuration never changes a rollout under way.
 
+pub mod size;
+
 use std::time::Duration;
 
 use auspex_judge::CountSettings;

@@ -65,6 +65,8 @@ pub const LINES: &[Line] = &[
     line(Phase::Paused, Action::Return, Phase::Returning),
     line(Phase::Paused, Action::RollBack, Phase::RolledBack),
     line(Phase::Baking, Action::Hold, Phase::Baking),
+    line(Phase::Baking, Action::Pause, Phase::Baking),
+    line(Phase::Baking, Action::Resume, Phase::Baking),
     line(Phase::Baking, Action::Promote, Phase::Promoted),
     line(Phase::Baking, Action::Return, Phase::Returning),
     line(Phase::Baking, Action::RollBack, Phase::RolledBack),

@@ -8,6 +8,7 @@ use auspex_proto::intent::{RegionWeight, Scale};
 
 use crate::control::{Aim, Asked, Rules, Wait, order};
 use crate::document::Criticality;
+use crate::legs::{Beside, Kind};
 use crate::policy::Wish;
 use crate::state::Rollout;
 
@@ -16,24 +17,34 @@ pub(super) fn within_order(rollout: &mut Rollout, wish: Wish, now: Timestamp) ->
     if !rollout.is_scaled() || wish.action == Action::Start {
         return wish;
     }
-    let never = rollout.first_weight.is_none() && rollout.weight == 0;
+    let aside = asked_aside(rollout);
+    let begun = aside || rollout.phase == Phase::Returning;
+    let never = rollout.first_weight.is_none() && rollout.weight == 0 && !begun;
     if wish.action == Action::RollBack && never {
         rollout.sizes = Some((100, 0));
         return wish;
     }
     let (stable, candidate) = rollout.sizes.unwrap_or((100, 0));
+    let aim = aim(rollout, &wish);
     let asked = Asked {
         weight: rollout.weight,
         stable,
-        candidate,
+        candidate: match aim {
+            Aim::Share(_) => candidate.max(least(rollout)),
+            _ => candidate,
+        },
     };
-    let aim = aim(rollout, &wish);
     let dynamic = rollout.terms.scale.as_ref().is_some_and(|scale| scale.dynamic);
     let rules = Rules {
         scaled: true,
         dynamic,
     };
-    let next = order(aim, asked, rollout.seen(), rules);
+    let mut next = order(aim, asked, rollout.seen(), rules);
+    if aim == Aim::Nothing && aside {
+        // Routers take its last users away first.
+        next.asked.candidate = next.asked.candidate.max(candidate);
+        next.wait = next.wait.or(Some(Wait::Routers));
+    }
     rollout.sizes = Some((next.asked.stable, next.asked.candidate));
     let weight = next.asked.weight;
     match wish.action {
@@ -54,7 +65,11 @@ fn aim(rollout: &Rollout, wish: &Wish) -> Aim {
         Action::RollBack | Action::Return => Aim::Nothing,
         Action::Promote if rollout.phase == Phase::Baking => Aim::Settled,
         Action::Promote | Action::Bake => Aim::Everything,
-        Action::Hold if rollout.phase == Phase::Baking && wish.weight == 100 => Aim::Everything,
+        Action::Hold | Action::Pause | Action::Resume
+            if rollout.phase == Phase::Baking && wish.weight == 100 =>
+        {
+            Aim::Everything
+        }
         _ => Aim::Share(wish.weight),
     }
 }
@@ -86,6 +101,10 @@ pub(super) fn intent(rollout: &Rollout) -> Option<Intent> {
         weight: 100,
     });
     let one_by_one = open && rollout.weight < 100;
+    let beside = match open {
+        true => beside(rollout),
+        false => Beside::default(),
+    };
     let scale = |percent: u8| {
         let replicas = terms.scale.as_ref().map_or(0, |scale| scale.replicas);
         let replicas = (u64::from(replicas) * u64::from(percent)).div_ceil(100);
@@ -95,18 +114,56 @@ pub(super) fn intent(rollout: &Rollout) -> Option<Intent> {
         }
     };
     let intent = Intent {
-        cohorts: if open { terms.cohorts.clone() } else { Vec::new() },
-        mirror: if open && rollout.weight < 100 {
-            terms.mirror
-        } else {
-            0
-        },
+        cohorts: beside.cohorts,
+        mirror: if rollout.weight < 100 { beside.mirror } else { 0 },
         stable: rollout.sizes.map(|(stable, _)| scale(stable)),
         candidate: rollout.sizes.map(|(_, candidate)| scale(candidate)),
         sampling: (!rollout.phase.is_terminal()).then(|| sampling(rollout)),
         regions: if one_by_one { regions.collect() } else { Vec::new() },
     };
     (intent != Intent::default()).then_some(intent)
+}
+
+/// Cohorts and copies as the steps have them. Where control scales, none come to a candidate that has no instance ready.
+fn beside(rollout: &Rollout) -> Beside {
+    let beside = Beside::at(&rollout.terms, rollout.course.leg, rollout.cursor.index);
+    if has_instance(rollout) {
+        return beside;
+    }
+    let stays = beside.cohorts.into_iter().filter(|cohort| cohort.stable);
+    Beside {
+        cohorts: stays.collect(),
+        mirror: 0,
+    }
+}
+
+/// Whether the candidate can take somebody, where control has to see to that.
+pub(super) fn has_instance(rollout: &Rollout) -> bool {
+    let ready = match rollout.seen().candidate {
+        Some(most) => most > 0,
+        // Nobody says so right now: as it is.
+        None => asked_aside(rollout),
+    };
+    ready || !rollout.is_scaled()
+}
+
+/// Whether the last decision sends anybody to the candidate whatever its weight is.
+pub(super) fn asked_aside(rollout: &Rollout) -> bool {
+    let intent = rollout.last.as_ref().and_then(|last| last.intent.as_ref());
+    intent.is_some_and(|intent| intent.mirror > 0 || intent.cohorts.iter().any(|cohort| !cohort.stable))
+}
+
+/// The least size of the candidate, percent: one instance where anybody is on it whatever the weight is, and for a preview.
+fn least(rollout: &Rollout) -> u8 {
+    let wanted = Beside::at(&rollout.terms, rollout.course.leg, rollout.cursor.index);
+    let preview = rollout
+        .leg()
+        .is_some_and(|leg| matches!(leg.kind, Kind::Switch(_)));
+    if !rollout.course.open || !(preview || wanted.exceeds(&Beside::default())) {
+        return 0;
+    }
+    let replicas = rollout.terms.scale.as_ref().map_or(0, |scale| scale.replicas);
+    u8::try_from(100_u32.checked_div(replicas).unwrap_or(1).clamp(1, 100)).unwrap_or(100)
 }
 
 /// The share of requests and telemetry worth sampling: more where more is at stake, and most while it is least certain.

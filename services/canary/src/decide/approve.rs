@@ -34,17 +34,19 @@ pub(super) fn approved(
     let gates = &rollout.terms.gates;
     let waits = rollout.last.as_ref().map(|last| last.reason);
     let passed = |name: &str| rollout.course.passed.contains_key(name);
+    let switch = course::switch(rollout).is_some_and(|switch| !switch.auto_promotion);
     let mut open = gates.approvals.iter().filter(|approval| !passed(&approval.name));
     let gate = match (gate, ticket.is_empty(), waits) {
         ("", false, _) | ("", _, Some(Reason::TicketWanted)) => gates::TICKET.to_owned(),
         ("", true, Some(Reason::Frozen)) => gates::FREEZE.to_owned(),
-        ("", true, _) => open
-            .next()
-            .map_or_else(|| "switch".to_owned(), |approval| approval.name.clone()),
+        ("", true, _) => match open.next() {
+            Some(approval) => approval.name.clone(),
+            None if switch && !passed("switch") => "switch".to_owned(),
+            None => return Err("it has no gate that waits for a person".to_owned()),
+        },
         (gate, _, _) => gate.to_owned(),
     };
     let listed = gates.approvals.iter().find(|approval| approval.name == gate);
-    let switch = course::switch(rollout).is_some_and(|switch| !switch.auto_promotion);
     let known = match gate.as_str() {
         gates::TICKET => gates.ticket.is_some(),
         gates::FREEZE => !gates.freeze.is_empty(),

@@ -19,19 +19,27 @@ const CERTAIN: f64 = 3.0;
 /// How long the candidate may be short of capacity while it has everything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is wished while it bakes.
-pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Wish {
+/// What is wished while it bakes; `None`: it is paused, and stays as it is.
+pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> {
     let since = *rollout.course.baking.get_or_insert(now);
     // Once the database is no longer what stable knows, sending users there would harm them more.
     if gates::contracting(rollout).is_none() {
         if let Some(text) = failing(rollout) {
-            return rollback(Reason::BakeFailed, text);
+            return Some(rollback(Reason::BakeFailed, text));
         }
         if let Some(wish) = unready(rollout, now) {
-            return wish;
+            return Some(wish);
         }
     }
-    let hold = |reason, text| Wish::new(Action::Hold, 100, reason, text);
+    let hold = |reason, text| Some(Wish::new(Action::Hold, 100, reason, text));
+    if rollout.course.held {
+        let less = rollout.weight < 100;
+        return hold(
+            Reason::Bakes,
+            "paused, with everything on the candidate".to_owned(),
+        )
+        .filter(|_| less);
+    }
     let span = longest(rollout);
     if !rollout.course.baked && now.since(since) < span {
         let text = format!(
@@ -41,7 +49,7 @@ pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Wi
         return hold(Reason::Bakes, text);
     }
     if let Some(held) = gates::at(rollout, &["end"], now) {
-        return at_everything(held);
+        return Some(at_everything(held));
     }
     if let Some(text) = unseen(rollout) {
         return hold(Reason::NotVerified, text);
@@ -49,7 +57,7 @@ pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Wi
     if !rollout.course.baked
         && let Some(held) = gates::contract(rollout, now)
     {
-        return at_everything(held);
+        return Some(at_everything(held));
     }
     if rollout
         .terms
@@ -67,7 +75,7 @@ pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Wi
             format!("watched for {} s: {}", span.as_secs(), lately(rollout, judged)),
         ),
     };
-    Wish::new(Action::Promote, 100, reason, text)
+    Some(Wish::new(Action::Promote, 100, reason, text))
 }
 
 /// What the last thirty intervals say; without requests in them, what the comparison said before.

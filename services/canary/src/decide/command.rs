@@ -119,8 +119,10 @@ fn ask(
         Ask::Abort => wish(Action::RollBack, 0, "aborted"),
         _ if rollout.phase == Phase::Returning => return Err("it is on its way back to stable".to_owned()),
         Ask::Pause if rollout.phase == Phase::Paused => return Err("it is paused already".to_owned()),
+        Ask::Pause if rollout.course.held => return Err("it is paused already".to_owned()),
         Ask::Pause if rollout.phase == Phase::Baking => {
-            return Err("the candidate has everything: promote ends the bake, abort returns".to_owned());
+            rollout.course.held = true;
+            wish(Action::Pause, weight, "paused")
         }
         Ask::Pause => wish(Action::Pause, weight, "paused"),
         Ask::Resume => resume(rollout, command, voice)?,
@@ -152,7 +154,8 @@ fn resume(rollout: &mut Rollout, command: &Command, voice: &Voice<'_>) -> Result
             &format!("resumed: the analysis {name} runs anew"),
         ));
     }
-    if rollout.phase != Phase::Paused && rollout.raised.is_none() && !drifted(rollout) {
+    let waits = rollout.phase == Phase::Paused || std::mem::take(&mut rollout.course.held);
+    if !waits && rollout.raised.is_none() && !drifted(rollout) {
         return Err("it is not paused".to_owned());
     }
     let wish = wish(Action::Resume, "resumed");
@@ -164,10 +167,12 @@ fn resume(rollout: &mut Rollout, command: &Command, voice: &Voice<'_>) -> Result
 
 /// A person ends the watch over a candidate that has everything.
 fn end_bake(rollout: &mut Rollout, command: &Command, voice: &mut Voice<'_>) {
-    rollout.course.baked = true;
+    (rollout.course.baked, rollout.course.held) = (true, false);
     let text = said(command, "ended the bake");
     let judged = judge(rollout);
-    let done = bake::wish(rollout, &judged, voice.now());
+    let Some(done) = bake::wish(rollout, &judged, voice.now()) else {
+        return;
+    };
     let done = match done.action {
         Action::Promote => Wish {
             reason: Reason::Commanded,

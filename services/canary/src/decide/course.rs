@@ -4,12 +4,12 @@
 use auspex_proto::Timestamp;
 use auspex_proto::decision::{Action, Reason};
 
-use super::gates;
 use super::judge::Judged;
 use super::rules::{rollback, sight};
+use super::{actuate, gates};
 use crate::document::Step;
 use crate::document::strategy::{Ab, BlueGreen, Wins};
-use crate::legs::{Kind, Leg};
+use crate::legs::{Beside, Kind, Leg};
 use crate::policy::{self, Cursor, Policy, Wish};
 use crate::state::Rollout;
 
@@ -85,8 +85,11 @@ fn ramp(
     pushed: bool,
 ) -> Said {
     let (weight, cursor) = (rollout.weight, rollout.cursor);
-    let (cursor, wish) = policy::wish(policy, cursor, &sight(rollout, judged, now, pushed));
-    rollout.cursor = cursor;
+    let (next, wish) = policy::wish(policy, cursor, &sight(rollout, judged, now, pushed));
+    if let Some(held) = thaws(rollout, next, now) {
+        return Said::Wish(held);
+    }
+    rollout.cursor = next;
     let Some(wish) = wish else { return Said::Quiet };
     let there = to < 100 && weight >= to;
     match wish.action {
@@ -99,6 +102,20 @@ fn ramp(
         }),
         _ => Said::Wish(wish),
     }
+}
+
+/// Users and copies that a step lets in are a raise as any other: a freeze window holds them.
+fn thaws(rollout: &Rollout, next: Cursor, now: Timestamp) -> Option<Wish> {
+    let at = |cursor: Cursor| Beside::at(&rollout.terms, rollout.course.leg, cursor.index);
+    if next.index == rollout.cursor.index || !at(next).exceeds(&at(rollout.cursor)) {
+        return None;
+    }
+    let (until, name) = gates::frozen(rollout, now)?;
+    let text = format!(
+        "{name} holds until {}; it would be: the next step's cohorts and mirror",
+        gates::instant(until)
+    );
+    Some(Wish::new(Action::Hold, rollout.weight, Reason::Frozen, text))
 }
 
 /// A rolling exchange tells batches, not steps.
@@ -120,10 +137,24 @@ fn batches(said: Said) -> Said {
     }
 }
 
-fn cohorts(rollout: &Rollout, dwell: std::time::Duration, now: Timestamp, pushed: bool) -> Said {
-    let names = rollout.terms.cohorts.iter().filter(|cohort| !cohort.stable);
+fn cohorts(rollout: &mut Rollout, dwell: std::time::Duration, now: Timestamp, pushed: bool) -> Said {
+    let beside = Beside::at(&rollout.terms, rollout.course.leg, rollout.cursor.index);
+    let names = beside.cohorts.iter().filter(|cohort| !cohort.stable);
     let names: Vec<&str> = names.map(|cohort| cohort.name.as_str()).collect();
     let names = names.join(", ");
+    if !pushed && !actuate::has_instance(rollout) {
+        let text = format!("{names} wait for an instance of the candidate");
+        return Said::Wish(Wish::new(
+            Action::Hold,
+            rollout.weight,
+            Reason::CapacityWaits,
+            text,
+        ));
+    }
+    if rollout.is_scaled() && !actuate::asked_aside(rollout) {
+        // From now on they have it.
+        rollout.course.since = now;
+    }
     if pushed || now.since(began(rollout)) >= dwell {
         return Said::Done(
             Reason::CohortsFirst,

@@ -14,6 +14,7 @@ mod course;
 mod gates;
 pub mod judge;
 mod prior;
+mod room;
 mod rules;
 mod start;
 mod succession;

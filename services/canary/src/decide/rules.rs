@@ -39,7 +39,7 @@ fn next(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> 
         return Some(wish);
     }
     if rollout.phase == Phase::Baking {
-        return Some(bake::wish(rollout, judged, now));
+        return bake::wish(rollout, judged, now);
     }
     // Where control scales, a raise waits for what is ready; what has died meanwhile holds whoever has paused it.
     let most = rollout.capacity();

@@ -12,7 +12,7 @@ use super::voice::Voice;
 use crate::config::Config;
 use crate::document::gates::Dependency;
 use crate::document::{API_VERSION, Document, KIND, Metadata, Spec, Target, cycle, version};
-use crate::state::{Course, MOST_ACTIVE, MOST_LISTED, Rollout, State, Toll, Window};
+use crate::state::{Course, Rollout, State, Toll, Window};
 use crate::terms::Terms;
 
 /// Why a rollout does not begin.
@@ -185,7 +185,6 @@ fn build(
             "rollout document: metadata.project is {project}, not {ours}"
         )));
     }
-    room(state, document, (&service, &name))?;
     let (stable, candidate) = targets(config, state, document, deployment);
     let terms = Terms::of(&document.spec, config);
     let serves = stable != TrackTarget::default() || state.serving(service.as_str()).is_some();
@@ -239,46 +238,6 @@ pub(super) fn fresh(
         toll: Toll::default(),
         terms,
     }
-}
-
-/// Whether the project has room for one more rollout under this name, and for what it lists.
-fn room(
-    state: &State,
-    document: &Document,
-    (service, name): (&ServiceName, &RolloutName),
-) -> Result<(), Refusal> {
-    let others = state
-        .active
-        .iter()
-        .filter(|(other, _)| *other != service.as_str());
-    // A rollout that has to go back first stays for a while beside the one that comes after it.
-    let own = state.active.get(service.as_str());
-    let mut count = usize::from(own.is_some_and(|own| own.is_scaled() && own.weight > 0));
-    let mut taken = None;
-    let mut listed = document.spec.metrics.len();
-    for (_, other) in others {
-        count += 1 + usize::from(other.next.is_some());
-        listed += other.terms.metrics.len();
-        if &other.name == name {
-            taken = Some(&other.service);
-        }
-    }
-    if let Some(other) = taken {
-        return Err(Refusal::Impossible(format!(
-            "the name {name} is taken by the rollout of {other}"
-        )));
-    }
-    if count >= MOST_ACTIVE {
-        return Err(Refusal::Impossible(format!(
-            "{MOST_ACTIVE} rollouts of the project are under way, the most there may be"
-        )));
-    }
-    if listed > MOST_LISTED && !document.spec.metrics.is_empty() {
-        return Err(Refusal::Impossible(format!(
-            "spec.metrics: the project's rollouts under way would list {listed} together, at most {MOST_LISTED}"
-        )));
-    }
-    Ok(())
 }
 
 /// Event before document before configuration before what was promoted last.

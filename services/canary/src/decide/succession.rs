@@ -6,6 +6,7 @@ use auspex_proto::decision::{Action, Phase, Reason, TrackTarget};
 
 use super::judge::judge;
 use super::prior;
+use super::room::room;
 use super::rules::rollback;
 use super::start::{Refusal, blocks, fresh};
 use super::voice::Voice;
@@ -21,6 +22,7 @@ pub(super) fn launch(
     rollout: Rollout,
     voice: &mut Voice<'_>,
 ) -> Result<(), Refusal> {
+    room(state, &rollout)?;
     let service = rollout.service.to_string();
     if let Entry::Occupied(running) = state.active.entry(service.clone()) {
         let revision = &rollout.candidate.revision;
@@ -55,7 +57,10 @@ pub(super) fn launch(
 /// Whether a rollout under way is the one that is asked for: the same version by the same way. New steps begin anew.
 fn same(running: &Rollout, rollout: &Rollout) -> bool {
     let running = running.next.as_deref().unwrap_or(running);
-    let way = |rollout: &Rollout| (rollout.terms.policy.clone(), rollout.terms.legs.clone());
+    let way = |rollout: &Rollout| {
+        let terms = &rollout.terms;
+        (terms.policy.clone(), terms.legs.clone(), terms.cohorts.clone())
+    };
     running.candidate.revision == rollout.candidate.revision && way(running) == way(rollout)
 }
 

@@ -125,7 +125,10 @@ impl<'a> Voice<'a> {
             let sizes = |intent: Option<&auspex_proto::Intent>| intent.map(|i| (i.stable, i.candidate));
             let before = rollout.last.as_ref().and_then(|last| last.intent.as_ref());
             let resized = sizes(before) != sizes(decision.intent.as_ref());
-            let moved = decision.weight != previous_weight || rollout.last.is_none();
+            let asks = |intent: Option<&auspex_proto::Intent>| intent.map(|i| (i.cohorts.clone(), i.mirror));
+            let moved = decision.weight != previous_weight
+                || rollout.last.is_none()
+                || asks(before) != asks(decision.intent.as_ref());
             rollout.course.decided(&decision.meta.id, moved, resized);
         }
         rollout.last = Some(decision.clone());

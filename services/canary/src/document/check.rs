@@ -2,6 +2,9 @@
 
 use auspex_proto::{Project, RolloutName, ServiceName};
 
+use crate::config::Config;
+use crate::terms::Terms;
+
 use super::{API_VERSION, AdaptiveChoice, BudgetChoice, Document, KIND, PolicyChoice, Spec, Step};
 
 /// Most steps of a policy.
@@ -89,6 +92,9 @@ impl Spec {
         found.extend(super::listed::problems(&self.metrics, &format!("{path}.metrics")));
         found.extend(self.policy.problems(&format!("{path}.policy")));
         self.course_problems(path, &mut found);
+        if found.is_empty() {
+            found.extend(Terms::of(self, &Config::default()).too_large(path));
+        }
         found
     }
 }
@@ -168,7 +174,13 @@ impl BudgetChoice {
 }
 
 fn step_problem(step: &Step) -> Option<String> {
+    let beside = usize::from(step.cohorts.is_some()) + usize::from(step.mirror.is_some());
     match (step.set_weight, &step.pause) {
+        (None, None) if beside == 1 && step.analysis.is_empty() => {
+            let most = step.mirror.filter(|percent| *percent > 100);
+            most.map(|percent| format!("mirror {percent} is not within 0..=100"))
+        }
+        _ if beside > 0 => Some("wants exactly one of setWeight, pause, cohorts and mirror".to_owned()),
         (Some(weight), None) if weight > 100 => Some(format!("setWeight {weight} is not within 0..=100")),
         (Some(_), None) if !step.analysis.is_empty() => {
             Some("an analysis ends a pause, no setWeight".to_owned())
@@ -180,7 +192,7 @@ fn step_problem(step: &Step) -> Option<String> {
             Some("the name of its analysis is too long".to_owned())
         }
         (Some(_), None) | (None, Some(_)) => None,
-        _ => Some("wants exactly one of setWeight and pause".to_owned()),
+        _ => Some("wants exactly one of setWeight, pause, cohorts and mirror".to_owned()),
     }
 }
 

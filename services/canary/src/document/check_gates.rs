@@ -23,11 +23,7 @@ impl Spec {
     pub(super) fn course_problems(&self, path: &str, found: &mut Vec<String>) {
         self.strategy_problems(&format!("{path}.strategy"), found);
         self.cohort_problems(path, found);
-        if self.cohorts_first.is_some() && !self.cohorts.iter().any(|cohort| !cohort.stable) {
-            found.push(format!(
-                "{path}.cohorts_first: needs {path}.cohorts that go to the candidate"
-            ));
-        }
+        self.route_problems(path, found);
         range(
             found,
             &format!("{path}.mirror"),

@@ -29,6 +29,11 @@ pub fn lint(text: &str) -> Vec<Finding> {
             continue;
         }
         documents += 1;
+        if let Some(at) = foreign(&part) {
+            let message = "is Argo Rollouts': `auspex convert -f` reads it";
+            found.push(finding(Some(offset + at), "apiVersion", message));
+            continue;
+        }
         if let Some(document) = one(&part, offset, &mut found) {
             let others = document.spec.gates.dependencies.into_iter().map(|d| d.service);
             waits.entry(document.spec.service).or_default().extend(others);
@@ -42,6 +47,12 @@ pub fn lint(text: &str) -> Vec<Finding> {
         found.push(finding(None, "spec.gates.dependencies", message));
     }
     found
+}
+
+/// The line, from 1, that says that a document is another controller's.
+fn foreign(text: &str) -> Option<usize> {
+    let is = |line: &str| line.starts_with("apiVersion:") && line.contains("argoproj.io/");
+    text.lines().position(is).map(|at| at + 1)
 }
 
 fn finding(line: Option<usize>, field: &str, message: impl Into<String>) -> Finding {
@@ -181,6 +192,11 @@ spec:
         assert!(found[1].message.contains("polcy"), "{found:?}");
         assert_eq!(found.len(), 2);
         assert_eq!(lint("# nothing\n")[0].message, "there is no document");
+        let argo = lint("---\napiVersion: argoproj.io/v1alpha1\nkind: Rollout\n");
+        assert_eq!(
+            (argo.len(), argo[0].line, argo[0].field.as_str()),
+            (1, Some(2), "apiVersion")
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod check;
 mod check_gates;
+mod check_routes;
 pub mod gates;
 mod lint;
 pub mod listed;
@@ -120,13 +121,13 @@ pub struct Spec {
     /// How the rollout gets from stable to the candidate; absent: canary.
     #[serde(skip_serializing_if = "is_default")]
     pub strategy: StrategyChoice,
-    /// Users with a track of their own.
+    /// Users with a track of their own: from the beginning, or from the step that names them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cohorts: Vec<CohortChoice>,
     /// How long only they are on the candidate, before everybody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cohorts_first: Option<Span>,
-    /// Percent of requests that are copied to the candidate, 0..=100.
+    /// Percent of requests that are copied to the candidate, 0..=100, until a step says otherwise.
     #[serde(skip_serializing_if = "is_default")]
     pub mirror: u8,
     /// Control scales both tracks; absent: it moves weights alone.

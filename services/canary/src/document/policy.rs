@@ -20,7 +20,7 @@ pub struct PolicyChoice {
     pub budget: Option<BudgetChoice>,
 }
 
-/// One step, in Argo's semantics: exactly one of the two.
+/// One step, in Argo's semantics: exactly one of the four.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Step {
@@ -30,6 +30,12 @@ pub struct Step {
     /// A wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
+    /// From here on these of the cohorts that steps name have their track, and no others; done at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cohorts: Option<Vec<String>>,
+    /// From here on so many percent of requests are copied to the candidate, 0..=100; done at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<u8>,
     /// Beside a pause without a duration: the analysis whose success ends it. Who resumes lets it run anew.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub analysis: String,

@@ -134,3 +134,60 @@ fn listed_metrics_are_checked_one_by_one() {
         assert!(fault.contains(part), "{metrics}: {fault}");
     }
 }
+
+#[test]
+fn cohorts_and_mirrors_of_steps_are_checked_by_field() {
+    let with = |steps: &str, more: &str| {
+        let spec = format!(
+            "{{service: a, {more}cohorts: [{{name: staff, header: {{name: x}}}}, {{name: beta, cookie: {{name: y}}}}], policy: {{steps: [{steps}]}}}}"
+        );
+        let spec: Spec = serde_yaml_ng::from_str(&spec).unwrap();
+        spec.problems("spec")
+    };
+    let sound = with("{cohorts: [staff, beta]}, {mirror: 100}, {cohorts: []}", "");
+    assert_eq!(sound, Vec::<String>::new());
+    for (steps, more, said) in [
+        (
+            "{cohorts: [stuff]}",
+            "",
+            "spec.policy.steps[0].cohorts: `stuff` is not among spec.cohorts",
+        ),
+        (
+            "{mirror: 1}, {cohorts: [beta, beta]}",
+            "",
+            "spec.policy.steps[1].cohorts: `beta` is there twice",
+        ),
+        (
+            "{mirror: 101}",
+            "",
+            "spec.policy.steps[0]: mirror 101 is not within 0..=100",
+        ),
+        (
+            "{cohorts: [], setWeight: 5}",
+            "",
+            "spec.policy.steps[0]: wants exactly one of setWeight, pause, cohorts and mirror",
+        ),
+        (
+            "{mirror: 5, cohorts: []}",
+            "",
+            "spec.policy.steps[0]: wants exactly one of setWeight, pause, cohorts and mirror",
+        ),
+        (
+            "{mirror: 5, analysis: a}",
+            "",
+            "spec.policy.steps[0]: wants exactly one of setWeight, pause, cohorts and mirror",
+        ),
+        (
+            "{setWeight: 5}, {mirror: 5}",
+            "strategy: {blue_green: {}}, ",
+            "spec.policy.steps[1]: no leg of the strategy takes this policy",
+        ),
+        (
+            "{cohorts: [staff, beta]}",
+            "cohorts_first: 5s, ",
+            "spec.cohorts_first: needs spec.cohorts that go to the candidate and that no step names",
+        ),
+    ] {
+        assert_eq!(with(steps, more), [said.to_owned()], "{steps}");
+    }
+}

@@ -38,6 +38,9 @@ pub struct Course {
     pub baking: Option<Timestamp>,
     /// A person ended the bake.
     pub baked: bool,
+    /// Somebody has paused the bake: it does not end before he lets it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Why it returns, and since when.
     pub returning: Option<(Reason, String, Timestamp)>,
     /// The database has lost what only the old version needs.

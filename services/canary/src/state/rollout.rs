@@ -26,7 +26,8 @@ const LONGEST_NAME: usize = 256;
 /// Intervals over which a user's own rates are taken.
 pub const RECENT: usize = 30;
 
-/// One rollout under way: about 6 kB, at most 24.
+/// One rollout under way: about 6 kB. Its terms are at most [`crate::terms::size::MOST`] bytes; what grows on the way is bounded
+/// part by part, and mostly by what routers and checks say of themselves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rollout {
     /// Its name, unique within the project.
