@@ -75,6 +75,8 @@ fn sign(decision: &Decision) -> Option<Sign> {
     Some(match (decision.action, decision.phase, decision.reason) {
         (_, Phase::Promoted | Phase::RolledBack, _) => Sign::Over,
         (Action::Start, ..) => Sign::Begun,
+        (Action::Pause, Phase::Baking, _) => Sign::Held,
+        (Action::Resume, Phase::Baking, _) => Sign::Resumed,
         (Action::Bake, ..) | (_, Phase::Baking, _) => Sign::Switched,
         (Action::Advance, ..) => Sign::Weight(decision.weight),
         (Action::Pause, _, Reason::StepWait) => Sign::Paused,
@@ -96,7 +98,7 @@ pub enum Follows {
     Pause,
     /// On with the steps.
     Resume,
-    /// The switch may come, as far as this run is concerned.
+    /// The switch may come, or be for good, as far as this run is concerned.
     Approve,
 }
 
@@ -108,7 +110,7 @@ pub fn follows(when: &When, run: &Run) -> Follows {
         (When::Now, _) => Follows::Nothing,
         (_, P::Failed | P::Error) => Follows::Abort,
         (When::Step(_), P::Successful) => Follows::Resume,
-        (When::PrePromotion, P::Successful) => Follows::Approve,
+        (When::PrePromotion | When::PostPromotion, P::Successful) => Follows::Approve,
         (_, P::Successful) => Follows::Nothing,
         // A step is held already: it stays so until somebody resumes.
         (When::Step(_) | When::PrePromotion, _) => Follows::Nothing,

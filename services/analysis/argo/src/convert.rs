@@ -3,6 +3,7 @@
 //! A rollout becomes Auspex's `Rollout`, which starts in `observe`, and a plan of its analyses. What Auspex does not drive is
 //! refused by name; what it does otherwise is noted.
 
+mod beside;
 mod canary;
 mod routing;
 mod runs;

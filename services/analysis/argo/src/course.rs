@@ -94,6 +94,10 @@ impl Course {
             Sign::Switched => self.switched = true,
             Sign::Over => self.over = true,
         }
+        // What is done at once is done.
+        while matches!(steps.get(self.at), Some(Step::Beside)) {
+            self.at += 1;
+        }
     }
 
     /// Whether a run is to be under way now.
@@ -103,7 +107,7 @@ impl Course {
         match run.when {
             When::Now => true,
             When::Background(from) => under_way && self.at >= from,
-            When::Step(step) => under_way && self.paused && self.at == step,
+            When::Step(step) => under_way && !self.switched && self.paused && self.at == step,
             When::PrePromotion => under_way && !self.switched,
             When::PostPromotion => under_way && self.switched,
         }
@@ -180,6 +184,50 @@ mod tests {
             (1, false),
             "the run itself goes past it"
         );
+    }
+
+    #[test]
+    fn what_is_done_at_once_is_passed() {
+        let steps = [
+            Step::Beside,
+            Step::Weight(10),
+            Step::Beside,
+            Step::Beside,
+            Step::Person,
+            Step::Beside,
+            Step::Weight(20),
+        ];
+        let mut course = Course::default();
+        let mut seen = Vec::new();
+        for sign in [
+            Sign::Begun,
+            Sign::Weight(10),
+            Sign::Paused,
+            Sign::Resumed,
+            Sign::Weight(20),
+        ] {
+            course.absorb(&steps, sign);
+            seen.push(course.at);
+        }
+        assert_eq!(seen, [1, 4, 4, 6, 7]);
+    }
+
+    #[test]
+    fn after_the_switch_a_hold_begins_no_step_and_who_resumes_is_counted() {
+        let run = |when| Run {
+            when,
+            ..Run::default()
+        };
+        let steps = [Step::Run("step-0".to_owned())];
+        let (step, post) = (run(When::Step(0)), run(When::PostPromotion));
+        let mut course = Course::default();
+        for sign in [Sign::Begun, Sign::Paused, Sign::Switched, Sign::Held] {
+            course.absorb(&steps, sign);
+        }
+        assert!(!course.wants(&step) && course.wants(&post));
+        let before = course.resumed;
+        course.absorb(&[], Sign::Resumed);
+        assert_eq!(course.resumed, before + 1);
     }
 
     #[test]

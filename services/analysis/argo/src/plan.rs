@@ -62,6 +62,8 @@ pub enum Step {
     Person,
     /// A pause that the run of this name ends.
     Run(String),
+    /// Cohorts or a mirror: done at once.
+    Beside,
 }
 
 /// When a run begins.

@@ -178,7 +178,7 @@ fn a_switch_waits_for_its_analysis_and_for_a_person_where_argo_does() {
         assert_eq!(spec["strategy"]["blueGreen"]["autoPromotion"], enabled);
         assert_eq!(
             spec["gates"]["approvals"],
-            json!([{"name": "prePromotionAnalysis", "at": "promotion"}])
+            json!([{"name": "prePromotionAnalysis", "at": "promotion"}, {"name": "postPromotionAnalysis", "at": "end"}])
         );
         let runs = converted.documents[1]["spec"]["runs"].as_array().unwrap();
         assert_eq!(
@@ -186,6 +186,95 @@ fn a_switch_waits_for_its_analysis_and_for_a_person_where_argo_does() {
             (&json!("prePromotionAnalysis"), &json!("prePromotion"))
         );
     }
+}
+
+/// Argo's steps, and what they are in Auspex: the cohorts, the steps, the plan's steps.
+#[test]
+fn header_and_mirror_routes_act_at_their_step_and_end_at_theirs() {
+    let route = |kind: &str, name: &str, more: Value| {
+        let mut step = json!({"name": name});
+        step.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({kind: step})
+    };
+    let headers = |values: &[&str]| {
+        let matches: Vec<Value> = values
+            .iter()
+            .map(|value| json!({"headerName": "x-user", "headerValue": {"exact": value}}))
+            .collect();
+        json!({"match": matches})
+    };
+    let header = |name: &str, values: &[&str]| route("setHeaderRoute", name, headers(values));
+    let mirror = |name: &str, percent: Value| {
+        let any = json!([{"method": {"exact": "GET"}}]);
+        route(
+            "setMirrorRoute",
+            name,
+            json!({"match": any, "percentage": percent}),
+        )
+    };
+    let mut document = with(
+        "/spec/strategy/canary/trafficRouting/managedRoutes",
+        json!([{"name": "first"}, {"name": "second"}, {"name": "copies"}]),
+    );
+    document["spec"]["strategy"]["canary"]["steps"] = json!([
+        {"setWeight": 5},
+        header("second", &["a", "b"]),
+        {"pause": {}},
+        header("first", &["c"]),
+        mirror("copies", json!(40)),
+        {"pause": {"duration": 10}},
+        header("second", &["b"]),
+        route("setMirrorRoute", "copies", json!({})),
+        header("first", &[]),
+        header("first", &[]),
+        {"setWeight": 50},
+        mirror("copies", json!(null)),
+    ]);
+    document["spec"]["strategy"]["canary"]["analysis"] =
+        json!({"templates": [{"templateName": "background"}], "startingStep": 10});
+    let converted = of(&document);
+    assert!(converted.refused.is_empty(), "{:?}", converted.refused);
+    let spec = &converted.documents[0]["spec"];
+    let by = |value: &str| json!({"name": "x-user", "value": value});
+    assert_eq!(
+        spec["cohorts"],
+        json!([{"name": "first", "header": by("c")}, {"name": "second", "header": by("a")},
+            {"name": "second-1", "header": by("b")}]),
+        "of two that fit, the one that is listed first among managedRoutes counts"
+    );
+    assert_eq!(
+        spec["policy"]["steps"],
+        json!([
+            {"setWeight": 5}, {"cohorts": ["second", "second-1"]}, {"pause": {}},
+            {"cohorts": ["second", "second-1", "first"]}, {"mirror": 40}, {"pause": {"duration": "10s"}},
+            {"cohorts": ["second-1", "first"]}, {"mirror": 0}, {"cohorts": ["second-1"]}, {"setWeight": 50}, {"mirror": 100},
+        ])
+    );
+    assert_eq!(spec.get("mirror"), None, "nothing is copied before its step");
+    let plan = &converted.documents[1]["spec"];
+    assert_eq!(
+        plan["steps"],
+        json!([{"weight": 5}, "beside", "person", "beside", "beside", {"pause": "10s"}, "beside", "beside", "beside",
+            {"weight": 50}, "beside"])
+    );
+    assert_eq!(
+        plan["runs"][0]["when"],
+        json!({"background": 9}),
+        "the step that sets 50"
+    );
+}
+
+#[test]
+fn more_cohorts_than_a_rollout_may_have_are_refused() {
+    let matches: Vec<Value> = (0..17)
+        .map(|n| json!({"headerName": "x", "headerValue": {"exact": n.to_string()}}))
+        .collect();
+    let refused = of(&step(json!({"setHeaderRoute": {"name": "me", "match": matches}}))).refused;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0].field, "spec.strategy.canary.steps");
+    assert!(refused[0].reason.contains("at most 16"), "{refused:?}");
 }
 
 #[test]

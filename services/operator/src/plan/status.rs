@@ -20,8 +20,8 @@ pub fn of(object: &Value, wanted: &Wanted, view: Option<&wire::RolloutView>, sta
     let Some(view) = view else {
         return object.get("status").cloned().unwrap_or_default();
     };
-    let phase = phase(view);
     let last = view.last.clone().unwrap_or_default();
+    let phase = phase(view, &last);
     let reason = reason(&last);
     let drift = view.routers.iter().find(|router| !router.drift.is_empty());
     let mut status = json!({
@@ -200,7 +200,7 @@ fn conditions(object: &Value, told: &Told<'_>, stamp: &str) -> Value {
     ])
 }
 
-fn phase(view: &wire::RolloutView) -> &'static str {
+fn phase(view: &wire::RolloutView, last: &wire::Decision) -> &'static str {
     match view.phase() {
         wire::Phase::Unspecified => "Unknown",
         wire::Phase::Waiting => "Waiting",
@@ -208,6 +208,8 @@ fn phase(view: &wire::RolloutView) -> &'static str {
         wire::Phase::Paused => "Paused",
         wire::Phase::Promoted => "Promoted",
         wire::Phase::RolledBack => "RolledBack",
+        // Held by hand, or by an analysis that could not tell.
+        wire::Phase::Baking if last.action() == wire::Action::Pause => "Paused",
         wire::Phase::Baking => "Baking",
         wire::Phase::Returning => "Returning",
     }

@@ -221,6 +221,22 @@ fn what_others_do_and_what_is_waited_for_is_told() {
 }
 
 #[test]
+fn a_bake_that_is_paused_is_shown_as_paused() {
+    let mut object = rollout(1);
+    object["status"] = json!({ "observedGeneration": 1 });
+    let mut seen = view(wire::Phase::Baking, 100);
+    assert_eq!(written(step(&object, Some(&seen)))["phase"], "Baking");
+    if let Some(last) = &mut seen.last {
+        last.action = wire::Action::Pause.into();
+    }
+    let status = written(step(&object, Some(&seen)));
+    assert_eq!(
+        (&status["phase"], &status["weight"]),
+        (&json!("Paused"), &json!(100))
+    );
+}
+
+#[test]
 fn an_annotation_asks_once_per_text() {
     let mut object = rollout(1);
     let seen = view(wire::Phase::Paused, 10);

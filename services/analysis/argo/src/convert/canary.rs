@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::beside::Beside;
 use super::{Paper, flag, percent, routing, runs, trial, valid};
 use crate::document::Rollout;
 use crate::document::kinds::{Canary, ExperimentStep, Pause, Step};
@@ -18,8 +19,7 @@ const MOST: usize = 100;
 struct Course {
     steps: Vec<Json>,
     plan: Plan,
-    cohorts: Vec<Json>,
-    mirror: Option<u8>,
+    beside: Beside,
     /// How many of Auspex's steps there are before each of Argo's.
     starts: Vec<usize>,
 }
@@ -92,11 +92,9 @@ fn policy(
     }
     // Argo's schedule alone is enough to promote.
     spec.insert("min_samples".to_owned(), json!(0));
-    if !course.cohorts.is_empty() {
-        spec.insert("cohorts".to_owned(), json!(course.cohorts));
-    }
-    if let Some(mirror) = course.mirror {
-        spec.insert("mirror".to_owned(), json!(mirror));
+    let cohorts = std::mem::take(&mut course.beside).into_cohorts(canary, paper);
+    if !cohorts.is_empty() {
+        spec.insert("cohorts".to_owned(), json!(cohorts));
     }
     let dynamic = canary.dynamic_stable_scale == Some(true);
     // Sizes follow weights where somebody scales: Argo has no place for that but `dynamicStableScale`.
@@ -237,12 +235,17 @@ fn one(canary: &Canary, (at, step): (usize, &Step), course: &mut Course, paper: 
     }
     if let Some(route) = &step.set_header_route {
         let path = format!("{path}.setHeaderRoute");
-        let cohorts = routing::header(canary, (&path, route), paper);
-        course.cohorts.extend(cohorts);
+        let headers = routing::header(canary, (&path, route), paper);
+        if let Some(step) = course.beside.header(&route.name, headers) {
+            course.push(step, plan::Step::Beside);
+        }
     }
     if let Some(route) = &step.set_mirror_route {
         let path = format!("{path}.setMirrorRoute");
-        course.mirror = routing::mirror(canary, (&path, route), paper).or(course.mirror);
+        let percent = routing::mirror(canary, (&path, route), paper);
+        if let Some(step) = course.beside.mirror(&route.name, percent) {
+            course.push(step, plan::Step::Beside);
+        }
     }
     if let Some(weight) = step.set_weight {
         set_weight(canary, (weight, &path), course, paper);

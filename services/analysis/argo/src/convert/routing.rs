@@ -146,7 +146,7 @@ fn routed(canary: &Canary) -> bool {
     })
 }
 
-/// A header route as a cohort; `None`: the route goes, or it cannot be.
+/// The matches of a header route, as cohorts know them; none: the route goes, or it cannot be.
 pub(super) fn header(
     canary: &Canary,
     (path, route): (&str, &HeaderRoute),
@@ -160,14 +160,7 @@ pub(super) fn header(
         return Vec::new();
     }
     managed(canary, (path, &route.name), paper);
-    if route.r#match.is_empty() {
-        paper.note(
-            path,
-            format!("the cohort {} stays until the rollout ends", route.name),
-        );
-        return Vec::new();
-    }
-    let mut cohorts = Vec::new();
+    let mut headers = Vec::new();
     for (at, one) in route.r#match.iter().enumerate() {
         let path = format!("{path}.match[{at}].headerValue");
         let value = one.header_value.clone().unwrap_or_default();
@@ -180,27 +173,14 @@ pub(super) fn header(
                 "Auspex's cohorts match a header's whole value or its presence, no prefix and no pattern",
             );
         } else {
-            let name = if at == 0 {
-                route.name.clone()
-            } else {
-                format!("{}-{at}", route.name)
-            };
-            cohorts.push(json!({"name": name, "header": {"name": one.header_name, "value": value.exact}}));
+            headers.push(json!({"name": one.header_name, "value": value.exact}));
         }
     }
-    paper.note(
-        path,
-        "its users are on the candidate from the first step on, not from this one",
-    );
-    cohorts
+    headers
 }
 
-/// A mirror route as the rollout's mirror; `None`: the route goes, or it cannot be.
-pub(super) fn mirror(
-    canary: &Canary,
-    (path, route): (&str, &MirrorRoute),
-    paper: &mut Paper<'_>,
-) -> Option<u8> {
+/// The percentage of a mirror route; 0: the route goes, or it cannot be.
+pub(super) fn mirror(canary: &Canary, (path, route): (&str, &MirrorRoute), paper: &mut Paper<'_>) -> u8 {
     let routing = canary.traffic_routing.as_ref();
     let plugins = routing.is_some_and(|r| r.plugins.as_ref().is_some_and(|plugins| !plugins.is_empty()));
     if !plugins && routing.is_none_or(|routing| routing.istio.is_none()) {
@@ -208,7 +188,7 @@ pub(super) fn mirror(
             path,
             "SetMirrorRoute requires TrafficRouting, supports Istio and Plugins",
         );
-        return None;
+        return 0;
     }
     managed(canary, (path, &route.name), paper);
     for (at, one) in route.r#match.iter().enumerate() {
@@ -219,12 +199,11 @@ pub(super) fn mirror(
         }
     }
     if route.r#match.is_empty() {
-        paper.note(path, "the mirror stays until the rollout ends");
-        return None;
+        return 0;
     }
     paper.note(
         path,
-        "Auspex mirrors from the first step on, and only requests whose method changes nothing; the match is not kept",
+        "Auspex copies only requests whose method changes nothing; the match is not kept",
     );
-    Some(super::percent(route.percentage.unwrap_or(100)))
+    super::percent(route.percentage.unwrap_or(100))
 }

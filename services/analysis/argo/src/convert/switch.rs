@@ -5,7 +5,6 @@ use serde_json::{Map, Value as Json, json};
 use super::{Paper, runs, valid};
 use crate::document::Rollout;
 use crate::document::kinds::BlueGreen;
-use crate::duration;
 use crate::plan::{Plan, Run, When};
 
 const PATH: &str = "spec.strategy.blueGreen";
@@ -66,28 +65,30 @@ pub(super) fn convert(
         }
     }
     notes(blue_green, paper);
-    spec.insert("strategy".to_owned(), strategy(blue_green, &plan));
-    // Before the switch the run has to approve; a person may in its place.
-    let before = plan.runs.iter().filter(|run| run.when == When::PrePromotion);
-    let before: Vec<Json> = before
-        .map(|run| json!({"name": run.name, "at": "promotion"}))
+    spec.insert("strategy".to_owned(), strategy(blue_green));
+    // Before the switch, and before it is for good, the run has to approve; a person may in its place.
+    let point = |run: &Run| match run.when {
+        When::PrePromotion => "promotion",
+        _ => "end",
+    };
+    let runs = plan.runs.iter();
+    let approvals: Vec<Json> = runs
+        .map(|run| json!({"name": run.name, "at": point(run)}))
         .collect();
-    if !before.is_empty() {
-        spec.insert("gates".to_owned(), json!({"approvals": before}));
+    if !approvals.is_empty() {
+        spec.insert("gates".to_owned(), json!({"approvals": approvals}));
     }
     spec.insert("min_samples".to_owned(), json!(0));
     plan
 }
 
-fn strategy(blue_green: &BlueGreen, plan: &Plan) -> Json {
-    let after = plan.runs.iter().find(|run| run.when == When::PostPromotion);
-    let seconds = after.map_or(0, lasts);
+fn strategy(blue_green: &BlueGreen) -> Json {
     let waits = blue_green.auto_promotion_seconds.unwrap_or(0).max(0);
     let automatic = blue_green.auto_promotion_enabled.unwrap_or(true) || waits > 0;
     json!({"blueGreen": {
         "preview": format!("{waits}s"),
         "autoPromotion": automatic,
-        "postAnalysis": format!("{seconds}s"),
+        "postAnalysis": "0s",
         "scaleDownDelay": format!("{}s", blue_green.scale_down_delay_seconds.unwrap_or(30).max(0)),
     }})
 }
@@ -125,14 +126,10 @@ fn notes(blue_green: &BlueGreen, paper: &mut Paper<'_>) {
             "the switch waits for the approval of this name, which the analysis gives when it has succeeded",
         );
     }
-}
-
-/// Seconds that a run takes when nothing goes wrong, and one interval more; a minute at least.
-fn lasts(run: &Run) -> i64 {
-    let seconds = |text: &str| duration::parse(text).unwrap_or(0) / 1_000_000_000;
-    let each = run.analysis.metrics.iter().map(|metric| {
-        let count = metric.effective_count().unwrap_or(1);
-        seconds(&metric.initial_delay).saturating_add(seconds(&metric.interval).saturating_mul(count))
-    });
-    each.max().unwrap_or(0).saturating_add(30).clamp(60, 86_400)
+    if blue_green.post_promotion_analysis.is_some() {
+        paper.note(
+            format!("{PATH}.postPromotionAnalysis"),
+            "stable is kept until the approval of this name, which the analysis gives when it has succeeded",
+        );
+    }
 }
