@@ -76,6 +76,9 @@ pub struct Spec {
     pub weight: f64,
     /// Whether nothing advances without evidence on it.
     pub critical: bool,
+    /// Whether it is one series against its own past, whose rows come with their expectation as baseline
+    /// ([`crate::series::as_tracks`]).
+    pub alone: bool,
 }
 
 /// Why rows cannot be judged.
@@ -173,6 +176,7 @@ impl Judge {
                 direction: row.direction,
                 weight: row.weight.unwrap_or(1.0),
                 critical: row.critical,
+                alone: false,
             })
         });
         metric.accept(row)?;

@@ -7,6 +7,7 @@
 //!
 //! - [`CountTest`]: failures among requests, while the split changes.
 //! - [`ValueTest`]: one value per interval and track, autocorrelated however they like.
+//! - [`PastTest`]: one series against its own past, where nobody runs beside it ([`series`]).
 //! - [`HistogramTest`]: latency and other distributions.
 //! - [`posterior`], [`Portfolio`]: a prior beside the evidence.
 //! - [`Judge`], [`report`]: rows in, looks out, over any number of metrics. [`mod@plan`]: how long it will take.
@@ -50,11 +51,19 @@ pub use distributions::{
 pub use judge::{Judge, JudgeError, Look, Looks, MetricLook, Options, Spec};
 pub use plan::{Plan, Traffic, plan};
 pub use prior::{Portfolio, posterior};
-pub use values::{Assumption, Direction, Pair, ValueEvidence, ValueSettings, ValueTest, judge_values};
+pub use values::{
+    Assumption, Direction, Pair, PastTest, ValueEvidence, ValueSettings, ValueTest, judge_values,
+};
 pub use verdict::{Levels, Reason, Ruling, Verdict};
 
 /// Values computed by independent packages; see `tests/oracles`.
 #[cfg(test)]
 fn oracle() -> serde_json::Value {
     serde_json::from_str(include_str!("../tests/oracles/vectors.json")).unwrap_or_default()
+}
+
+/// The same of one series and of the peer, computed in an environment of their own.
+#[cfg(test)]
+fn later_oracle() -> serde_json::Value {
+    serde_json::from_str(include_str!("../tests/oracles/series.json")).unwrap_or_default()
 }

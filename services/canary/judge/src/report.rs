@@ -34,7 +34,7 @@ pub fn run(rows: &[Row], options: &Options) -> Result<Vec<Look>, JudgeError> {
     };
     let mut judge = Judge::new(*options);
     // Every metric is known before the first verdict, so that no share of alpha moves later.
-    for spec in specs(rows.iter().chain(&made)) {
+    for spec in specs(rows.iter().chain(&made), &tracked) {
         judge.expect(&spec);
     }
     for row in paired.into_iter().chain(&made) {
@@ -57,7 +57,7 @@ pub fn run(rows: &[Row], options: &Options) -> Result<Vec<Look>, JudgeError> {
 }
 
 /// What the rows of each metric say of it, whichever of them says it; the first where they differ.
-fn specs<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Spec> {
+fn specs<'a>(rows: impl Iterator<Item = &'a Row>, tracked: &BTreeSet<&str>) -> Vec<Spec> {
     let mut known: BTreeMap<&str, (Option<Direction>, Option<f64>, bool)> = BTreeMap::new();
     for row in rows {
         let (direction, weight, critical) = known.entry(&row.metric).or_default();
@@ -70,6 +70,7 @@ fn specs<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Spec> {
         direction,
         weight: weight.unwrap_or(1.0),
         critical,
+        alone: !tracked.contains(metric),
     };
     known.into_iter().map(spec).collect()
 }

@@ -1,9 +1,8 @@
 //! No concurrent baseline: one series before and after a change.
 //!
-//! The baseline is made from the past: the median of the same minute on earlier days (of the same weekday once there are three
-//! of them), plus how far the latest values lay from it. That expectation then plays the baseline's part in the paired tests,
-//! whose period before the change bounds what it misses. Expectations age: the correction is frozen for a block at a time, before
-//! the change as after it, so that the errors of both are alike.
+//! What comes again is taken out first: the median of the same minute on earlier days, or weeks, or nothing, whichever foretells
+//! the reference best. What remains is judged by [`crate::values::PastTest`], which takes neither its mean nor its scale nor its
+//! autocorrelation as known.
 
 use crate::judge::JudgeError;
 use crate::rows::{Row, Sample, Track};
@@ -13,11 +12,21 @@ const DAY: f64 = 86_400.0;
 /// Days, and weeks, that are looked back.
 const DAYS: u32 = 14;
 const WEEKS: u32 = 5;
-/// Points behind the correction, and for how many points it is frozen.
-const RECENT: usize = 60;
-const BLOCK: usize = 120;
-/// Points before the change that are judged alongside.
-const HISTORY: usize = 480;
+/// Latest points before the change that are judged alongside.
+const HISTORY: usize = 4_032;
+/// Points by which the ways of foretelling are compared, and the fewest that let one of them be thought of.
+const COMPARED: usize = 500;
+const FEWEST: usize = 60;
+
+/// What comes again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Back {
+    Weeks,
+    Days,
+    /// Nothing does: one level is expected.
+    #[default]
+    Level,
+}
 
 /// Seasonal expectation from a reference series.
 #[derive(Clone, Debug, Default)]
@@ -25,8 +34,10 @@ pub struct Season {
     points: Vec<(f64, f64)>,
     /// Half of the usual step between points, in seconds.
     reach: f64,
-    /// Correction and level at the end of the reference.
-    end: (Option<f64>, Option<f64>),
+    back: Back,
+    /// The latest points of the reference with what the season had before them, and the median of what it leaves of them.
+    latest: Vec<(f64, f64, f64)>,
+    centre: Option<f64>,
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -38,9 +49,9 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 impl Season {
-    /// From points (unix seconds, value); what is not a number is left out.
+    /// From points (unix seconds, value), for expectations at these times; what is not a number is left out.
     #[must_use]
-    pub fn new(points: &[(f64, f64)]) -> Self {
+    pub fn new(points: &[(f64, f64)], times: &[f64]) -> Self {
         let mut points: Vec<(f64, f64)> = points
             .iter()
             .copied()
@@ -52,15 +63,51 @@ impl Season {
             .filter_map(|w| Some(w.get(1)?.0 - w.first()?.0))
             .filter(|s| *s > 0.0)
             .collect();
-        let reach = 0.5 * median(steps).unwrap_or(60.0);
         let mut season = Self {
             points,
-            reach,
-            end: (None, None),
+            reach: 0.5 * median(steps).unwrap_or(60.0),
+            ..Self::default()
         };
-        let end = season.points.len();
-        season.end = (season.correction(end), season.level(end));
+        season.back = season.best(times);
+        let from = season.points.len().saturating_sub(HISTORY);
+        let latest = season.points.iter().skip(from);
+        season.latest = latest
+            .filter_map(|(t, v)| Some((*t, *v, season.usual(season.back, *t)?)))
+            .collect();
+        season.centre = median(season.latest.iter().map(|(_, v, usual)| v - usual).collect());
         season
+    }
+
+    /// The way back that foretells the reference best, among those that reach all these times.
+    fn best(&self, times: &[f64]) -> Back {
+        let every = self.points.len() / COMPARED + 1;
+        let compared = || self.points.iter().step_by(every);
+        let thin = times.len() / COMPARED + 1;
+        let reaches = |back: &Back| {
+            let all = times
+                .iter()
+                .step_by(thin)
+                .all(|t| self.usual(*back, *t).is_some());
+            all && compared()
+                .filter(|(t, _)| self.usual(*back, *t).is_some())
+                .count()
+                >= FEWEST
+        };
+        let ways = [Back::Weeks, Back::Days, Back::Level].into_iter().filter(reaches);
+        let ways: Vec<Back> = ways.collect();
+        let all = |t: f64| ways.iter().all(|back| self.usual(*back, t).is_some());
+        let common: Vec<(f64, f64)> = compared().copied().filter(|(t, _)| all(*t)).collect();
+        let error = |back: Back| {
+            let left = common
+                .iter()
+                .map(|(t, v)| v - self.usual(back, *t).unwrap_or(0.0));
+            let left: Vec<f64> = left.collect();
+            let centre = median(left.clone()).unwrap_or(0.0);
+            left.iter().map(|d| (d - centre).abs()).sum::<f64>()
+        };
+        let errors = ways.iter().map(|back| (*back, error(*back)));
+        let least = errors.min_by(|(_, a), (_, b)| a.total_cmp(b));
+        least.map_or(Back::Level, |(back, _)| back)
     }
 
     /// The value nearest to a time, within half a step.
@@ -74,67 +121,30 @@ impl Season {
             .map(|(_, v)| *v)
     }
 
-    /// What the same time of earlier weeks, or days, would have; none with fewer than three weeks or two days.
-    #[must_use]
-    pub fn usual(&self, time: f64) -> Option<f64> {
-        let back = |days: u32| self.at(time - f64::from(days) * DAY);
-        let weeks: Vec<f64> = (1..=WEEKS).filter_map(|k| back(7 * k)).collect();
-        if weeks.len() >= 3 {
-            return median(weeks);
-        }
-        let days: Vec<f64> = (1..=DAYS).filter_map(back).collect();
-        if days.len() >= 2 { median(days) } else { None }
+    /// What the same time of earlier weeks, or of two earlier days at least, had.
+    fn usual(&self, back: Back, time: f64) -> Option<f64> {
+        let (period, most, least) = match back {
+            Back::Weeks => (7.0 * DAY, WEEKS, 1),
+            Back::Days => (DAY, DAYS, 2),
+            Back::Level => return Some(0.0),
+        };
+        let past = (1..=most).filter_map(|k| self.at(time - f64::from(k) * period));
+        let past: Vec<f64> = past.collect();
+        if past.len() >= least { median(past) } else { None }
     }
 
-    /// How far the latest points before index `end` lay from what is usual (or from zero, without a season).
-    fn correction(&self, end: usize) -> Option<f64> {
-        let recent = self.points.get(end.saturating_sub(RECENT)..end)?;
-        median(
-            recent
-                .iter()
-                .map(|(t, v)| v - self.usual(*t).unwrap_or(0.0))
-                .collect(),
-        )
+    /// The latest points of the reference: time, value, expectation.
+    fn past(&self) -> impl Iterator<Item = (f64, f64, Option<f64>)> {
+        let expected = |usual: f64| self.centre.map(|centre| usual + centre);
+        self.latest
+            .iter()
+            .map(move |(t, v, usual)| (*t, *v, expected(*usual)))
     }
 
-    /// Expectations for the last points of the reference, each from what was known a block before: (time, value, expected).
-    fn past(&self) -> Vec<(f64, f64, f64)> {
-        let start = self
-            .points
-            .len()
-            .saturating_sub(HISTORY)
-            .max(RECENT.min(self.points.len() / 2));
-        let mut rows = Vec::new();
-        for block in (start..self.points.len()).step_by(BLOCK) {
-            let Some(correction) = self.correction(block) else {
-                continue;
-            };
-            let points = self
-                .points
-                .get(block..(block + BLOCK).min(self.points.len()))
-                .unwrap_or_default();
-            // A season that begins in the midst of a block would be a jump of our own making.
-            let seasonal = points.iter().all(|(t, _)| self.usual(*t).is_some());
-            let level = if seasonal { None } else { self.level(block) };
-            let expected = |t: f64| level.unwrap_or_else(|| self.usual(t).unwrap_or(0.0) + correction);
-            rows.extend(points.iter().map(|(t, v)| (*t, *v, expected(*t))));
-        }
-        rows
-    }
-
-    fn level(&self, end: usize) -> Option<f64> {
-        let recent = self.points.get(end.saturating_sub(RECENT)..end)?;
-        median(recent.iter().map(|(_, v)| *v).collect())
-    }
-
-    /// Expectation at a time after the reference; none without any reference.
+    /// Expectation at a time; none without any reference.
     #[must_use]
     pub fn expected(&self, time: f64) -> Option<f64> {
-        let (correction, level) = self.end;
-        match self.usual(time) {
-            Some(usual) => Some(usual + correction?),
-            None => level,
-        }
+        Some(self.usual(self.back, time)? + self.centre?)
     }
 }
 
@@ -166,16 +176,15 @@ pub fn as_tracks(rows: &[&Row], change_at: Option<f64>) -> Result<Vec<Row>, Judg
             .filter(|p| p.0 < change)
             .map(|p| (p.0, p.1))
             .collect();
-        let season = Season::new(&before);
-        let after = series
+        let after: Vec<(f64, f64)> = series
             .iter()
             .filter(|p| p.0 >= change)
-            .map(|p| (p.0, p.1, season.expected(p.0)));
-        let past = season
-            .past()
-            .into_iter()
-            .map(|(t, v, expected)| (t, v, Some(expected)));
-        for (time, value, expected) in past.chain(after) {
+            .map(|p| (p.0, p.1))
+            .collect();
+        let times: Vec<f64> = after.iter().map(|p| p.0).collect();
+        let season = Season::new(&before, &times);
+        let after = after.iter().map(|(t, v)| (*t, *v, season.expected(*t)));
+        for (time, value, expected) in season.past().chain(after) {
             let row = |track, value| Row {
                 time,
                 track: Some(track),

@@ -128,39 +128,66 @@ fn a_period_before_the_change_is_not_judged_and_is_used() {
     assert!(found < 12, "{found}");
 }
 
-#[test]
-fn a_single_series_is_compared_with_its_own_past() {
+/// Six days of minutes around 200 with a daily curve, higher by `by` from minute `from` of the sixth noon on.
+fn days(by: f64, from: i32) -> Vec<Row> {
     let mut random = Random::new(9, 9);
     let mut text = String::from("time,metric,value\n");
-    let (days, change) = (6, 5 * 1440 + 720);
-    for minute in 0..(days * 1440 - 600) {
+    for minute in 0..(6 * 1440 - 600) {
         let daily = 40.0 * (f64::from(minute) / 1440.0 * std::f64::consts::TAU).sin();
-        let shift = if minute >= change { 25.0 } else { 0.0 };
+        let shift = if minute >= NOON + from { by } else { 0.0 };
         text.push_str(&format!(
             "{},queue,{}\n",
             minute * 60,
             200.0 + daily + 5.0 * random.normal() + shift
         ));
     }
-    let rows = parse("in", &text, Format::Csv).expect("valid");
-    assert_eq!(run(&rows, &Options::default()), Err(JudgeError::NoChange));
-    let at = |minute: i32| Options {
+    parse("in", &text, Format::Csv).unwrap_or_default()
+}
+
+const NOON: i32 = 5 * 1440 + 720;
+
+fn changed_at(minute: i32) -> Options {
+    Options {
         change_at: Some(f64::from(minute) * 60.0),
         ..Options::default()
-    };
-    let looks = run(&rows, &at(change)).expect("judged");
-    let called = looks
-        .iter()
-        .position(|look| look.verdict == Verdict::Worse)
-        .expect("called");
-    assert!(called < 30, "{called}");
+    }
+}
+
+#[test]
+fn a_single_series_is_compared_with_its_own_past() {
+    let rows = days(70.0, 0);
+    assert_eq!(run(&rows, &Options::default()), Err(JudgeError::NoChange));
+    let called = |looks: &[Look]| looks.iter().position(|look| look.verdict == Verdict::Worse);
+    let looks = run(&rows, &changed_at(NOON)).expect("judged");
+    assert!(called(&looks).is_some_and(|at| at < 30), "{:?}", called(&looks));
+    // An eighth more is harm for certain, and as certainly within the margin.
+    let looks = run(&days(25.0, 0), &changed_at(NOON)).expect("judged");
+    assert_eq!(last(&looks).reason, Reason::WithinMargin);
+    assert!(last(&looks).metrics[0].e_worse > 1e6);
     // The same series, cut before anything happened.
     let healthy: Vec<Row> = rows
         .into_iter()
-        .filter(|row| row.time < f64::from(change) * 60.0)
+        .filter(|row| row.time < f64::from(NOON) * 60.0)
         .collect();
-    let looks = run(&healthy, &at(change - 180)).expect("judged");
-    assert!(looks.iter().all(|look| look.verdict != Verdict::Worse));
+    let looks = run(&healthy, &changed_at(NOON - 180)).expect("judged");
+    assert_eq!(called(&looks), None);
+    assert_eq!(last(&looks).verdict, Verdict::NoWorse);
+}
+
+#[test]
+fn a_change_that_bites_an_hour_later_is_found_in_a_single_series() {
+    let looks = run(&days(70.0, 60), &changed_at(NOON)).expect("judged");
+    let called = looks.iter().position(|look| look.verdict == Verdict::Worse);
+    assert!(called.is_some_and(|at| (60..90).contains(&at)), "{called:?}");
+}
+
+#[test]
+fn a_single_series_needs_a_past() {
+    let rows: Vec<Row> = days(0.0, 0).into_iter().skip(1_000).take(80).collect();
+    let short = run(&rows, &changed_at(1_020)).expect("judged");
+    assert_eq!(last(&short).reason, Reason::TooFewSamples);
+    let none = run(&rows, &changed_at(0)).expect("judged");
+    assert_eq!(last(&none).verdict, Verdict::NoEvidence);
 }
 
 #[test]
@@ -188,6 +215,7 @@ fn blind_spots_are_flagged() {
         direction: None,
         weight: 1.0,
         critical: true,
+        alone: false,
     });
     for row in hour(7, &[]) {
         judge.push(&row).expect("taken");
@@ -216,6 +244,52 @@ fn fewer_successes_are_worse_where_the_metric_says_so() {
         metric.effect.is_some_and(|r| r > 2.0) && metric.low < metric.high && metric.samples == 3_000,
         "{metric:?}"
     );
+}
+
+#[test]
+fn either_way_is_worse_of_counts_that_say_so_and_more_is_by_default() {
+    // Twice as many in the candidate, and the same with the tracks exchanged.
+    let rows = |direction, exchanged: bool| -> Vec<Row> {
+        let all = hour(8, &["errors"])
+            .into_iter()
+            .filter(|row| row.metric == "errors");
+        let told = all.map(|row| Row {
+            track: row.track.map(|track| match (track, exchanged) {
+                (Track::Candidate, true) => Track::Baseline,
+                (Track::Baseline, true) => Track::Candidate,
+                (track, false) => track,
+            }),
+            direction,
+            ..row
+        });
+        told.collect()
+    };
+    let end = |direction, exchanged| {
+        let looks = run(&rows(direction, exchanged), &Options::default()).expect("judged");
+        last(&looks).clone()
+    };
+    let either = Some(auspex_judge::Direction::Either);
+    for (direction, exchanged, verdict) in [
+        (None, false, Verdict::Worse),
+        (None, true, Verdict::NoWorse),
+        (either, false, Verdict::Worse),
+        (either, true, Verdict::Worse),
+    ] {
+        let look = end(direction, exchanged);
+        assert_eq!(look.verdict, verdict, "{direction:?} {exchanged}: {look:?}");
+    }
+    // Both ways share alpha: half of the evidence, and the effect is what it was.
+    let (one, both) = (
+        end(None, false).metrics[0].clone(),
+        end(either, false).metrics[0].clone(),
+    );
+    assert!((one.log_e_worse - both.log_e_worse - 2f64.ln()).abs() < 1e-3);
+    assert_eq!(
+        (one.effect, one.low, one.high),
+        (both.effect, both.low, both.high)
+    );
+    let fewer = end(either, true).metrics[0].clone();
+    assert!(fewer.effect.is_some_and(|effect| effect < 0.7) && fewer.high.is_some_and(|high| high < 1.0));
 }
 
 #[test]

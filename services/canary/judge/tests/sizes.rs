@@ -25,7 +25,8 @@ fn size(state: &impl serde::Serialize) -> usize {
 
 #[test]
 fn every_kind_stays_below_four_kilobytes() {
-    let sizes = [Work::Counts, Work::Values, Work::Histograms].map(|kind| size(&state(kind, 400)));
+    let sizes =
+        [Work::Counts, Work::Values, Work::Series, Work::Histograms].map(|kind| size(&state(kind, 400)));
     assert!(sizes.iter().all(|size| *size <= 4_096), "{sizes:?}");
     // What is counted is there.
     assert!(sizes.iter().all(|size| *size >= 500), "{sizes:?}");

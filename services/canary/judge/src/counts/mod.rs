@@ -140,6 +140,20 @@ impl Evidence {
             ..self
         }
     }
+
+    /// Where any change is worse: this evidence about more of them, joined with `fewer`, that of a test whose tracks were
+    /// exchanged. Harm either way has half of alpha; a pass needs both. Effect, bounds and samples stay this one's.
+    #[must_use]
+    pub fn or_exchanged(self, fewer: &Self) -> Self {
+        let half = |log_e| (0.5, log_e);
+        Self {
+            log_e_worse: log_mix([half(self.log_e_worse), half(fewer.log_e_worse)].into_iter()),
+            log_e_safe: self.log_e_safe.min(fewer.log_e_safe),
+            log_e_safe_ratio: self.log_e_safe_ratio.min(fewer.log_e_safe_ratio),
+            log_e_safe_difference: self.log_e_safe_difference.min(fewer.log_e_safe_difference),
+            ..self
+        }
+    }
 }
 
 impl CountTest {

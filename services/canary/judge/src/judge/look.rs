@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::Assumption;
-use crate::verdict::{Reason, Verdict};
+use crate::counts::Evidence;
+use crate::values::{Assumption, ValueEvidence, judge_values};
+use crate::verdict::{Levels, Reason, Ruling, Verdict};
 
 /// The state of all evidence at one time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,6 +102,23 @@ impl MetricLook {
         self.e_safe = safe.exp().min(f64::MAX);
         self.log_e_worse = held(worse);
         self.log_e_safe = held(safe);
+    }
+
+    /// Sets what evidence about counts says besides the effect.
+    pub(super) fn counted(&mut self, evidence: &Evidence) {
+        self.evidence(evidence.log_e_worse, evidence.log_e_safe);
+        self.dispersion = Some(evidence.dispersion);
+        self.diff_upper = Some(evidence.diff_upper);
+        self.samples = evidence.samples;
+    }
+
+    /// Sets what evidence about values says, and what follows at these levels.
+    pub(super) fn valued(&mut self, evidence: &ValueEvidence, levels: &Levels) -> Ruling {
+        self.evidence(evidence.log_e_worse, evidence.log_e_safe);
+        self.estimate(evidence.effect, evidence.low, evidence.high);
+        self.samples = evidence.samples;
+        self.assumes = Some(evidence.assumes);
+        judge_values(evidence, levels)
     }
 
     /// Sets the effect and its interval.

@@ -2,11 +2,12 @@
 
 use super::cell::{Cell, Tracks};
 use super::{JudgeError, MetricLook, Options, Spec};
+use crate::combine::shared;
 use crate::counts::{CountSettings, CountTest, Counts, judge_counts};
 use crate::distributions::{HistogramSettings, HistogramTest, judge_histograms};
 use crate::plan::Traffic;
 use crate::rows::{Row, Sample, Track};
-use crate::values::{Direction, Pair, ValueSettings, ValueTest, judge_values};
+use crate::values::{Direction, Pair, PastTest, ValueSettings, ValueTest};
 use crate::verdict::{Levels, Reason, Ruling, Verdict};
 
 /// The running test of a metric, of one kind from its first row on.
@@ -14,7 +15,10 @@ use crate::verdict::{Levels, Reason, Ruling, Verdict};
 enum Test {
     Unknown,
     Counts(Box<CountTest>),
+    /// Any change is worse: more of what is counted, and fewer, each a test of its own.
+    CountsEither(Box<CountTest>, Box<CountTest>),
     Value(Box<ValueTest>),
+    Past(Box<PastTest>),
     Histogram(Box<HistogramTest>),
 }
 
@@ -22,8 +26,8 @@ impl Test {
     const fn kind(&self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
-            Self::Counts(_) => "counts",
-            Self::Value(_) => "value",
+            Self::Counts(_) | Self::CountsEither(..) => "counts",
+            Self::Value(_) | Self::Past(_) => "value",
             Self::Histogram(_) => "histogram",
         }
     }
@@ -36,6 +40,7 @@ pub(super) struct Metric {
     direction: Option<Direction>,
     weight: f64,
     critical: bool,
+    alone: bool,
     /// Harm was called: a later look does not take it back.
     sealed: bool,
     /// Milliseconds of the first and the last interval after the change, and their number.
@@ -43,7 +48,7 @@ pub(super) struct Metric {
     /// Tracks that reported it at all, and those whose intervals come in parts.
     seen: Tracks,
     parts: Tracks,
-    /// Where fewer are worse: whether what is counted is the rule rather than the exception.
+    /// Where fewer are worse, or either way: whether what is counted is the rule rather than the exception.
     usual: Option<bool>,
 }
 
@@ -55,13 +60,17 @@ impl Metric {
             0.0
         };
         let Spec {
-            direction, critical, ..
+            direction,
+            critical,
+            alone,
+            ..
         } = *spec;
         Self {
             test: Test::Unknown,
             direction,
             weight,
             critical,
+            alone,
             sealed: false,
             span: None,
             seen: Tracks::default(),
@@ -97,7 +106,11 @@ impl Metric {
     /// Takes the kind of the first row, and refuses another kind afterwards.
     pub(super) fn accept(&mut self, row: &Row) -> Result<(), JudgeError> {
         let fresh = match &row.sample {
+            Sample::Counts { .. } if self.direction == Some(Direction::Either) => {
+                Test::CountsEither(Box::default(), Box::default())
+            }
             Sample::Counts { .. } => Test::Counts(Box::default()),
+            Sample::Value(_) if self.alone => Test::Past(Box::default()),
             Sample::Value(_) => Test::Value(Box::default()),
             Sample::Histogram(_) => Test::Histogram(Box::default()),
         };
@@ -120,12 +133,13 @@ impl Metric {
         self.direction == Some(Direction::Decrease) && self.usual != Some(true)
     }
 
-    /// Counts as the test wants them. Where fewer are worse and what is counted is the rule (successes), the exception is
-    /// counted instead: a ratio of two large shares shows nothing. Which of the two it is the first interval tells, both tracks
+    /// Counts as the test wants them. Where fewer are worse (or any change is) and what is counted is the rule (successes), the
+    /// exception is counted instead: a ratio of two large shares shows nothing. Which of the two it is the first interval tells, both tracks
     /// together: their sum is what the test takes as given, so it may be chosen by.
     fn oriented(&mut self, cell: &Cell) -> Counts {
         let ((c, n), (b, m)) = cell.counts();
-        if self.direction == Some(Direction::Decrease) && n.saturating_add(m) > 0 {
+        let fewer = matches!(self.direction, Some(Direction::Decrease | Direction::Either));
+        if fewer && n.saturating_add(m) > 0 {
             let (bad, all) = (c.saturating_add(b), n.saturating_add(m));
             self.usual.get_or_insert(bad > all / 2);
         }
@@ -191,7 +205,26 @@ impl Metric {
                     test.absorb_history(&counts);
                 }
             }
+            Test::CountsEither(more, fewer) => {
+                let exchanged = counts.exchanged();
+                if changed {
+                    more.absorb(&Self::counts(options), &counts);
+                    fewer.absorb(&Self::counts(options), &exchanged);
+                } else {
+                    more.absorb_history(&counts);
+                    fewer.absorb_history(&exchanged);
+                }
+            }
             Test::Value(test) => {
+                let (candidate, baseline) = cell.means();
+                let pair = Pair { candidate, baseline };
+                if changed {
+                    test.absorb(&values, &pair)
+                } else {
+                    test.absorb_history(&values, &pair)
+                }
+            }
+            Test::Past(test) => {
                 let (candidate, baseline) = cell.means();
                 let pair = Pair { candidate, baseline };
                 if changed {
@@ -223,14 +256,15 @@ impl Metric {
         let ruling = match &self.test {
             Test::Unknown => Ruling::new(Verdict::NoEvidence, Reason::MissingSeries),
             Test::Counts(test) => self.look_counts(test, options, levels, &mut look),
-            Test::Value(test) => {
-                let evidence = test.evidence(&self.values(options));
-                look.evidence(evidence.log_e_worse, evidence.log_e_safe);
+            Test::CountsEither(more, fewer) => {
+                let settings = Self::counts(options);
+                let evidence = more.evidence(&settings).or_exchanged(&fewer.evidence(&settings));
+                look.counted(&evidence);
                 look.estimate(evidence.effect, evidence.low, evidence.high);
-                look.samples = evidence.samples;
-                look.assumes = Some(evidence.assumes);
-                judge_values(&evidence, levels)
+                judge_counts(&evidence, levels)
             }
+            Test::Value(test) => look.valued(&test.evidence(&self.values(options)), levels),
+            Test::Past(test) => look.valued(&test.evidence(&self.values(options)), levels),
             Test::Histogram(test) => {
                 let evidence = test.evidence(&self.histograms(options));
                 look.evidence(evidence.log_e_worse, evidence.log_e_safe);
@@ -282,9 +316,18 @@ impl Metric {
                 let traffic = Traffic::observed(&test.evidence(&settings), lasted)?;
                 test.remaining(&settings, levels, &traffic, options.effect)
             }
+            Test::CountsEither(more, _) => {
+                let (settings, half) = (Self::counts(options), shared(levels, 0.5, 1.0));
+                let traffic = Traffic::observed(&more.evidence(&settings), lasted)?;
+                more.remaining(&settings, &half, &traffic, options.effect)
+            }
             Test::Value(test) => {
                 let intervals = test.remaining(&self.values(options), levels, options.effect)?;
                 (step > 0.0).then_some(intervals * step)
+            }
+            Test::Past(test) => {
+                let points = test.remaining(&self.values(options), levels, options.effect)?;
+                (step > 0.0).then_some(points * step)
             }
             Test::Histogram(test) => {
                 let settings = self.histograms(options);
@@ -304,10 +347,7 @@ impl Metric {
         let exchanged = self.exchanged();
         let evidence = test.evidence(&Self::counts(options));
         let evidence = if exchanged { evidence.exchanged() } else { evidence };
-        look.evidence(evidence.log_e_worse, evidence.log_e_safe);
-        look.dispersion = Some(evidence.dispersion);
-        look.diff_upper = Some(evidence.diff_upper);
-        look.samples = evidence.samples;
+        look.counted(&evidence);
         let (effect, low, high) = (evidence.effect, evidence.low, evidence.high);
         if exchanged {
             look.estimate(effect.map(f64::recip), high.recip(), low.recip());

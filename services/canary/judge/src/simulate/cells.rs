@@ -3,6 +3,7 @@
 mod bad;
 mod healthy;
 
+use super::series::{Bite, Pattern, SeriesScene};
 use super::table::{Cell, Kind, Play};
 use super::values::{Scene, Story};
 
@@ -30,6 +31,18 @@ fn scene(story: Story, phi: f64) -> Scene {
         heavy: false,
         history: 0,
         points: 240,
+    }
+}
+
+/// A healthy series with at least four weeks before it where it has weeks, and 240 points after the change.
+const fn series(pattern: Pattern) -> SeriesScene {
+    SeriesScene {
+        pattern,
+        phi: 0.8,
+        heavy: false,
+        days: if matches!(pattern, Pattern::Weeks) { 28 } else { 5 },
+        after: 240,
+        bite: Bite::Never,
     }
 }
 

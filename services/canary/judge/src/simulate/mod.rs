@@ -5,6 +5,7 @@
 mod cells;
 pub mod counts;
 pub mod latency;
+pub mod peer;
 pub mod portfolio;
 pub mod random;
 pub mod series;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::random::Random;
 use crate::counts::{CountSettings, CountTest, Counts};
 use crate::distributions::{Histogram, HistogramSettings, HistogramTest};
-use crate::values::{Direction, Pair, ValueSettings, ValueTest};
+use crate::values::{Direction, Pair, PastTest, ValueSettings, ValueTest};
 
 /// Kinds of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Work {
     Counts,
     /// A value per interval.
     Values,
+    /// One series against its past.
+    Series,
     /// A histogram of forty buckets per interval.
     Histograms,
 }
@@ -26,6 +28,8 @@ pub enum State {
     Counts(Box<CountTest>),
     /// A value per interval.
     Values(Box<ValueTest>),
+    /// One series against its past.
+    Series(Box<PastTest>),
     /// A histogram per interval.
     Histograms(Box<HistogramTest>),
 }
@@ -63,6 +67,11 @@ pub fn work(kind: Work, updates: u32) -> f64 {
                 test.absorb(&settings, &pair);
                 log_e = test.log_e_worse(&settings);
             }
+        }
+        Work::Series => {
+            let settings = ValueSettings::default();
+            let test = past(updates, |test| log_e = test.log_e_worse(&settings));
+            log_e += f64::from(u32::from(test.ripe(&settings)));
         }
         Work::Histograms => {
             let settings = HistogramSettings::default();
@@ -114,6 +123,7 @@ pub fn state(kind: Work, intervals: u32) -> State {
             }
             State::Values(Box::new(test))
         }
+        Work::Series => State::Series(Box::new(past(2 * intervals, |_| {}))),
         Work::Histograms => {
             let settings = HistogramSettings {
                 direction: Direction::Either,
@@ -129,4 +139,24 @@ pub fn state(kind: Work, intervals: u32) -> State {
             State::Histograms(Box::new(test))
         }
     }
+}
+
+/// A series of so many points, a third of them before the change, each followed by a look.
+fn past(points: u32, mut look: impl FnMut(&PastTest)) -> PastTest {
+    let mut random = Random::new(2, 2);
+    let settings = ValueSettings::default();
+    let mut test = PastTest::default();
+    for k in 0..points {
+        let pair = Pair {
+            candidate: Some(random.uniform()),
+            baseline: Some(0.5),
+        };
+        if k < points / 3 {
+            test.absorb_history(&settings, &pair);
+        } else {
+            test.absorb(&settings, &pair);
+        }
+        look(&test);
+    }
+    test
 }

@@ -6,6 +6,7 @@ use super::counts::{CountScene, STEP};
 use super::latency::LatencyScene;
 use super::portfolio::Quality;
 use super::random::Random;
+use super::series::SeriesScene;
 use super::values::Scene;
 use super::{counts, latency, portfolio, series, values};
 use crate::verdict::Levels;
@@ -46,7 +47,10 @@ pub(super) enum Play {
     Values { scene: Scene, each_look: bool },
     Metrics { scene: Scene, metrics: u32 },
     Latency { scene: LatencyScene },
-    Series { by: f64 },
+    Series { scene: SeriesScene },
+    SeriesAtChange { scene: SeriesScene },
+    SeriesPass { scene: SeriesScene },
+    Peer { scene: Scene },
     CountPass { scene: CountScene },
     ValuePass { scene: Scene },
     LatencyPass { scene: LatencyScene },
@@ -60,7 +64,10 @@ impl Play {
             Self::Counts { scene, each_look } => counts::play(scene, levels, *each_look, random).judge,
             Self::Values { scene, each_look } => values::first_alarm(*scene, levels, *each_look, random),
             Self::Latency { scene } => latency::first_alarm(scene, levels, random),
-            Self::Series { by } => series::first_alarm(*by, levels, random),
+            Self::Series { scene } => series::first_alarm(scene, true, levels, random),
+            Self::SeriesAtChange { scene } => series::first_alarm(scene, false, levels, random),
+            Self::SeriesPass { scene } => series::passed(scene, levels, random),
+            Self::Peer { scene } => values::peer_alarm(*scene, levels, random),
             Self::CountPass { scene } => counts::passed(scene, levels, random),
             Self::ValuePass { scene } => values::passed(*scene, levels, random),
             Self::LatencyPass { scene } => latency::passed(scene, levels, random),
@@ -83,6 +90,10 @@ impl Play {
 pub(super) enum Kind {
     /// Share of healthy candidates called worse: at most alpha.
     Alarms { play: Play },
+    /// Share of healthy candidates that a peer calls different, told beside the judge's.
+    Peer { play: Play },
+    /// Share of series called once the change has bitten: at least `least`; beside it the same evidence without later beginnings.
+    Late { scene: SeriesScene, least: f64 },
     /// Share let through although worse by the margin: at most beta.
     Slips { play: Play },
     /// Share called, at least `least`; median look among them, at most `most`; the ceiling for any rule.
@@ -176,6 +187,14 @@ fn called(name: String, looks: &[u32], least: f64, ceiling: Option<f64>) -> Figu
     }
 }
 
+/// A value that is told and may be what it is.
+fn told(name: String, value: f64, unit: &str) -> Figure {
+    Figure {
+        floor: None,
+        ..at_most(name, value, unit, f64::INFINITY)
+    }
+}
+
 /// A value that may not exceed `most`.
 fn at_most(name: String, value: f64, unit: &str, most: f64) -> Figure {
     let (unit, ok) = (unit.to_owned(), value <= most);
@@ -221,6 +240,11 @@ impl Cell {
                     "alpha",
                 )]
             }
+            Kind::Peer { play } => {
+                let value = share(&play.all(&levels, paths, seed));
+                vec![told(name("false alarms"), value, "%")]
+            }
+            Kind::Late { scene, least } => late(&name, scene, *least, (paths, seed)),
             Kind::Slips { play } => {
                 vec![rate(
                     name("let through"),
@@ -252,6 +276,35 @@ impl Cell {
             Kind::Year { quality, effect } => year(&name, *quality, *effect, (paths, seed)),
         }
     }
+}
+
+/// Share of series called once the change has bitten, beside that of the same evidence without later beginnings, and how long
+/// it took.
+fn late(
+    name: &dyn Fn(&str) -> String,
+    scene: &SeriesScene,
+    least: f64,
+    (paths, seed): (u32, u64),
+) -> Vec<Figure> {
+    let levels = Levels::default();
+    // What is called before there is anything to call is no find.
+    let bitten = |play: Play| {
+        let looks = play.all(&levels, paths, seed).into_iter();
+        sorted(looks.map(|look| (look > scene.bites()).then_some(look)))
+    };
+    let found = bitten(Play::Series { scene: *scene });
+    let limit = share(&bitten(Play::SeriesAtChange { scene: *scene }));
+    let figure = called(name("found"), &found, least, None);
+    let delay = median_found(&found) - f64::from(scene.bites());
+    vec![
+        Figure {
+            limit: Some(limit),
+            limit_name: Some("the same evidence for a shift at the change alone".to_owned()),
+            ratio: (limit > 0.0).then_some(figure.value / limit),
+            ..figure
+        },
+        told(name("median after it began"), delay, "points"),
+    ]
 }
 
 fn year(

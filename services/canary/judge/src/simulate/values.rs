@@ -1,5 +1,6 @@
 //! Paths of values per interval: healthy ones that tempt, and bad ones that must be found.
 
+use super::peer::{Moments, p_value};
 use super::random::Random;
 use crate::combine::shared;
 use crate::numeric::log_mix;
@@ -51,27 +52,27 @@ pub struct Scene {
 }
 
 /// One track's autoregression, standard deviation 1.
-struct Track {
+pub(super) struct Track {
     level: f64,
     phi: f64,
     heavy: bool,
 }
 
 impl Track {
-    fn new(scene: &Scene, random: &mut Random) -> Self {
+    pub(super) fn new(phi: f64, heavy: bool, random: &mut Random) -> Self {
         let mut track = Self {
             level: random.normal(),
-            phi: scene.phi,
-            heavy: scene.heavy,
+            phi,
+            heavy,
         };
         // Heavy innovations need a while to reach their stationary law.
-        for _ in 0..if scene.heavy { 60 } else { 0 } {
+        for _ in 0..if heavy { 60 } else { 0 } {
             track.next(random);
         }
         track
     }
 
-    fn next(&mut self, random: &mut Random) -> f64 {
+    pub(super) fn next(&mut self, random: &mut Random) -> f64 {
         let innovation = if self.heavy {
             random.heavy()
         } else {
@@ -93,7 +94,8 @@ struct Teller {
 
 impl Teller {
     fn new(scene: Scene, random: &mut Random) -> Self {
-        let tracks = [Track::new(&scene, random), Track::new(&scene, random)];
+        let track = |random: &mut Random| Track::new(scene.phi, scene.heavy, random);
+        let tracks = [track(random), track(random)];
         let zeros = match scene.story {
             Story::Inflated(share, _) => [random.chance(share), random.chance(share)],
             _ => [false; 2],
@@ -181,18 +183,22 @@ impl Teller {
     }
 
     fn inflated(&mut self, share: f64, stay: f64, random: &mut Random) -> (f64, f64) {
-        let enter = if stay > 0.0 {
-            share * (1.0 - stay) / (1.0 - share)
-        } else {
-            share
-        };
-        let mut value = |on: &mut bool| {
-            *on = random.chance(if *on && stay > 0.0 { stay } else { enter });
-            if *on { random.poisson(4.0) + 1 } else { 0 }
-        };
         let [c, b] = &mut self.zeros;
-        (crate::numeric::real(value(c)), crate::numeric::real(value(b)))
+        let c = zero_or_burst(c, share, stay, random);
+        (c, zero_or_burst(b, share, stay, random))
     }
+}
+
+/// The next interval of a track that is above zero with probability `share`, and stays so with probability `stay` (0: is so
+/// independently of the one before).
+pub(super) fn zero_or_burst(on: &mut bool, share: f64, stay: f64, random: &mut Random) -> f64 {
+    let enter = if stay > 0.0 {
+        share * (1.0 - stay) / (1.0 - share)
+    } else {
+        share
+    };
+    *on = random.chance(if *on && stay > 0.0 { stay } else { enter });
+    crate::numeric::real(if *on { random.poisson(4.0) + 1 } else { 0 })
 }
 
 fn to_u32(k: usize) -> u32 {
@@ -205,6 +211,19 @@ pub fn first_alarm(scene: Scene, levels: &Levels, every_look: bool, random: Rand
     first(scene, random, |test, settings, k| {
         let look = every_look || k == scene.points;
         look && test.log_e_worse(settings) >= levels.log_alarm()
+    })
+}
+
+/// First interval, from the eighth on, at which the peer that takes intervals for independent calls any difference.
+#[must_use]
+pub fn peer_alarm(scene: Scene, levels: &Levels, mut random: Random) -> Option<u32> {
+    let mut teller = Teller::new(scene, &mut random);
+    let (mut candidate, mut baseline) = (Moments::default(), Moments::default());
+    (1..=scene.points).find(|k| {
+        let (c, b) = teller.next(i64::from(*k) - 1, &mut random);
+        candidate.absorb(c);
+        baseline.absorb(b);
+        *k >= 8 && p_value(&candidate, &baseline, levels.alpha) <= levels.alpha
     })
 }
 

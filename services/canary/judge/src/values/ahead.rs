@@ -22,10 +22,10 @@ impl ValueTest {
             Direction::Decrease => (1.0 / effect - 1.0) * level,
             Direction::Increase | Direction::Either => (effect - 1.0) * level,
         };
-        let detect = first(LONGEST, |t| {
+        let detect = soonest(|t| {
             self.ripens(settings, t) && self.foreseen_worse(settings, t, by) >= levels.log_alarm()
         })?;
-        let pass = first(LONGEST, |t| {
+        let pass = soonest(|t| {
             self.ripens(settings, t) && self.foreseen_safe(settings, t, level) >= levels.log_pass()
         })?;
         Some(detect.max(pass).ceil())
@@ -56,12 +56,17 @@ impl ValueTest {
     }
 }
 
+/// First number of intervals at which something holds; none when never.
+pub(super) fn soonest(holds: impl Fn(f64) -> bool) -> Option<f64> {
+    first(LONGEST, holds)
+}
+
 /// Intervals are whole.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "positive, and below the longest time told"
 )]
-fn whole(intervals: f64) -> u32 {
+pub(super) fn whole(intervals: f64) -> u32 {
     intervals.ceil().clamp(0.0, LONGEST * 2.0) as u32
 }

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::spikes::log_oftener;
 use crate::numeric::{ln_beta, log_mix};
 
 const CANDIDATE: [f64; 6] = [0.1, 0.25, 0.45, 0.65, 0.8, 0.92];
@@ -29,6 +30,9 @@ struct Side {
     candidate: (u32, u32),
     baseline: (u32, u32),
     beyond: (u32, u32),
+    /// One series: kept and left what is beyond before the change; `beyond` counts after it.
+    #[serde(default)]
+    stayed: (u32, u32),
 }
 
 impl Side {
@@ -45,6 +49,23 @@ impl Side {
         }
     }
 
+    /// One series: before the change it is its own baseline.
+    fn absorb_alone(&mut self, now: bool, changed: bool) {
+        if let Some((last, _)) = self.last.replace((now, now)) {
+            let track = if changed {
+                &mut self.candidate
+            } else {
+                &mut self.baseline
+            };
+            let beyond = if changed {
+                &mut self.beyond
+            } else {
+                &mut self.stayed
+            };
+            Self::step(last, now, track, beyond);
+        }
+    }
+
     fn step(last: bool, now: bool, track: &mut (u32, u32), beyond: &mut (u32, u32)) {
         let count = match (last, now) {
             (false, true) => &mut track.0,
@@ -55,18 +76,28 @@ impl Side {
         *count = count.saturating_add(1);
     }
 
-    fn log_e(&self) -> f64 {
+    /// Log e-value against "the reference is left as often".
+    fn log_left(&self) -> f64 {
         let (c1, c0) = (f64::from(self.candidate.0), f64::from(self.candidate.1));
         let (b1, b0) = (f64::from(self.baseline.0), f64::from(self.baseline.1));
-        let (k1, k0) = (f64::from(self.beyond.0), f64::from(self.beyond.1));
         let bets = CANDIDATE
             .iter()
             .flat_map(|p| BASELINE.iter().map(move |share| (*p, p * share)));
         let even = 1.0 / 18.0;
         let leaving = log_mix(bets.map(|(p, q)| (even, bernoulli(p, c1, c0) + bernoulli(q, b1, b0))));
-        leaving - greatest(c1 + b1, c0 + b0) + ln_beta(k1 + 0.5, k0 + 0.5)
-            - ln_beta(0.5, 0.5)
-            - greatest(k1, k0)
+        leaving - greatest(c1 + b1, c0 + b0)
+    }
+
+    fn log_e(&self) -> f64 {
+        let (k1, k0) = (f64::from(self.beyond.0), f64::from(self.beyond.1));
+        self.log_left() + ln_beta(k1 + 0.5, k0 + 0.5) - ln_beta(0.5, 0.5) - greatest(k1, k0)
+    }
+
+    /// One series: the reference is left oftener than before, or returned to less often.
+    fn log_e_alone(&self) -> f64 {
+        let of = |(kept, left): (u32, u32)| (f64::from(left), f64::from(kept) + f64::from(left));
+        let longer = log_oftener(of(self.stayed), of(self.beyond));
+        log_mix([(0.5, self.log_left()), (0.5, longer)].into_iter())
     }
 }
 
@@ -90,22 +121,43 @@ pub(super) fn greatest(hits: f64, misses: f64) -> f64 {
 impl Chain {
     /// Adds the values of both tracks in one interval.
     pub(super) fn absorb(&mut self, candidate: f64, baseline: f64, changed: bool) {
-        let reference = *self.reference.get_or_insert(baseline);
-        self.baseline_points = self.baseline_points.saturating_add(1);
-        if baseline.total_cmp(&reference).is_eq() || (baseline - reference).abs() <= 0.0 {
-            self.baseline_ties = self.baseline_ties.saturating_add(1);
-        }
+        let reference = self.reference(baseline, true);
         self.up
             .absorb(candidate > reference, baseline > reference, changed);
         self.down
             .absorb(candidate < reference, baseline < reference, changed);
     }
 
+    /// Adds the value of one series that is compared with its past.
+    pub(super) fn absorb_alone(&mut self, value: f64, changed: bool) {
+        let reference = self.reference(value, !changed);
+        self.up.absorb_alone(value > reference, changed);
+        self.down.absorb_alone(value < reference, changed);
+    }
+
+    /// The first baseline value, and how often it came again among those that `counts`.
+    fn reference(&mut self, value: f64, counts: bool) -> f64 {
+        let reference = *self.reference.get_or_insert(value);
+        self.baseline_points = self.baseline_points.saturating_add(u32::from(counts));
+        let again = value.total_cmp(&reference).is_eq() || (value - reference).abs() <= 0.0;
+        self.baseline_ties = self.baseline_ties.saturating_add(u32::from(counts && again));
+        reference
+    }
+
     /// Log e-value for leaving the reference upwards (or downwards); 0 where the baseline does not stand still.
     pub(super) fn log_e(&self, up: bool) -> f64 {
+        self.said(up, Side::log_e)
+    }
+
+    /// The same of one series.
+    pub(super) fn log_e_alone(&self, up: bool) -> f64 {
+        self.said(up, Side::log_e_alone)
+    }
+
+    fn said(&self, up: bool, log_e: impl Fn(&Side) -> f64) -> f64 {
         if self.baseline_points == 0 || 2 * u64::from(self.baseline_ties) < u64::from(self.baseline_points) {
             return 0.0;
         }
-        if up { self.up.log_e() } else { self.down.log_e() }
+        log_e(if up { &self.up } else { &self.down })
     }
 }

@@ -8,6 +8,8 @@
 
 mod ahead;
 mod chain;
+mod direction;
+mod past;
 mod shift;
 mod slow;
 mod spikes;
@@ -15,24 +17,13 @@ mod spikes;
 use serde::{Deserialize, Serialize};
 
 use self::chain::Chain;
+pub use self::direction::Direction;
+pub use self::past::PastTest;
 use self::shift::Shift;
 use self::slow::Slow;
 use self::spikes::Spikes;
 use crate::numeric::{bisect, log_mix};
 use crate::verdict::{Levels, Reason, Ruling, Verdict};
-
-/// Which way a metric gets worse.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// Higher is worse (latency, memory).
-    Increase,
-    /// Lower is worse (conversions, cache hits).
-    Decrease,
-    /// Any change is worse: both ways share the error rate evenly.
-    #[default]
-    Either,
-}
 
 /// What both tracks reported in one closed interval, each already averaged; nothing when a track was silent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -70,6 +61,17 @@ impl Default for ValueSettings {
             min_samples: 8,
             min_history: 30,
             silent_after: 3,
+        }
+    }
+}
+
+impl ValueSettings {
+    /// The level of the interval, as far as it is one.
+    fn interval_level(&self) -> f64 {
+        if self.level > 0.0 && self.level < 1.0 {
+            self.level
+        } else {
+            0.05
         }
     }
 }
@@ -194,7 +196,7 @@ impl ValueTest {
         self.broken_run = 0;
         let largest = candidate.abs().max(baseline.abs());
         if self.scale.is_none() && largest > 0.0 {
-            self.scale = Some((-largest.log2().floor()).clamp(-1000.0, 1000.0).exp2());
+            self.scale = Some(scale_of(largest));
         }
         let scale = self.scale.unwrap_or(1.0);
         let within = |x: f64| (x * scale).clamp(-LARGEST, LARGEST);
@@ -266,11 +268,7 @@ impl ValueTest {
             ];
             log_mix(LANES.into_iter().zip(lanes))
         };
-        match settings.direction {
-            Direction::Increase => one_way(true),
-            Direction::Decrease => one_way(false),
-            Direction::Either => log_mix([(0.5, one_way(true)), (0.5, one_way(false))].into_iter()),
-        }
+        settings.direction.mixed(one_way)
     }
 
     /// Log e-value against "worse by the margin".
@@ -287,11 +285,7 @@ impl ValueTest {
 
     /// Shifts not refuted at `level`, in the metric's unit; unbounded where differences were held.
     fn interval(&self, settings: &ValueSettings) -> (f64, f64) {
-        let level = if settings.level > 0.0 && settings.level < 1.0 {
-            settings.level
-        } else {
-            0.05
-        };
+        let level = settings.interval_level();
         let open = (f64::NEG_INFINITY, f64::INFINITY);
         let (Some(mean), Some(scale)) = (self.harm.mean(), self.scale) else {
             return open;
@@ -339,6 +333,11 @@ impl ValueTest {
             too_few: !self.ripe(settings),
         }
     }
+}
+
+/// The power of two that brings a size near 1.
+fn scale_of(largest: f64) -> f64 {
+    (-largest.log2().floor()).clamp(-1000.0, 1000.0).exp2()
 }
 
 /// Log e-value against "worse by the margin", of the sums that hold the differences beyond it upwards and downwards.

@@ -30,20 +30,52 @@ const SIZES_AFTER_HISTORY: [(f64, f64); 3] = [(0.3, 0.3), (1.5, 0.35), (8.0, 0.3
 
 /// One coefficient of the numerator: itself, its part of the likelihood, and for each size of the shift its variance and the
 /// log of its weight.
-struct Bet {
-    f: f64,
-    norm: f64,
+pub(super) struct Bet {
+    pub(super) f: f64,
+    pub(super) norm: f64,
     sizes: Vec<(f64, f64)>,
+}
+
+impl Bet {
+    /// On noise of this variance in the unit of the likelihood, whose part `norm` is.
+    pub(super) fn of(variance: f64, norm: f64) -> Self {
+        let sizes = SIZES_AFTER_HISTORY.iter();
+        Self {
+            f: 0.0,
+            norm: norm + std::f64::consts::LN_2,
+            sizes: sizes.map(|(c, weight)| (c * variance, weight.ln())).collect(),
+        }
+    }
+
+    /// For each size, by its weight and on top of `norm`: the log likelihood of a shift either way, and the logs of its parts
+    /// upwards and downwards. `n` degrees of freedom; a sum of squares below `least` is rounding.
+    pub(super) fn each(
+        &self,
+        norm: f64,
+        moments: &Moments,
+        (n, least): (f64, f64),
+        mut told: impl FnMut(f64, f64, f64),
+    ) {
+        let Moments { yy, xx, xy } = moments;
+        for (g, weight) in &self.sizes {
+            let q = 1.0 + g * xx;
+            let rest = (yy - g * xy * xy / q).max(least);
+            let t = (g * xy / q) / (rest * g / (n * q)).sqrt();
+            let log = weight + norm - 0.5 * q.ln() - 0.5 * n * rest.ln();
+            let (above, below) = log_student_sides(t, n);
+            told(log, above, below);
+        }
+    }
 }
 
 const MOST_BETS: usize = COEFFICIENTS_AFTER_HISTORY.len() * SIZES_AFTER_HISTORY.len();
 
 /// The bets, worked out once: an update would do it anew a hundred thousand times a second.
 static BETS: LazyLock<Vec<Bet>> = LazyLock::new(|| bets(&COEFFICIENTS, &SIZES));
-static BETS_AFTER_HISTORY: LazyLock<Vec<Bet>> =
+pub(super) static BETS_AFTER_HISTORY: LazyLock<Vec<Bet>> =
     LazyLock::new(|| bets(&COEFFICIENTS_AFTER_HISTORY, &SIZES_AFTER_HISTORY));
 /// Coefficients in the denominator, and their part of the likelihood.
-static NULLS: LazyLock<Vec<(f64, f64)>> = LazyLock::new(|| {
+pub(super) static NULLS: LazyLock<Vec<(f64, f64)>> = LazyLock::new(|| {
     let coefficient = |k: u32| (NULL_START + NULL_STEP * f64::from(k)).min(NULL_LAST);
     let all = (0..=NULL_POINTS).map(coefficient);
     all.map(|f| (f, 0.5 * (-f * f).ln_1p())).collect()
@@ -81,10 +113,10 @@ pub(super) struct Shift {
 }
 
 /// Sums of squares and products of residuals at one coefficient.
-struct Moments {
-    yy: f64,
-    xx: f64,
-    xy: f64,
+pub(super) struct Moments {
+    pub(super) yy: f64,
+    pub(super) xx: f64,
+    pub(super) xy: f64,
 }
 
 impl Shift {
@@ -190,18 +222,18 @@ impl Shift {
         let mut up = [f64::NEG_INFINITY; MOST_BETS];
         let mut down = up;
         let mut both = up.iter_mut().zip(&mut down);
-        for Bet { f, norm, sizes } in bets {
-            let Moments { yy, xx, xy } = self.moments(*f, shift);
-            for (g, weight) in sizes {
-                let q = 1.0 + g * xx;
-                let rest = (yy - g * xy * xy / q).max(1e-12 * self.square);
-                let t = (g * xy / q) / (rest * g / (n * q)).sqrt();
-                let log = weight + norm - 0.5 * q.ln() - 0.5 * n * rest.ln();
-                if let Some((up, down)) = both.next() {
-                    let (above, below) = log_student_sides(t, n);
-                    (*up, *down) = (log + above, log + below);
-                }
-            }
+        for bet in bets {
+            let moments = self.moments(bet.f, shift);
+            bet.each(
+                bet.norm,
+                &moments,
+                (n, 1e-12 * self.square),
+                |log, above, below| {
+                    if let Some((up, down)) = both.next() {
+                        (*up, *down) = (log + above, log + below);
+                    }
+                },
+            );
         }
         (log_sum_exp(up.into_iter()), log_sum_exp(down.into_iter()))
     }

@@ -65,6 +65,11 @@ impl Spikes {
         }
     }
 
+    /// Spikes upwards and downwards, and calm intervals, after the change.
+    pub(super) const fn counted(&self) -> (u32, u32, u32) {
+        (self.up, self.down, self.tries)
+    }
+
     /// Counts an interval in which a spike could begin.
     fn count(&mut self, spike: bool, up: bool, changed: bool) {
         let hit = u32::from(spike);
@@ -117,14 +122,19 @@ impl Spikes {
 
     /// Log e-value against "one rate of spikes everywhere".
     fn log_rate(&self, hits: f64, misses: f64) -> f64 {
-        let calm = f64::from(self.tries) - hits;
         let other = misses + f64::from(self.past.0);
-        let other_calm = f64::from(self.tries) + f64::from(self.past.1) - other;
-        let bets = RATES
-            .iter()
-            .flat_map(|p| PARTS.iter().map(move |part| (*p, p * part)));
-        let even = 1.0 / 15.0;
-        let betting = bets.map(|(p, q)| (even, bernoulli(p, hits, calm) + bernoulli(q, other, other_calm)));
-        log_mix(betting) - greatest(hits + other, calm + other_calm)
+        let all = f64::from(self.tries) + f64::from(self.past.1);
+        log_oftener((hits, f64::from(self.tries)), (other, all))
     }
+}
+
+/// Log e-value against "one rate": hits among tries, and those of what they are compared with.
+pub(super) fn log_oftener((hits, tries): (f64, f64), (other, all): (f64, f64)) -> f64 {
+    let (calm, other_calm) = (tries - hits, all - other);
+    let bets = RATES
+        .iter()
+        .flat_map(|p| PARTS.iter().map(move |part| (*p, p * part)));
+    let even = 1.0 / 15.0;
+    let betting = bets.map(|(p, q)| (even, bernoulli(p, hits, calm) + bernoulli(q, other, other_calm)));
+    log_mix(betting) - greatest(hits + other, calm + other_calm)
 }

@@ -3,15 +3,17 @@
 use super::super::counts::CountScene;
 use super::super::latency::LatencyScene;
 use super::super::portfolio::Quality;
+use super::super::series::{Bite, Pattern, SeriesScene};
 use super::super::table::{Cell, Kind, Play};
 use super::super::values::{Scene, Story};
-use super::{cell, found, scene};
+use super::{cell, found, scene, series};
 
 pub(super) fn cells() -> Vec<Cell> {
     let groups = [
         count_power(),
         value_power(),
         history_power(),
+        series_power(),
         latency(),
         passes(),
         years(),
@@ -152,7 +154,6 @@ fn history_power() -> Vec<Cell> {
         history: 120,
         ..scene(Story::ThreeSpikes, 0.0)
     };
-    let series = found(Play::Series { by: 40.0 }, 90.0);
     // Far beyond what the history has shown, and looked at once, long after it began.
     let late = Play::Values {
         scene: Scene {
@@ -175,7 +176,58 @@ fn history_power() -> Vec<Cell> {
             "values, 120 points before, 15 sd, AR(0), one look after 240 points",
             found(late, 99.0),
         ),
-        cell("one series with a day's season, AR(0.8), 4 sd", series),
+    ]
+}
+
+/// A series whose change bites at once, late, or slowly. Standard deviation 10, level 200.
+fn series_power() -> Vec<Cell> {
+    use Pattern::{Days, Flat, Zeros};
+    let late = |name: &str, pattern, (phi, heavy), bite, least| {
+        let scene = SeriesScene {
+            phi,
+            heavy,
+            bite,
+            ..series(pattern)
+        };
+        let tails = if heavy { ", t3" } else { "" };
+        let name = format!("one series, {}, AR({phi}){tails}, {name}", pattern.name());
+        cell(name, Kind::Late { scene, least })
+    };
+    let (plain, close, heavy, both) = ((0.5, false), (0.8, false), (0.5, true), (0.8, true));
+    let pass = |bite| Play::SeriesPass {
+        scene: SeriesScene {
+            phi: 0.5,
+            bite,
+            ..series(Flat)
+        },
+    };
+    vec![
+        late("2 sd at once", Flat, plain, Bite::Step(0, 20.0), 99.0),
+        late("2 sd at once", Flat, both, Bite::Step(0, 20.0), 95.0),
+        late("2 sd at once", Days, close, Bite::Step(0, 20.0), 70.0),
+        late("4 sd at once", Days, close, Bite::Step(0, 40.0), 98.0),
+        late("2 sd after 60 points", Flat, plain, Bite::Step(60, 20.0), 98.0),
+        late("4 sd after 60 points", Flat, both, Bite::Step(60, 40.0), 98.0),
+        late("4 sd after 180 points", Flat, heavy, Bite::Step(180, 40.0), 95.0),
+        late("4 sd after 60 points", Days, close, Bite::Step(60, 40.0), 85.0),
+        late(
+            "4 sd in 200 points, drifting",
+            Flat,
+            close,
+            Bite::Drift(0.2),
+            90.0,
+        ),
+        late("3 more after 60 points", Zeros, plain, Bite::Step(60, 3.0), 90.0),
+        cell(
+            "let through: one series, AR(0.5), 240 points",
+            found(pass(Bite::Never), 95.0),
+        ),
+        cell(
+            "worse by the margin: one series, AR(0.5), a quarter higher",
+            Kind::Slips {
+                play: pass(Bite::Step(0, 50.0)),
+            },
+        ),
     ]
 }
 

@@ -1,9 +1,10 @@
 //! Healthy candidates that tempt: the share called worse is at most alpha.
 
 use super::super::counts::CountScene;
+use super::super::series::{Pattern, SeriesScene};
 use super::super::table::{Cell, Kind, Play};
 use super::super::values::{Scene, Story};
-use super::{cell, scene};
+use super::{cell, scene, series};
 
 pub(super) fn cells() -> Vec<Cell> {
     let groups = [
@@ -12,6 +13,8 @@ pub(super) fn cells() -> Vec<Cell> {
         value_alarms(),
         tempting_alarms(),
         history_alarms(),
+        series_alarms(),
+        peer_alarms(),
     ];
     groups.into_iter().flatten().collect()
 }
@@ -219,11 +222,68 @@ fn history_alarms() -> Vec<Cell> {
         );
         cells.push(value_alarm(&name, scene));
     }
-    cells.push(cell(
-        "one series with a day's season, AR(0.8)",
-        Kind::Alarms {
-            play: Play::Series { by: 0.0 },
-        },
-    ));
     cells
+}
+
+/// One series with nobody beside it, 240 points (five minutes apart) after the change.
+fn series_alarms() -> Vec<Cell> {
+    use Pattern::{Days, Flat, Weeks, Zeros};
+    let scenes = [
+        (Flat, 0.0, false),
+        (Flat, 0.5, false),
+        (Flat, 0.8, false),
+        (Flat, 0.9, false),
+        (Flat, 0.98, false),
+        (Flat, 0.5, true),
+        (Flat, 0.8, true),
+        (Days, 0.0, false),
+        (Days, 0.5, false),
+        (Days, 0.8, false),
+        (Days, 0.8, true),
+        (Weeks, 0.8, false),
+        (Zeros, 0.0, false),
+        (Zeros, 0.8, false),
+    ];
+    let alarm = |name: String, scene| {
+        let play = Play::Series { scene };
+        cell(format!("one series, {name}"), Kind::Alarms { play })
+    };
+    let each = scenes.into_iter().map(|(pattern, phi, heavy)| {
+        let scene = SeriesScene {
+            phi,
+            heavy,
+            ..series(pattern)
+        };
+        let tails = if heavy { ", t3" } else { "" };
+        alarm(format!("{}, AR({phi}){tails}", pattern.name()), scene)
+    });
+    let two_weeks = SeriesScene {
+        days: 14,
+        phi: 0.5,
+        ..series(Weeks)
+    };
+    let long = SeriesScene {
+        after: 720,
+        phi: 0.5,
+        ..series(Days)
+    };
+    each.chain([
+        alarm("days and weeks, two weeks before, AR(0.5)".to_owned(), two_weeks),
+        alarm("days, AR(0.5), 720 points".to_owned(), long),
+    ])
+    .collect()
+}
+
+/// What a test that takes intervals for independent says of the same paths.
+fn peer_alarms() -> Vec<Cell> {
+    let peer = |phi: f64| {
+        let play = Play::Peer {
+            scene: scene(Story::Level(0.0), phi),
+        };
+        cell(
+            format!("values, AR({phi}), GrowthBook's sequential test"),
+            Kind::Peer { play },
+        )
+    };
+    [0.0, 0.5, 0.8].map(peer).to_vec()
 }
