@@ -129,22 +129,29 @@ pub fn feature(name: &str, value: Option<f64>) -> String {
         return format!("{} is not known", name.replace('_', " "));
     };
     let whole = value.round();
+    let of = |one: &str, many: &str| format!("{whole} {}", if whole == 1.0 { one } else { many });
     match name {
-        "lines_added" => format!("{whole} lines added"),
-        "lines_deleted" => format!("{whole} lines deleted"),
-        "lines_before" => format!("touches files of {whole} lines"),
-        "files" => format!("{whole} files touched"),
-        "directories" => format!("{whole} directories touched"),
-        "subsystems" => format!("{whole} subsystems touched"),
+        "lines_added" => format!("{} added", of("line", "lines")),
+        "lines_deleted" => format!("{} deleted", of("line", "lines")),
+        "lines_before" => format!("touches files of {}", of("line", "lines")),
+        "files" => format!("{} touched", of("file", "files")),
+        "directories" => format!("{} touched", of("directory", "directories")),
+        "subsystems" => format!("{} touched", of("subsystem", "subsystems")),
         "entropy" => format!("spread over its files with entropy {value:.2}"),
         "is_fix" if value > 0.5 => "is a fix".to_owned(),
         "is_fix" => "is not a fix".to_owned(),
+        "developers" if whole == 1.0 => "1 developer has changed these files".to_owned(),
         "developers" => format!("{whole} developers have changed these files"),
         "age_days" => format!("these files last changed {value:.1} days ago"),
-        "unique_changes" => format!("these files have changed {whole} times"),
-        "author_experience" => format!("the author has made {whole} changes here"),
+        "unique_changes" => format!("these files have changed {}", of("time", "times")),
+        "author_experience" => format!("the author has made {} here", of("change", "changes")),
         "author_recent_experience" => format!("the author's recent experience is {value:.1}"),
-        "author_subsystem_experience" => format!("the author has changed {whole} files of these subsystems"),
+        "author_subsystem_experience" => {
+            format!(
+                "the author has changed {} of these subsystems",
+                of("file", "files")
+            )
+        }
         other => format!("{} is {}", other.replace('_', " "), plain(value)),
     }
 }
@@ -175,6 +182,7 @@ mod tests {
         assert_eq!(short("3f2a1b9c00d1e2f3a4b5"), "3f2a1b9c00");
         assert_eq!(short("v1.2.3"), "v1.2.3");
         assert_eq!(feature("lines_added", Some(812.0)), "812 lines added");
+        assert_eq!(feature("files", Some(1.0)), "1 file touched");
         assert_eq!(feature("disk_pressure", Some(0.5)), "disk pressure is 0.500");
         assert_eq!(feature("entropy", None), "entropy is not known");
         assert_eq!(line("a\n<!channel>\tb", 40), "a <!channel> b");

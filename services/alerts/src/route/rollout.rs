@@ -288,13 +288,19 @@ impl Desk<'_> {
             ),
             ("harmed", count(decision.harmed, "request", "requests")),
             ("after", span(self.seconds(decision))),
-            ("reason", format!("{:?}", decision.reason)),
+            ("reason", word(decision.reason)),
             ("policy", decision.versions.policy.clone()),
             ("model", decision.versions.model.clone()),
         ];
         facts.retain(|(_, value)| !value.is_empty());
         facts
     }
+}
+
+/// A reason as everything else says it, and as the runbook is headed.
+fn word(reason: Reason) -> String {
+    let name = reason.to_wire().as_str_name();
+    name.strip_prefix("REASON_CODE_").unwrap_or(name).to_lowercase()
 }
 
 fn held_key(desk: &Desk<'_>, decision: &Decision) -> String {

@@ -132,7 +132,14 @@ fn a_repeat_tells_nothing_twice() {
     story.starts();
     let back = Fact::Decision(story.decision(Action::RollBack, Reason::EvidenceWorse));
     let late = Fact::Decision(story.decision(Action::Promote, Reason::EvidenceSafe));
-    assert_eq!(story.hears(&back).len(), 1);
+    let told = story.hears(&back);
+    assert_eq!(told.len(), 1);
+    let reason = ("reason".to_owned(), "evidence_worse".to_owned());
+    assert!(
+        told[0].facts.contains(&reason),
+        "as the runbook is headed: {:?}",
+        told[0].facts
+    );
     assert!(story.hears(&back).is_empty());
     assert!(story.hears(&late).is_empty(), "a run ends once");
     story.starts();
