@@ -9,10 +9,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+/// The same for every delivery that is not let in: which of the three it is, a stranger need not know.
+const UNSIGNED: &str =
+    "X-Hub-Signature-256 is missing, or made with another secret than ingest.github_secret, or none is set";
+
 /// Why a request is not accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Refusal {
-    /// 401, with no detail: whoever guesses learns nothing.
+    /// 401, the same whatever was wrong: whoever guesses learns nothing.
     Unauthorized,
     /// 413.
     TooLarge(String),
@@ -56,7 +60,7 @@ impl From<PublishError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, retry, body) = match self {
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, None, json!({"error": "unauthorized"})),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, None, json!({"error": UNSIGNED})),
             Self::TooLarge(text) => (StatusCode::PAYLOAD_TOO_LARGE, None, json!({"error": text})),
             Self::Unsupported(text) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None, json!({"error": text})),
             Self::Invalid(fault) => (

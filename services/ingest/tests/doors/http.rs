@@ -129,7 +129,12 @@ async fn nobody_comes_in_unsigned_and_nothing_too_large() {
         delivery(&doors, "push", "d", push("a")).header("x-hub-signature-256", "sha256=00"),
         delivery(&doors, "push", "d", b"{".to_vec()).header("x-hub-signature-256", "nonsense"),
     ] {
-        assert_eq!(answer(request).await, (401, json!({"error": "unauthorized"})));
+        let (status, said) = answer(request).await;
+        let text = said["error"].as_str().unwrap();
+        assert!(
+            status == 401 && text.starts_with("X-Hub-Signature-256 is missing, or"),
+            "{text}"
+        );
     }
     assert_eq!(answer(signed(&doors, "push", "d", vec![b' '; 2049])).await.0, 413);
     // Without a length told before.
