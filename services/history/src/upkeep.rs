@@ -61,10 +61,13 @@ impl std::fmt::Debug for Upkeep {
 /// The figure that says whether the archive was whole when it was last read.
 #[must_use]
 pub fn sound(metrics: &Metrics) -> Gauge {
-    metrics.gauge(
+    let sound = metrics.gauge(
         "auspex_history_archive_sound",
-        "1 when the archive was whole as it was last read, 0 when not",
-    )
+        "1 when the archive was whole as it was last read, 0 when not, NaN when it was not read since the start",
+    );
+    // Nobody is to be woken for a start.
+    sound.set(f64::NAN);
+    sound
 }
 
 impl Upkeep {
@@ -142,5 +145,19 @@ async fn at(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_that_was_not_read_yet_is_not_called_damaged() {
+        let metrics = Metrics::default();
+        let gauge = sound(&metrics);
+        assert!(metrics.render().contains("\nauspex_history_archive_sound NaN\n"));
+        gauge.set(1.0);
+        assert!(metrics.render().contains("\nauspex_history_archive_sound 1\n"));
     }
 }
