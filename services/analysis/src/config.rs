@@ -17,8 +17,10 @@ pub struct Config {
     pub jobs: bool,
     /// Values of `secretKeyRef`, by `secret/key`.
     pub secrets: BTreeMap<String, Secret>,
-    /// Where control and scoring answer, when others ask here. Default: the same process.
+    /// Where control and scoring answer, when others ask here. Default: port 7700 of this machine; `auspex up` asks itself.
     pub mesh: String,
+    /// Root certificates (PEM file) to trust for that beside the usual ones; empty: none.
+    pub ca: String,
     /// The token for that, of a reader.
     pub token: Secret,
     /// Answers to GitHub's deployment protection rules.
@@ -33,6 +35,7 @@ impl Default for Config {
             jobs: false,
             secrets: BTreeMap::new(),
             mesh: "http://127.0.0.1:7700".to_owned(),
+            ca: String::new(),
             token: Secret::default(),
             github: Github::default(),
         }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use auspex_chassis::Secret;
 use auspex_proto::wire;
 use auspex_proto::wire::rollout_service_client::RolloutServiceClient;
 use auspex_proto::wire::scoring_client::ScoringClient;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
 use crate::config::Config;
@@ -26,13 +27,18 @@ impl Mesh {
     /// As configured.
     ///
     /// # Errors
-    /// The address is none.
+    /// The address is none, or the certificates cannot be read.
     pub fn of(config: &Config) -> anyhow::Result<Self> {
         let mut endpoint = Endpoint::from_shared(config.mesh.clone())?
             .timeout(PATIENCE)
             .connect_timeout(PATIENCE);
         if config.mesh.starts_with("https://") {
-            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_webpki_roots())?;
+            let mut tls = ClientTlsConfig::new().with_webpki_roots();
+            if !config.ca.is_empty() {
+                let pem = std::fs::read(&config.ca).with_context(|| format!("analysis.ca: {}", config.ca))?;
+                tls = tls.ca_certificate(Certificate::from_pem(pem));
+            }
+            endpoint = endpoint.tls_config(tls).context("analysis.mesh, analysis.ca")?;
         }
         Ok(Self {
             channel: endpoint.connect_lazy(),
