@@ -69,14 +69,42 @@ pub(super) async fn lay_out(js: &jetstream::Context, settings: &StreamSettings) 
         ..Config::default()
     };
     for config in [facts, dead] {
-        let name = config.name.clone();
-        js.get_or_create_stream(config)
+        let (name, size) = (config.name.clone(), config.max_bytes);
+        agree(js, config)
             .await
-            .with_context(|| format!("laying out stream {name}"))?;
+            .with_context(|| format!("laying out stream {name} for {size} bytes (nats.streams.max_bytes)"))?;
     }
     let lease = Duration::from_secs(settings.lease_seconds);
-    leases(js, settings.replicas, lease).await?;
-    bucket(js, subject::CURSORS, settings.replicas, None).await?;
+    let store = leases(js, settings.replicas, lease).await?;
+    if store.status().await?.max_age() != lease {
+        js.update_key_value(lease_bucket(settings.replicas, lease))
+            .await
+            .context("changing nats.streams.lease_seconds")?;
+    }
+    bucket(js, kept_bucket(subject::CURSORS, settings.replicas)).await?;
+    Ok(())
+}
+
+/// Lays a stream out. One that is there takes the settings that may change: a full log gets room by `max_bytes`. It never gets
+/// less than it holds: the server would let go of facts.
+async fn agree(js: &jetstream::Context, wanted: Config) -> anyhow::Result<()> {
+    let stream = js.get_or_create_stream(wanted.clone()).await?;
+    let jetstream::stream::Info { config, state, .. } = stream.cached_info();
+    let fits = u64::try_from(wanted.max_bytes).is_ok_and(|most| state.bytes <= most);
+    if !fits {
+        let (stream, holds, most) = (&wanted.name, state.bytes, wanted.max_bytes);
+        tracing::warn!(%stream, holds, most, "nats.streams.max_bytes is less than the stream holds: it keeps its size");
+    }
+    let agreed = Config {
+        max_bytes: if fits { wanted.max_bytes } else { config.max_bytes },
+        duplicate_window: wanted.duplicate_window,
+        ..config.clone()
+    };
+    if agreed != *config {
+        let (stream, was, is) = (&agreed.name, config.max_bytes, agreed.max_bytes);
+        js.update_stream(&agreed).await?;
+        tracing::info!(%stream, was, is, "the stream has other limits now");
+    }
     Ok(())
 }
 
@@ -122,7 +150,26 @@ pub(super) async fn leases(
     replicas: usize,
     lease: Duration,
 ) -> anyhow::Result<kv::Store> {
-    bucket(js, subject::LEASES, replicas, Some(lease)).await
+    bucket(js, lease_bucket(replicas, lease)).await
+}
+
+/// Leases need no disk: after a restart everybody asks again, and saving is by compare-and-set anyway.
+fn lease_bucket(replicas: usize, lease: Duration) -> kv::Config {
+    kv::Config {
+        max_age: lease,
+        storage: StorageType::Memory,
+        ..kept_bucket(subject::LEASES, replicas)
+    }
+}
+
+fn kept_bucket(name: &str, replicas: usize) -> kv::Config {
+    kv::Config {
+        bucket: name.to_owned(),
+        history: 1,
+        num_replicas: replicas,
+        storage: StorageType::File,
+        ..kv::Config::default()
+    }
 }
 
 /// The bucket that keeps a stage's state.
@@ -131,29 +178,12 @@ pub(super) async fn state_bucket(
     name: &str,
     replicas: usize,
 ) -> anyhow::Result<kv::Store> {
-    bucket(js, name, replicas, None).await
+    bucket(js, kept_bucket(name, replicas)).await
 }
 
-async fn bucket(
-    js: &jetstream::Context,
-    name: &str,
-    replicas: usize,
-    lease: Option<Duration>,
-) -> anyhow::Result<kv::Store> {
-    let config = kv::Config {
-        bucket: name.to_owned(),
-        history: 1,
-        num_replicas: replicas,
-        max_age: lease.unwrap_or_default(),
-        // Leases need no disk: after a restart everybody asks again, and saving is by compare-and-set anyway.
-        storage: if lease.is_some() {
-            StorageType::Memory
-        } else {
-            StorageType::File
-        },
-        ..kv::Config::default()
-    };
-    match js.get_key_value(name).await {
+async fn bucket(js: &jetstream::Context, config: kv::Config) -> anyhow::Result<kv::Store> {
+    let name = config.bucket.clone();
+    match js.get_key_value(&name).await {
         Ok(store) => Ok(store),
         Err(_) => js
             .create_key_value(config)
