@@ -22,6 +22,7 @@ pub(crate) const PURE: &[&str] = &[
     "services/canary/src/state",
     "services/canary/src/terms",
     "services/chassis/src/stage/slots",
+    "services/chassis/src/stage/unsaved",
     "services/chassis/src/verb",
     "services/features/algebra/src",
     "services/features/src/context",

@@ -1,5 +1,6 @@
 //! Running a stateful stage: leases decide who owns which partition, one loop per partition does the work.
 
+mod aging;
 mod cursor;
 mod errands;
 mod lease;
@@ -9,6 +10,7 @@ mod slot;
 mod slots;
 mod ticks;
 mod under_way;
+mod unsaved;
 mod value;
 mod view;
 
@@ -35,10 +37,16 @@ pub(crate) struct Post {
     pub(crate) partition: Partition,
 }
 
-/// Publishes all and waits for all.
-pub(crate) async fn publish_all(bus: &Bus, outgoing: Vec<crate::bus::Outgoing>) -> anyhow::Result<()> {
-    match under_way::publish(bus, outgoing).await {
-        Ok(()) => Ok(()),
+/// Publishes all, does something else meanwhile, and waits for all.
+pub(crate) async fn publish_all(
+    bus: &Bus,
+    outgoing: Vec<crate::bus::Outgoing>,
+    meanwhile: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let mut under_way = under_way::UnderWay::send(bus, outgoing, under_way::Arrived::default()).await;
+    meanwhile.await?;
+    match under_way.arrive().await {
+        Ok(_) => Ok(()),
         Err(Fault::Transient(fault) | Fault::Fatal(fault)) => Err(fault),
         Err(Fault::Lost(_) | Fault::Poisoned(_)) => anyhow::bail!("not published"),
     }

@@ -10,6 +10,7 @@ use auspex_proto::{Fact, subject};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use tokio::time::{Instant, sleep_until};
 
 use crate::bus::{Bus, DeadLetter, Outgoing};
 use crate::shutdown::Stop;
@@ -26,6 +27,9 @@ pub trait Transform: Send + Sync + 'static {
 const BATCH: usize = 128;
 /// Batches under way at once: while one is being published the next is applied.
 const TURNS: usize = 4;
+/// How long what is published waits to be acknowledged with the next batch: a message of its own for each acknowledgement
+/// would wake the server as often again as all the rest. The server gives a message again after 10 s.
+const ACK_WITHIN: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run<T: Transform>(
     bus: Bus,
@@ -34,9 +38,13 @@ pub(crate) async fn run<T: Transform>(
     stop: Stop,
 ) -> anyhow::Result<()> {
     while !stop.is_requested() {
-        let ended = tokio::select! {
+        let opened = tokio::select! {
             () = stop.requested() => return Ok(()),
-            ended = work(&bus, stage, &transform) => ended,
+            opened = open(&bus, stage) => opened,
+        };
+        let ended = match opened {
+            Ok(messages) => work(messages, (&bus, stage), &transform, &stop).await,
+            Err(fault) => Err(fault),
         };
         if let Err(fault) = ended {
             tracing::warn!(
@@ -53,7 +61,7 @@ pub(crate) async fn run<T: Transform>(
     Ok(())
 }
 
-async fn work<T: Transform>(bus: &Bus, stage: Stage, transform: &T) -> anyhow::Result<()> {
+async fn open(bus: &Bus, stage: Stage) -> anyhow::Result<pull::Stream> {
     let stream = bus.js().get_stream(subject::FACTS).await?;
     let durable = subject::durable(stage.name);
     let config = pull::Config {
@@ -70,19 +78,40 @@ async fn work<T: Transform>(bus: &Bus, stage: Stage, transform: &T) -> anyhow::R
         ..pull::Config::default()
     };
     let consumer = stream.get_or_create_consumer(&durable, config).await?;
-    let mut messages = consumer
+    let messages = consumer
         .stream()
         .max_messages_per_batch(BATCH)
         .heartbeat(Duration::from_secs(1))
         .expires(Duration::from_secs(30))
         .messages()
         .await?;
+    Ok(messages)
+}
+
+/// Until told to stop.
+async fn work<T: Transform>(
+    mut messages: pull::Stream,
+    (bus, stage): (&Bus, Stage),
+    transform: &T,
+    stop: &Stop,
+) -> anyhow::Result<()> {
     let mut turns = FuturesUnordered::new();
+    // Published, and not acknowledged yet.
+    let mut done: Vec<Message> = Vec::new();
+    let mut since = Instant::now();
     loop {
         let first = tokio::select! {
             biased;
-            Some(done) = turns.next(), if !turns.is_empty() => {
-                let () = done?;
+            () = stop.requested() => return acknowledge(done).await,
+            Some(batch) = turns.next(), if !turns.is_empty() => {
+                if done.is_empty() {
+                    since = Instant::now();
+                }
+                done.extend(batch?);
+                continue;
+            }
+            () = sleep_until(since + ACK_WITHIN), if !done.is_empty() => {
+                acknowledge(std::mem::take(&mut done)).await?;
                 continue;
             }
             first = messages.next(), if turns.len() < TURNS => first.context("the consumer ended")?,
@@ -94,17 +123,18 @@ async fn work<T: Transform>(bus: &Bus, stage: Stage, transform: &T) -> anyhow::R
                 _ => break,
             }
         }
-        turns.push(turn(bus, stage, transform, batch));
+        turns.push(turn(bus, stage, transform, batch, std::mem::take(&mut done)));
     }
 }
 
-/// One batch: applied, published, and only then acknowledged.
+/// One batch: applied and published. `before` are acknowledged meanwhile; the batch is to be acknowledged after it.
 async fn turn<T: Transform>(
     bus: &Bus,
     stage: Stage,
     transform: &T,
     batch: Vec<Message>,
-) -> anyhow::Result<()> {
+    before: Vec<Message>,
+) -> anyhow::Result<Vec<Message>> {
     let mut facts = Vec::with_capacity(batch.len());
     let mut outgoing = Vec::new();
     let mut heads = Vec::with_capacity(batch.len());
@@ -134,8 +164,12 @@ async fn turn<T: Transform>(
             Err(reject) => outgoing.push(letter(stage, message, seq, reject.0)),
         }
     }
-    crate::stage::publish_all(bus, outgoing).await?;
-    for message in batch {
+    crate::stage::publish_all(bus, outgoing, acknowledge(before)).await?;
+    Ok(batch)
+}
+
+async fn acknowledge(messages: Vec<Message>) -> anyhow::Result<()> {
+    for message in messages {
         message
             .ack_with(AckKind::Ack)
             .await

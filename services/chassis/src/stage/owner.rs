@@ -3,7 +3,7 @@
 //! 1. read the cursor, load the keys, publish again what a key saved beyond the cursor;
 //! 2. absorb what has arrived, in order;
 //! 3. save each changed key as *state + last absorbed sequence + outbox*, by compare-and-set: at once when something is to be
-//!    published or a command was absorbed, else before the cursor moves;
+//!    published or a command was absorbed, else within half a second, a few at a time, and before the cursor passes it;
 //! 4. publish the outboxes, pipelined; 5. move the cursor, lazily.
 //!
 //! While the outboxes are under way the next messages are absorbed and saved; they are published when those have arrived.
@@ -13,12 +13,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::kv;
 use auspex_proto::subject::{self, FactKind};
 use auspex_proto::{Fact, Partition, Timestamp};
 
+use super::aging::Aging;
 use super::cursor::Cursor;
 use super::errands::{Book, Done, Errands};
 use super::slots::{Arrived, Slots, Unsaved, Which};
@@ -33,6 +34,8 @@ use crate::verb::Verb;
 const BATCH: usize = 256;
 /// The most keys that are absorbed into before they are saved: with a disk write each they are saved in time.
 const KEYS: usize = 1_024;
+/// The most changes that nobody waits for which are saved at once: what is urgent must not wait behind many of them.
+const BITE: usize = 32;
 /// How often keys that are over are looked for, and how many are taken away at once.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 const SWEPT: usize = 4_096;
@@ -55,6 +58,8 @@ pub(super) struct Owner<V: Verb> {
     ticker: Option<Ticker>,
     errands: Option<Book<V::State>>,
     under_way: UnderWay,
+    /// How long changes that nobody waits for have waited.
+    aging: Aging,
     /// The last message absorbed.
     position: u64,
     /// How far everything is saved and published too, and the time of the log there: as far as the cursor may move.
@@ -110,6 +115,7 @@ impl<V: Verb> Owner<V> {
             ticker,
             errands,
             under_way: UnderWay::default(),
+            aging: Aging::default(),
             position,
             settled,
         })
@@ -133,6 +139,7 @@ impl<V: Verb> Owner<V> {
                 .errands
                 .as_ref()
                 .and_then(|book| book.next_in(crate::clock::now()));
+            let bite_at = self.aging.next_at();
             let has_room = self.under_way.bytes < OUTBOX / 2;
             // What is seldom due comes first: a log that never pauses must not keep it waiting.
             tokio::select! {
@@ -142,10 +149,7 @@ impl<V: Verb> Owner<V> {
                     // A lost heartbeat is what it is for: routers judge by silence.
                     self.bus.client().publish(subject::pulse(self.post.partition), "".into()).await.ok();
                 }
-                _ = lazily.tick() => {
-                    self.commit(Which::All).await?;
-                    self.cursor.move_to(self.settled.0, self.settled.1).await?;
-                }
+                _ = lazily.tick() => self.cursor.move_to(self.settled.0, self.settled.1).await?,
                 _ = sweep.tick() => self.sweep().await?,
                 () = sleep(tick_in), if tick_in.is_some() => {
                     if let Some(ticker) = &mut self.ticker { ticker.write(&self.bus, self.slots.earliest_due()).await?; }
@@ -153,8 +157,9 @@ impl<V: Verb> Owner<V> {
                 landed = self.under_way.arrive(), if self.under_way.is_open() => self.land(landed?),
                 done = done(&mut self.errands) => {
                     self.settle(done);
-                    self.commit(Which::All).await?;
+                    self.commit(Which::Urgent).await?;
                 }
+                () = sleep_until(bite_at), if bite_at.is_some() => self.bite().await?,
                 () = sleep(errand_in), if errand_in.is_some() => self.start_errands(),
                 raw = self.reader.next(), if has_room => {
                     let first = raw.map_err(|fault| Fault::Fatal(fault.into()))?;
@@ -162,6 +167,9 @@ impl<V: Verb> Owner<V> {
                     // What waits to be saved has its bound.
                     let all = self.slots.touched() >= KEYS;
                     self.commit(if all { Which::All } else { Which::Urgent }).await?;
+                    if self.slots.touched() > 0 {
+                        self.aging.note(Instant::now(), self.position);
+                    }
                 }
             }
         }
@@ -244,7 +252,7 @@ impl<V: Verb> Owner<V> {
             )));
         }
         // What is left for later holds the cursor back.
-        let settled = (!self.slots.has_unsaved()).then_some((self.position, self.slots.now));
+        let settled = Some(self.slots.saved_to(self.position));
         if values.is_empty() && self.cursor.owes.is_empty() {
             self.under_way.goes_on_to(settled);
             self.ask(saved_keys);
@@ -272,6 +280,16 @@ impl<V: Verb> Owner<V> {
         }
         self.under_way = UnderWay::send(&self.bus, outgoing, Landed { keys, settled }).await;
         self.ask(saved_keys);
+        Ok(())
+    }
+
+    /// Saves some of what nobody waits for and has waited long enough.
+    async fn bite(&mut self) -> Result<(), Fault> {
+        let now = Instant::now();
+        let until = self.aging.until(now);
+        self.commit(Which::Until(until, BITE)).await?;
+        let (saved, _) = self.slots.saved_to(self.position);
+        self.aging.bitten(now, saved >= until);
         Ok(())
     }
 
@@ -350,6 +368,13 @@ impl<V: Verb> Owner<V> {
 async fn done<S: 'static>(book: &mut Option<Book<S>>) -> Done<S> {
     match book {
         Some(book) => book.done().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
 }

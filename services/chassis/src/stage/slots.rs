@@ -8,6 +8,8 @@ use auspex_proto::subject::FactKind;
 use auspex_proto::{Fact, Partition, Partitions, Timestamp};
 
 use super::slot::{Digest, Slot};
+use super::unsaved::Touched;
+pub(crate) use super::unsaved::Which;
 use super::value::{self, Value};
 use crate::bus::{DeadLetter, Outgoing};
 use crate::telemetry::Trace;
@@ -22,15 +24,6 @@ pub(crate) struct Arrived<'a> {
     pub(crate) payload: &'a [u8],
     /// Its trace header; empty when it begins a trace of its own.
     pub(crate) trace: &'a str,
-}
-
-/// Which changes are to be saved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    /// Those that somebody waits for.
-    Urgent,
-    /// All.
-    All,
 }
 
 /// What is to be saved.
@@ -50,12 +43,12 @@ pub(crate) struct Slots<V: Verb> {
     verb: std::sync::Arc<V>,
     /// Each in a place of its own: within the tree they would leave half of its nodes empty.
     keys: BTreeMap<String, Box<Slot<V::State>>>,
-    touched: BTreeSet<String>,
-    /// Those of them that somebody waits for: they have something to publish, or the verb calls what they absorbed urgent.
-    urgent: BTreeSet<String>,
+    touched: Touched,
     due: BTreeSet<(Timestamp, String)>,
     /// The time of the log: the greatest stream time so far.
     pub(crate) now: Timestamp,
+    /// The last message that was looked at, and the time of the log before it.
+    last: (u64, Timestamp),
     /// Messages that made the verb panic: stepped over, with a dead letter each.
     pub(crate) poison: BTreeSet<u64>,
     /// Whether one has just been found: nothing absorbed since the last save may be saved.
@@ -77,10 +70,10 @@ impl<V: Verb> Slots<V> {
             partitions: at.1,
             verb,
             keys: BTreeMap::new(),
-            touched: BTreeSet::new(),
-            urgent: BTreeSet::new(),
+            touched: Touched::default(),
             due: BTreeSet::new(),
             now,
+            last: (0, now),
             outbox_bytes: 0,
             poison: BTreeSet::new(),
             poisoned: false,
@@ -121,6 +114,7 @@ impl<V: Verb> Slots<V> {
 
     /// Lets time pass to a message's stream time, and absorbs it. Returns whether any key changed hands with it.
     pub(crate) fn absorb(&mut self, time: Timestamp, message: &Arrived<'_>) {
+        self.last = (message.seq, self.now);
         self.now = self.now.max(time);
         let keys: Vec<String> = match self.verb.route(message.fact) {
             // A tick is for those who wait for it: whom it does not concern it does not wake.
@@ -199,13 +193,13 @@ impl<V: Verb> Slots<V> {
         };
         slot.touch();
         slot.seq = message.seq;
+        self.touched.note(key, message.seq, self.last.1);
         if !outgoing.is_empty() || self.verb.is_urgent(message.fact) {
-            self.urgent.insert(key.to_owned());
+            self.touched.hurry(key);
         }
         self.outbox_bytes += outgoing.iter().map(Outgoing::size).sum::<usize>();
         slot.outbox.extend(outgoing);
         self.schedule(key);
-        self.touched.insert(key.to_owned());
     }
 
     /// Lets the shell change a key's state, as when an errand is done.
@@ -228,7 +222,9 @@ impl<V: Verb> Slots<V> {
                 .map(|letter| Outgoing::dead_letter(letter, partition)),
         );
         self.schedule(key);
-        self.touched.insert(key.to_owned());
+        // No message of the log would make it again: it is saved at once.
+        self.touched.note(key, self.last.0 + 1, self.now);
+        self.touched.hurry(key);
     }
 
     fn dead_letter(&self, message: &Arrived<'_>, reason: String) -> Outgoing {
@@ -270,14 +266,8 @@ impl<V: Verb> Slots<V> {
     /// for may be saved later, as long as the cursor does not pass it: the log still holds what made it.
     pub(crate) fn take_unsaved(&mut self, which: Which) -> anyhow::Result<Unsaved> {
         let mut unsaved = Unsaved::default();
-        let urgent = std::mem::take(&mut self.urgent);
-        let keys = match which {
-            Which::Urgent => urgent,
-            Which::All => std::mem::take(&mut self.touched),
-        };
         let mut state = Vec::with_capacity(1_024);
-        for key in keys {
-            self.touched.remove(&key);
+        for key in self.touched.take(which) {
             let Some(slot) = self.keys.get_mut(&key) else {
                 continue;
             };
@@ -296,9 +286,9 @@ impl<V: Verb> Slots<V> {
         Ok(unsaved)
     }
 
-    /// Whether some change is not even on its way to be saved.
-    pub(crate) fn has_unsaved(&self) -> bool {
-        !self.touched.is_empty()
+    /// Up to which message everything is saved or on its way to be, and the time of the log there. `here` is the last one absorbed.
+    pub(crate) fn saved_to(&mut self, here: u64) -> (u64, Timestamp) {
+        self.touched.saved_to().unwrap_or((here, self.now))
     }
 
     /// Notes the revision a save got; what is new in the key's outbox is now to be sent, and under way until

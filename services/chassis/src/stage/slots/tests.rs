@@ -32,6 +32,10 @@ fn meta() -> Meta {
 }
 
 fn absorb(slots: &mut Slots<Quiet>, seq: u64, fact: &Fact) {
+    absorb_at(slots, (seq, Timestamp(1)), fact);
+}
+
+fn absorb_at(slots: &mut Slots<Quiet>, (seq, time): (u64, Timestamp), fact: &Fact) {
     let message = Arrived {
         seq,
         fact,
@@ -40,7 +44,7 @@ fn absorb(slots: &mut Slots<Quiet>, seq: u64, fact: &Fact) {
         payload: &[],
         trace: "",
     };
-    slots.absorb(Timestamp(1), &message);
+    slots.absorb(time, &message);
 }
 
 #[test]
@@ -53,10 +57,10 @@ fn what_nobody_waits_for_is_saved_later_and_only_then_settled() {
     };
     absorb(&mut slots, 1, &Fact::Event(Event { meta: meta(), body }));
     assert!(slots.take_unsaved(Which::Urgent).unwrap().values.is_empty());
-    assert!(slots.has_unsaved(), "the cursor may not pass it");
+    assert_eq!(slots.saved_to(1).0, 0, "the cursor may not pass it");
     let saved = slots.take_unsaved(Which::All).unwrap().values;
     assert_eq!(saved.len(), 1);
-    assert!(!slots.has_unsaved());
+    assert_eq!(slots.saved_to(1).0, 1);
     assert_eq!(Value::<u64>::read(&saved[0].2).unwrap().seq, 1);
 }
 
@@ -73,5 +77,81 @@ fn a_command_is_saved_at_once_since_somebody_waits_for_its_answer() {
     };
     absorb(&mut slots, 1, &Fact::Command(command));
     assert_eq!(slots.take_unsaved(Which::Urgent).unwrap().values.len(), 1);
-    assert!(!slots.has_unsaved());
+    assert_eq!(slots.saved_to(1).0, 1);
+}
+
+/// An event of a project, which nobody waits for.
+fn other(project: &str) -> Fact {
+    let meta = Meta {
+        project: Project::new(project).unwrap(),
+        ..meta()
+    };
+    let body = Body::Other {
+        kind: "x".to_owned(),
+        json: String::new(),
+    };
+    Fact::Event(Event { meta, body })
+}
+
+fn keys(unsaved: Unsaved) -> Vec<String> {
+    unsaved.values.into_iter().map(|(key, _, _)| key).collect()
+}
+
+#[test]
+fn a_bite_takes_what_has_waited_longest_and_the_cursor_follows() {
+    let at = (Partition::Number(0), Partitions::new(1).unwrap());
+    let mut slots = Slots::new(stage::CANARY, at, std::sync::Arc::new(Quiet), Timestamp(5));
+    for (seq, time, project) in [
+        (3, 10, "c"),
+        (4, 20, "a"),
+        (6, 30, "b"),
+        (7, 40, "c"),
+        (9, 50, "d"),
+    ] {
+        absorb_at(&mut slots, (seq, Timestamp(time)), &other(project));
+    }
+    assert_eq!(
+        slots.saved_to(9),
+        (2, Timestamp(5)),
+        "with the time before the first that waits"
+    );
+    assert_eq!(keys(slots.take_unsaved(Which::Until(6, 2)).unwrap()), ["c", "a"]);
+    assert_eq!(slots.saved_to(9), (5, Timestamp(20)));
+    // What is absorbed after it was saved waits anew, behind all others.
+    absorb_at(&mut slots, (10, Timestamp(60)), &other("a"));
+    assert_eq!(keys(slots.take_unsaved(Which::Until(6, 2)).unwrap()), ["b"]);
+    assert_eq!(slots.saved_to(10), (8, Timestamp(40)));
+    assert_eq!(slots.touched(), 2);
+    assert_eq!(keys(slots.take_unsaved(Which::All).unwrap()), ["d", "a"]);
+    assert_eq!(slots.saved_to(10), (10, Timestamp(60)));
+}
+
+#[test]
+fn what_is_urgent_is_in_every_bite_and_holds_the_cursor_no_longer() {
+    let at = (Partition::Number(0), Partitions::new(1).unwrap());
+    let mut slots = Slots::new(stage::CANARY, at, std::sync::Arc::new(Quiet), Timestamp(0));
+    absorb(&mut slots, 1, &other("a"));
+    absorb(&mut slots, 2, &other("b"));
+    let command = Command {
+        meta: meta(),
+        rollout: RolloutName::new("r").unwrap(),
+        actor: String::new(),
+        note: String::new(),
+        ask: Ask::Pause,
+    };
+    absorb(&mut slots, 3, &Fact::Command(command));
+    assert_eq!(keys(slots.take_unsaved(Which::Until(0, 8)).unwrap()), ["a"]);
+    assert_eq!(slots.saved_to(3).0, 1);
+    // An errand's result is in no message of the log.
+    slots.settle(
+        "a",
+        |count, _| {
+            *count += 1;
+            Vec::new()
+        },
+        Timestamp(2),
+    );
+    assert_eq!(keys(slots.take_unsaved(Which::Urgent).unwrap()), ["a"]);
+    assert_eq!(keys(slots.take_unsaved(Which::All).unwrap()), ["b"]);
+    assert_eq!(slots.saved_to(3).0, 3);
 }
