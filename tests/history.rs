@@ -250,4 +250,10 @@ async fn a_lost_log_comes_back_from_the_archive_and_every_projection_with_it() {
         found.contains(&format!("with {} facts", now.len())),
         "history goes on behind what was put back: {found}"
     );
+    // Given up for good: what was stopped is not waited for.
+    let explained = auspex(&["history", "retire", "--set", &url]);
+    assert!(explained.contains("Nothing has been done"), "{explained}");
+    auspex(&["history", "retire", "--yes", "--set", &url]);
+    let said = auspex(&["history", "retire", "--set", &url]);
+    assert_eq!(said.trim(), "no archive is waited for");
 }

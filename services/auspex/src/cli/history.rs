@@ -1,6 +1,7 @@
 //! `auspex history`: what passed, whether the archive of it is whole, and putting it back.
 
 mod local;
+mod retire;
 mod show;
 
 use std::path::PathBuf;
@@ -50,6 +51,8 @@ pub(crate) enum Ask {
     Verify(local::Verify),
     /// Put what was kept back into a log that was lost
     Restore(local::Restore),
+    /// Say that no archive is kept any more, so that intake does not wait for one
+    Retire(retire::Retire),
 }
 
 #[derive(Debug, Args)]
@@ -178,6 +181,7 @@ impl Ask {
             Self::Audit(audit) => audit.carry_out(reach).await,
             Self::Verify(verify) => verify.carry_out().await,
             Self::Restore(restore) => restore.carry_out().await,
+            Self::Retire(retire) => retire.carry_out().await,
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::cli::reach::Reach;
 use crate::cli::{Output, print, read};
 use crate::fault::Fault;
 
+/// Rows of one request: a larger one is no faster, and takes the server more memory than a few thousand entities.
+const AT_ONCE: usize = 250;
+
 /// The features of entities.
 #[derive(Debug, Args)]
 pub(crate) struct Get {
@@ -175,7 +178,15 @@ impl Get {
         let views = views(reach).await?;
         let enough = |view: &&ViewAbout| {
             let keys = join_keys(view, &views);
-            view.kind == "FeatureView"
+            let asked = match view.kind.as_str() {
+                "FeatureView" => true,
+                // What it computes of views, and of nothing that comes with the request.
+                "OnDemandFeatureView" => {
+                    !keys.is_empty() && !view.features.iter().any(|f| f.formula.contains("request."))
+                }
+                _ => false,
+            };
+            asked
                 && entities
                     .iter()
                     .all(|e| keys.iter().all(|key| e.keys.contains_key(key)))
@@ -237,6 +248,9 @@ async fn views(reach: &Reach) -> Result<Vec<ViewAbout>, Fault> {
 
 /// The join keys of a view.
 fn join_keys(view: &ViewAbout, all: &[ViewAbout]) -> Vec<String> {
+    if view.kind != "FeatureView" {
+        return view.entities.clone();
+    }
     let key = |entity: &String| {
         let of = all.iter().find(|v| v.kind == "Entity" && v.name == *entity);
         of.and_then(|v| v.entities.first()).unwrap_or(entity).clone()
@@ -260,12 +274,15 @@ impl Push {
         let rows: Vec<PushRow> = lines.map(named).collect::<Result<_, _>>()?;
         let mut client = client(reach).await?;
         let (mut accepted, mut sequence, mut visible) = (0, 0, false);
-        for chunk in rows.chunks(5_000) {
+        let requests = rows.chunks(AT_ONCE);
+        let last = requests.len();
+        for (chunk, number) in requests.zip(1..) {
             let request = PushRequest {
                 project: self.project.clone(),
                 view: self.view.clone(),
                 rows: chunk.to_vec(),
-                wait: true,
+                // When the last can be read, those before it can.
+                wait: number == last,
             };
             let done = client.push(request).await?.into_inner();
             accepted += done.accepted;

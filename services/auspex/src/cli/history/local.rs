@@ -33,7 +33,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The archive that is meant.
+    /// The archive that is meant: the one named, else configuration's, else that of `auspex up` in its folder.
     pub(crate) fn open(&self) -> Result<Archive, Fault> {
         let tree = self.layers.options().load(&services::ALL)?;
         let config: Config = tree.get("history")?;
@@ -43,7 +43,11 @@ impl Place {
             .clone()
             .or_else(|| config.location())
             .unwrap_or_else(own);
-        store::existing(&location, &config.archive).map_err(|fault| Fault::invalid(format!("{fault:#}")))
+        store::existing(&location, &config.archive).map_err(|fault| {
+            Fault::invalid(format!(
+                "{fault:#}; --data DIR names the folder of `auspex up`, --archive LOCATION the archive itself"
+            ))
+        })
     }
 }
 
@@ -66,7 +70,11 @@ impl Verify {
         let report = archive.verify(self.head).await?;
         match self.output {
             Output::Text => print::text(&text(&report, archive.location()))?,
-            Output::Json => print::json(&serde_json::to_value(&report).map_err(Fault::failed)?)?,
+            Output::Json => {
+                let mut found = serde_json::to_value(&report).map_err(Fault::failed)?;
+                found["archive"] = archive.location().into();
+                print::json(&found)?;
+            }
         }
         match report.faults.len() {
             0 => Ok(()),
