@@ -70,6 +70,10 @@ impl Settings for BusSettings {
         if self.url.contains('@') {
             // An address is printed in many places; a secret must not be part of it.
             problems.push("url: holds a user or password; these go to user and password".to_owned());
+        } else if !self.url.is_empty() {
+            for address in self.url.split(',').map(str::trim) {
+                problems.extend(nowhere(address));
+            }
         }
         if self.user.is_empty() != self.password.is_empty() {
             problems.push("password: user and password go together".to_owned());
@@ -85,6 +89,17 @@ impl Settings for BusSettings {
         );
         problems
     }
+}
+
+/// Why there can be no server at an address.
+fn nowhere(address: &str) -> Option<String> {
+    if address.is_empty() {
+        return Some("url: an address is empty".to_owned());
+    }
+    let fault = address.parse::<async_nats::ServerAddr>().err()?;
+    Some(format!(
+        "url: `{address}` is no address of a NATS server: {fault}"
+    ))
 }
 
 pub(super) async fn connect(settings: &BusSettings, name: &str) -> anyhow::Result<async_nats::Client> {
@@ -136,5 +151,27 @@ pub(super) async fn connect(settings: &BusSettings, name: &str) -> anyhow::Resul
             "the NATS server at {} is {version}; at least 2.12 is needed",
             settings.url
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_leads_nowhere_is_a_mistake() {
+        let of = |url: &str| {
+            let settings = BusSettings {
+                url: url.to_owned(),
+                ..BusSettings::default()
+            };
+            settings.problems().join("; ")
+        };
+        for fine in ["", "nats://a:4222", "tls://a, tls://b:4223", "localhost:4222"] {
+            assert_eq!(of(fine), "", "{fine}");
+        }
+        assert!(of("http://a").starts_with("url: `http://a` is no address of a NATS server"));
+        assert_eq!(of("nats://a,"), "url: an address is empty");
+        assert!(!of("nats://me:secret@a").contains("secret"));
     }
 }

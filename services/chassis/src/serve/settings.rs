@@ -1,6 +1,7 @@
 //! Section `[server]`.
 
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
 
 use super::access::Role;
 use crate::settings::Settings;
@@ -115,6 +116,9 @@ impl Settings for ServerSettings {
         if self.deadline_ms == 0 {
             problems.push("deadline_ms: is below 1".to_owned());
         }
+        if let Err(fault) = EnvFilter::try_new(&self.log_level) {
+            problems.push(format!("log_level: `{}` is no filter: {fault}", self.log_level));
+        }
         if !matches!(self.log_format.as_str(), "json" | "text") {
             problems.push(format!(
                 "log_format: {} is neither json nor text",
@@ -136,6 +140,21 @@ mod tests {
             ..ServerSettings::default()
         };
         assert_eq!(hasty.problems(), ["deadline_ms: is below 1"]);
+    }
+
+    #[test]
+    fn a_filter_that_filters_nothing_is_a_mistake() {
+        let of = |log_level: &str| {
+            let settings = ServerSettings {
+                log_level: log_level.to_owned(),
+                ..ServerSettings::default()
+            };
+            settings.problems().join("; ")
+        };
+        for fine in ["debug", "info,auspex_canary=debug", "warn,hyper=off"] {
+            assert_eq!(of(fine), "");
+        }
+        assert!(of("info,blah==").starts_with("log_level: `info,blah==` is no filter"));
     }
 
     #[test]
