@@ -262,7 +262,9 @@ macro_rules! plain {
                 Self { $($field: wire.$field),* }
             }
 
-            fn to_wire(&self) -> wire::$type {
+            /// As it is sent.
+            #[must_use]
+            pub fn to_wire(&self) -> wire::$type {
                 wire::$type { $($field: self.$field.clone()),* }
             }
         }

@@ -111,16 +111,31 @@ pub(crate) fn text(view: &RolloutView) -> String {
             last.reason_text,
             reason(last.reason)
         ));
-        out.push_str(&format!("harmed     {} requests\n", last.harmed));
-        for metric in &last.evidence {
-            out.push_str(&format!("evidence   {}\n", evidence(metric)));
-        }
+    }
+    out.push_str(&format!("harmed     {} requests\n", harmed(view)));
+    for metric in known(view) {
+        out.push_str(&format!("evidence   {}\n", evidence(metric)));
     }
     course::text(view, &mut out);
     for warning in &view.warnings {
         out.push_str(&format!("warning    {warning}\n"));
     }
     out
+}
+
+/// What is known at this moment; of one that is over, what its end rested on.
+fn known(view: &RolloutView) -> &[MetricEvidence] {
+    match &view.last {
+        Some(last) if view.evidence.is_empty() => &last.evidence,
+        _ => &view.evidence,
+    }
+}
+
+fn harmed(view: &RolloutView) -> u64 {
+    match &view.last {
+        Some(last) if is_over(view.phase) => last.harmed,
+        _ => view.harmed,
+    }
 }
 
 fn or_dash(text: &str) -> &str {
@@ -173,22 +188,18 @@ pub(crate) fn line(view: &RolloutView) -> String {
         .map(|last| last.reason_text.as_str())
         .unwrap_or_default();
     let (phase, weight, posterior) = (phase(view.phase), view.weight, view.posterior);
-    let evidence = view
-        .last
-        .as_ref()
-        .and_then(|last| last.evidence.first())
-        .map(|metric| {
-            let bad = |bad, total| format!("{bad}/{total}");
-            let (candidate, baseline) = (
-                bad(metric.candidate_bad, metric.candidate_total),
-                bad(metric.baseline_bad, metric.baseline_total),
-            );
-            format!(
-                "{} {candidate} vs {baseline}, e {}  ",
-                metric.metric,
-                magnitude(metric.log_e_worse)
-            )
-        });
+    let evidence = known(view).first().map(|metric| {
+        let bad = |bad, total| format!("{bad}/{total}");
+        let (candidate, baseline) = (
+            bad(metric.candidate_bad, metric.candidate_total),
+            bad(metric.baseline_bad, metric.baseline_total),
+        );
+        format!(
+            "{} {candidate} vs {baseline}, e {}  ",
+            metric.metric,
+            magnitude(metric.log_e_worse)
+        )
+    });
     format!(
         "{phase:<12} {weight:>3} %  P(failure) {posterior:.3}  {}{why}",
         evidence.unwrap_or_default()
@@ -203,6 +214,7 @@ pub(crate) fn document(view: &RolloutView) -> Value {
         "verified_weight": view.verified.then_some(view.verified_weight), "prior": view.prior,
         "posterior": view.posterior, "started_ms": view.started_ms, "ended_ms": view.ended_ms,
         "stable_revision": view.stable_revision, "candidate_revision": view.candidate_revision,
+        "evidence": known(view).iter().map(figures).collect::<Vec<_>>(), "harmed": harmed(view),
         "warnings": view.warnings, "last": view.last.as_ref().map(decision),
         "strategy": view.strategy, "leg": view.leg, "ticket": view.ticket, "may_return": view.may_return,
         "sampling": view.sampling, "traffic": view.traffic,
@@ -213,19 +225,18 @@ pub(crate) fn document(view: &RolloutView) -> Value {
     })
 }
 
+/// One metric's evidence for programs.
+fn figures(m: &MetricEvidence) -> Value {
+    json!({
+        "metric": m.metric, "verdict": m.verdict, "reason": m.reason, "log_e_worse": m.log_e_worse,
+        "log_e_safe": m.log_e_safe, "effect": m.effect, "low": m.low, "high": m.high,
+        "candidate_bad": m.candidate_bad, "candidate_total": m.candidate_total,
+        "baseline_bad": m.baseline_bad, "baseline_total": m.baseline_total, "diff_upper": m.diff_upper,
+    })
+}
+
 pub(crate) fn decision(decision: &Decision) -> Value {
-    let evidence: Vec<Value> = decision
-        .evidence
-        .iter()
-        .map(|m| {
-            json!({
-                "metric": m.metric, "verdict": m.verdict, "reason": m.reason, "log_e_worse": m.log_e_worse,
-                "log_e_safe": m.log_e_safe, "effect": m.effect, "low": m.low, "high": m.high,
-                "candidate_bad": m.candidate_bad, "candidate_total": m.candidate_total,
-                "baseline_bad": m.baseline_bad, "baseline_total": m.baseline_total, "diff_upper": m.diff_upper,
-            })
-        })
-        .collect();
+    let evidence: Vec<Value> = decision.evidence.iter().map(figures).collect();
     let versions = decision.versions.clone().unwrap_or_default();
     json!({
         "number": decision.revision_number, "action": action(decision.action), "reason": reason(decision.reason),
@@ -279,6 +290,24 @@ mod tests {
             "{shown}"
         );
         assert_eq!(document(&view)["last"]["evidence"][0]["metric"], "errors");
+        assert_eq!(document(&view)["evidence"][0]["metric"], "errors");
+        // While it is under way, what is known now counts, and not what was when somebody last decided.
+        let now = MetricEvidence {
+            metric: "errors".to_owned(),
+            verdict: "undecided".to_owned(),
+            candidate_total: 900,
+            ..Default::default()
+        };
+        let view = RolloutView {
+            phase: Phase::Progressing.into(),
+            evidence: vec![now],
+            harmed: 3,
+            ..view
+        };
+        assert!(text(&view).contains("errors: undecided (candidate 0 of 900"));
+        assert!(text(&view).contains("harmed     3 requests") && line(&view).contains("errors 0/900"));
+        assert_eq!(document(&view)["harmed"], 3);
+        assert_eq!(document(&view)["last"]["evidence"][0]["verdict"], "worse");
     }
 
     #[test]

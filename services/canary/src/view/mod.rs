@@ -70,6 +70,12 @@ fn active(rollout: &Rollout, project: &Project, seq: u64) -> wire::RolloutView {
         traffic: rollout.tally.traffic.unwrap_or(0.0),
         ticket: ticket(rollout),
         may_return: !rollout.course.contracted,
+        evidence: crate::decide::judge::judge(rollout)
+            .evidence
+            .iter()
+            .map(auspex_proto::decision::MetricEvidence::to_wire)
+            .collect(),
+        harmed: rollout.harmed(),
     }
 }
 
