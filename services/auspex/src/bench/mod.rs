@@ -37,6 +37,9 @@ pub struct BenchArgs {
     /// Less of everything: for a look, not for a figure
     #[arg(long)]
     quick: bool,
+    /// Of `judge`: only the simulations whose names hold this
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Of `policies`: write the plot there
     #[arg(long, value_name = "FILE")]
     svg: Option<std::path::PathBuf>,
@@ -96,7 +99,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
         Bench::Proxy => Box::pin(proxy::measure(args.quick)).await,
         Bench::Router => Box::pin(router::measure(args.quick)).await,
         Bench::Features => Box::pin(features::measure(args.quick)).await,
-        Bench::Judge => judge::measure(args.quick).await,
+        Bench::Judge => judge::measure(args.quick, args.only).await,
         Bench::Control => control::measure(args.quick).await,
         Bench::Policies => policies::measure(args.quick, args.svg).await,
     }?;

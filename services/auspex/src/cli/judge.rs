@@ -13,9 +13,13 @@ use serde_json::json;
 use super::{Output, print};
 use crate::fault::Fault;
 
+const ROWS: &str = "A row may also say direction (increase, decrease, either: which way is worse; left out, either for values and \
+increase for counts and histograms), weight (its share of alpha) and critical (true: nothing advances without it). Rows without a \
+track are one series, judged against its own past: they need --change-at. docs/judge.md tells the rest.";
+
 /// Judges a file.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = ROWS)]
 pub(crate) struct Judge {
     /// Rows: time, track, metric, and bad and total, or value, or histogram; - is standard input
     #[arg(long, value_name = "FILE", required = true)]

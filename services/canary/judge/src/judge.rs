@@ -213,7 +213,7 @@ impl Judge {
                 };
                 let repeated = cell.settle(metric.parts());
                 self.duplicates = self.duplicates.saturating_add(repeated);
-                let unpaired = u64::from(changed && cell.is_alone());
+                let unpaired = u64::from(changed && cell.is_alone() && !metric.alone());
                 self.unpaired = self.unpaired.saturating_add(unpaired);
                 metric.absorb(&self.options, &cell, at, changed);
             }

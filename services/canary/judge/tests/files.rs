@@ -39,6 +39,7 @@ fn what_spreadsheets_and_tables_write_is_read() {
     );
     assert_eq!(seconds("2026-11-20T18:00:00+02:00"), Ok(1_795_190_400.0));
     assert!(seconds("NaN").is_err() && seconds("noon").is_err());
+    assert!(seconds("1767261600000").is_err_and(|reason| reason.contains("milliseconds")));
 }
 
 #[test]

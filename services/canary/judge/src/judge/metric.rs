@@ -87,6 +87,11 @@ impl Metric {
         self.critical
     }
 
+    /// Whether it is one series against its own past.
+    pub(super) const fn alone(&self) -> bool {
+        self.alone
+    }
+
     pub(super) const fn seen(&self) -> Tracks {
         self.seen
     }

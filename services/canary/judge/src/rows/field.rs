@@ -158,9 +158,11 @@ fn count(field: &str, text: &str) -> Result<u64, Fault> {
 pub fn seconds(text: &str) -> Result<f64, String> {
     let plain = text.parse::<f64>().ok().or_else(|| rfc3339(text));
     let time = plain.ok_or_else(|| format!("neither seconds nor RFC 3339: {:?}", brief(text)))?;
-    // Beyond this, milliseconds no longer fit a float's integers.
-    if time.abs() <= 9e12 {
+    // The year 9999 ends there, in seconds; in milliseconds 1978 does.
+    if time.abs() <= 253_402_300_800.0 {
         Ok(time)
+    } else if time.is_finite() {
+        Err("beyond the year 9999: seconds are wanted, not milliseconds".to_owned())
     } else {
         Err("out of range".to_owned())
     }

@@ -286,7 +286,7 @@ fn late(
     least: f64,
     (paths, seed): (u32, u64),
 ) -> Vec<Figure> {
-    let levels = Levels::default();
+    let (levels, paths) = (Levels::default(), (paths / 4).max(1));
     // What is called before there is anything to call is no find.
     let bitten = |play: Play| {
         let looks = play.all(&levels, paths, seed).into_iter();

@@ -45,8 +45,13 @@ pub(super) struct Spikes {
 impl Spikes {
     /// Adds a difference; spikes count after the change only, their scale is learnt before it as well.
     pub(super) fn absorb(&mut self, d: f64, changed: bool) {
+        self.absorb_at(d, changed, self.median());
+    }
+
+    /// The same, where the median is known already.
+    pub(super) fn absorb_at(&mut self, d: f64, changed: bool, median: Option<f64>) {
         let size = d.abs();
-        if let (Some(last), Some(scale)) = (self.last, self.median()) {
+        if let (Some(last), Some(scale)) = (self.last, median) {
             let calm = if scale > 0.0 {
                 last <= CALM * scale
             } else {

@@ -204,10 +204,10 @@ fn series_power() -> Vec<Cell> {
     vec![
         late("2 sd at once", Flat, plain, Bite::Step(0, 20.0), 99.0),
         late("2 sd at once", Flat, both, Bite::Step(0, 20.0), 95.0),
-        late("2 sd at once", Days, close, Bite::Step(0, 20.0), 70.0),
+        late("2 sd at once", Days, close, Bite::Step(0, 20.0), 65.0),
         late("4 sd at once", Days, close, Bite::Step(0, 40.0), 98.0),
-        late("2 sd after 60 points", Flat, plain, Bite::Step(60, 20.0), 98.0),
-        late("4 sd after 60 points", Flat, both, Bite::Step(60, 40.0), 98.0),
+        late("2 sd after 60 points", Flat, plain, Bite::Step(60, 20.0), 95.0),
+        late("4 sd after 60 points", Flat, both, Bite::Step(60, 40.0), 95.0),
         late("4 sd after 180 points", Flat, heavy, Bite::Step(180, 40.0), 95.0),
         late("4 sd after 60 points", Days, close, Bite::Step(60, 40.0), 85.0),
         late(

@@ -30,7 +30,7 @@ const WEIGHT: f64 = 16.0;
 /// Nats by which a later beginning must lead the change itself before the shift is measured from there.
 const LEAD: f64 = 3.0;
 /// Nats below the greatest likelihood from which a term is not worth its logarithms.
-const NEGLIGIBLE: f64 = 8.0;
+const NEGLIGIBLE: f64 = 7.0;
 
 /// Where a shift may have begun, and the differences from there on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -18,10 +18,6 @@ use super::{Assumption, Direction, HELD, LANES, LARGEST, Pair, ValueEvidence, Va
 use crate::numeric::{bisect, log_mix};
 use crate::verdict::Levels;
 
-/// By how many nats a slow component is discounted as an explanation. Undiscounted it would explain away what it can; at 3 nats,
-/// days that lie on levels of their own under white noise are called in 1.2 % of 240 points.
-const DOUBT: f64 = 2.5;
-
 /// Running evidence about one series. Below 4 kB.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -46,15 +42,11 @@ pub struct PastTest {
     varies: bool,
     broken: u32,
     broken_run: u32,
-    unexpected: u32,
 }
 
 impl PastTest {
     /// Adds a point after the change: the value, and as baseline what the season lets expect.
     pub fn absorb(&mut self, settings: &ValueSettings, pair: &Pair) {
-        if pair.candidate.is_some() && pair.baseline.is_none() {
-            self.unexpected = self.unexpected.saturating_add(1);
-        }
         self.add(settings, pair, true);
     }
 
@@ -82,11 +74,12 @@ impl PastTest {
         let scale = self.scale.unwrap_or(1.0);
         let within = |x: f64| (x * scale).clamp(-LARGEST, LARGEST);
         let d = within(value) - within(expected);
+        let median = self.spikes.median();
         if changed && self.past.is_none() {
-            self.usual = self.spikes.median();
+            self.usual = median;
             self.past = Some(self.spikes.counted());
         }
-        let held = self.hold(settings, d, changed);
+        let held = self.hold(settings, d, if changed { self.usual } else { median });
         if changed {
             self.held = (self.held.0 || held > d, self.held.1 || held < d);
             self.expected += within(expected).abs();
@@ -94,15 +87,14 @@ impl PastTest {
         let seen = self.wander.absorb(held, changed);
         self.level.absorb(held, changed, seen, (d, self.whole.last()));
         self.whole.absorb(d, changed, None, (d, 0.0));
-        self.spikes.absorb(d, true);
+        self.spikes.absorb_at(d, true, median);
         self.chain.absorb_alone(value, changed);
         let first = *self.first.get_or_insert(value);
         self.varies |= value.total_cmp(&first).is_ne();
     }
 
     /// A difference as the level sees it: beyond six medians of the past it is held, and the rest left to the spikes.
-    fn hold(&self, settings: &ValueSettings, d: f64, changed: bool) -> f64 {
-        let usual = if changed { self.usual } else { self.spikes.median() };
+    fn hold(&self, settings: &ValueSettings, d: f64, usual: Option<f64>) -> f64 {
         match usual.map(|usual| HELD * usual) {
             Some(most) if most > 0.0 && self.bounded(settings) => d.clamp(-most, most),
             _ => d,
@@ -134,7 +126,7 @@ impl PastTest {
     }
 
     fn lanes(&self, settings: &ValueSettings, level: &Level, (above, below): (f64, f64)) -> f64 {
-        let null = level.log_null(0.0, None).max(self.wander.log_null() - DOUBT);
+        let null = level.log_null(0.0, None).max(self.wander.log_null());
         // Where most points repeat one value there is no noise to measure a shift against: that is the chain's.
         let still = level.size() <= 0.0 || self.usual == Some(0.0);
         let one_way = |up: bool| {
@@ -250,7 +242,7 @@ impl PastTest {
             equal_constants: points > 0 && !self.varies,
             not_finite: (points == 0 && self.broken > 0) || silent(self.broken_run),
             silent_candidate: false,
-            silent_baseline: silent(self.unexpected),
+            silent_baseline: false,
             too_few: !self.ripe(settings),
         }
     }
