@@ -34,8 +34,40 @@ pub(super) struct Run {
     ended: i64,
     parameters: BTreeMap<String, String>,
     tags: BTreeMap<String, String>,
-    /// Value, time, step.
-    metrics: BTreeMap<String, Vec<(f64, i64, i64)>>,
+    metrics: BTreeMap<String, Vec<Point>>,
+}
+
+/// Value, time, step of a metric.
+type Point = (Measure, i64, i64);
+
+/// A value of a metric. A loss that has run away is one too: what JSON has no number for goes by its name, as MLflow has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Measure(f64);
+
+impl Serialize for Measure {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            finite if finite.is_finite() => serializer.serialize_f64(finite),
+            value if value.is_nan() => serializer.serialize_str("NaN"),
+            value if value > 0.0 => serializer.serialize_str("Infinity"),
+            _ => serializer.serialize_str("-Infinity"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Measure {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let found = Self::of(&value).or(value.is_null().then_some(Self(f64::NAN)));
+        found.ok_or_else(|| serde::de::Error::custom(format!("value: {value} is not a number")))
+    }
+}
+
+impl Measure {
+    fn of(value: &Value) -> Option<Self> {
+        let number = value.as_f64().or_else(|| value.as_str()?.parse().ok());
+        number.map(Self)
+    }
 }
 
 pub(super) fn routes() -> Router<Gate> {
@@ -64,7 +96,7 @@ pub(super) fn artifact_uri(run: &Run) -> String {
 }
 
 fn run_document(run: &Run) -> Value {
-    let last = |(key, points): (&String, &Vec<(f64, i64, i64)>)| {
+    let last = |(key, points): (&String, &Vec<Point>)| {
         let (value, timestamp, step) = points.last().copied().unwrap_or_default();
         json!({"key": key, "value": value, "timestamp": timestamp, "step": step})
     };
@@ -225,15 +257,13 @@ async fn runs(State(gate): State<Gate>, asked: Asked) -> Answer {
     ))
 }
 
-fn point(value: &Value, now: i64) -> Option<(String, (f64, i64, i64))> {
+fn point(value: &Value, now: i64) -> Option<(String, Point)> {
     let whole = |field: &str| {
         let value = value.get(field)?;
         value.as_i64().or_else(|| value.as_str()?.parse().ok())
     };
     let key = value.get("key")?.as_str()?.to_owned();
-    let number = value.get("value")?;
-    // What JSON has no number for comes as its name.
-    let number = number.as_f64().or_else(|| number.as_str()?.parse().ok())?;
+    let number = Measure::of(value.get("value")?)?;
     Some((
         key,
         (
@@ -255,18 +285,18 @@ async fn log_metric(State(gate): State<Gate>, asked: Asked) -> Answer {
 }
 
 async fn log_parameter(State(gate): State<Gate>, asked: Asked) -> Answer {
-    let (key, value) = (asked.needed("key")?, asked.text("value"));
-    alter(&gate, &asked, |run| {
-        run.parameters.insert(key.clone(), value.clone());
-    })
-    .await?;
-    Ok(Json(json!({})))
+    put(&gate, &asked, |run| &mut run.parameters).await
 }
 
 async fn tag_run(State(gate): State<Gate>, asked: Asked) -> Answer {
+    put(&gate, &asked, |run| &mut run.tags).await
+}
+
+/// A key and its value among such of a run.
+async fn put(gate: &Gate, asked: &Asked, into: fn(&mut Run) -> &mut BTreeMap<String, String>) -> Answer {
     let (key, value) = (asked.needed("key")?, asked.text("value"));
-    alter(&gate, &asked, |run| {
-        run.tags.insert(key.clone(), value.clone());
+    alter(gate, asked, |run| {
+        into(run).insert(key.clone(), value.clone());
     })
     .await?;
     Ok(Json(json!({})))
@@ -295,6 +325,32 @@ async fn history(State(gate): State<Gate>, asked: Asked) -> Answer {
     let run = find(&gate, &run_id(&asked)?).await?;
     let key = asked.needed("metric_key")?;
     let points = run.metrics.get(&key).into_iter().flatten();
-    let metric = |(value, timestamp, step): &(f64, i64, i64)| json!({"key": key, "value": value, "timestamp": timestamp, "step": step});
+    let metric = |(value, timestamp, step): &Point| json!({"key": key, "value": value, "timestamp": timestamp, "step": step});
     Ok(Json(json!({"metrics": points.map(metric).collect::<Vec<_>>()})))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_has_run_away_is_kept_and_told() {
+        let sent =
+            ["NaN", "Infinity", "-Infinity", "0.5"].map(|value| json!({"key": "loss", "value": value}));
+        let points: Vec<Point> = sent.iter().map(|sent| point(sent, 1).unwrap().1).collect();
+        let run = Run {
+            metrics: [("loss".to_owned(), points)].into(),
+            ..Run::default()
+        };
+        let text = serde_json::to_string(&run).unwrap();
+        let again: Run = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&again).unwrap(), text);
+        assert!(
+            text.contains(r#"["NaN",1,0],["Infinity",1,0],["-Infinity",1,0],[0.5,1,0]"#),
+            "{text}"
+        );
+        // What was written before such had a name can be read.
+        assert!(serde_json::from_value::<Run>(json!({"metrics": {"x": [[null, 1, 0]]}})).is_ok());
+        assert!(point(&json!({"key": "x", "value": "much"}), 1).is_none());
+    }
 }
