@@ -72,7 +72,7 @@ mod tests {
             found
                 .iter()
                 .zip(golden)
-                .all(|(a, b): (&f64, f64)| (a - b).abs() < 1.0)
+                .all(|(a, b): (&f64, f64)| (a - b).abs() < 1e-12)
         );
     }
 }

@@ -107,14 +107,17 @@ fn rows(served: &Served, question: &Question) -> Result<usize, String> {
         ));
     }
     let rows = question.values.len() / columns.max(1);
-    let told: i64 = question.shape.iter().product();
+    let told = question
+        .shape
+        .iter()
+        .try_fold(1_i64, |all, side| all.checked_mul(*side));
     let shaped = question
         .shape
         .first()
         .copied()
         .and_then(|n| usize::try_from(n).ok())
         == Some(rows)
-        && usize::try_from(told).ok() == Some(question.values.len())
+        && told.and_then(|told| usize::try_from(told).ok()) == Some(question.values.len())
         && rows * columns == question.values.len();
     if !shaped {
         return Err(format!(

@@ -33,6 +33,10 @@ async fn up(test: &TestHouse) -> (Mesh, String) {
     (mesh, address)
 }
 
+fn bytes(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_are_answered_over_rest_and_over_grpc_alike() {
     let test = TestHouse::start().await.unwrap();
@@ -104,6 +108,11 @@ async fn rows_are_answered_over_rest_and_over_grpc_alike() {
         assert!(refused.json::<Value>().await.unwrap()["error"].is_string());
     }
 
+    let binary = http.post(&infer).header("Inference-Header-Content-Length", "9");
+    let refused = binary.body("{}").send().await.unwrap();
+    let why = refused.json::<Value>().await.unwrap()["error"].to_string();
+    assert!(why.contains("JSON"), "{why}");
+
     let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
     let mut client = GrpcInferenceServiceClient::new(channel);
     let ready = ModelReadyRequest {
@@ -126,12 +135,17 @@ async fn rows_are_answered_over_rest_and_over_grpc_alike() {
     let mut request = ModelInferRequest {
         model_name: "change-risk".to_owned(),
         inputs: vec![input],
-        raw_input_contents: vec![flat.iter().flat_map(|v| v.to_le_bytes()).collect()],
+        raw_input_contents: vec![bytes(&flat)],
         ..ModelInferRequest::default()
     };
     let raw = client.model_infer(request.clone()).await.unwrap().into_inner();
     let (numbers, _) = raw.raw_output_contents[0].as_chunks::<4>();
     let raw: Vec<f32> = numbers.iter().map(|n| f32::from_le_bytes(*n)).collect();
+    let wide = flat.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect();
+    let mut double = request.clone();
+    (double.raw_input_contents, double.inputs[0].datatype) = (vec![wide], "FP64".to_owned());
+    let double = client.model_infer(double).await.unwrap().into_inner();
+    assert_eq!(double.raw_output_contents[0], bytes(&raw));
     request.raw_input_contents.clear();
     request.inputs[0].contents = Some(InferTensorContents {
         fp32_contents: flat,

@@ -232,11 +232,15 @@ impl Manifest {
 
     fn check_shape(&self) -> Result<(), ModelFault> {
         let shape = self.input.sequence();
-        let values: i64 = shape.iter().product();
-        if !shape.is_empty() && usize::try_from(values).ok() != Some(self.features.len()) {
+        let values = shape.iter().try_fold(1_i64, |all, side| all.checked_mul(*side));
+        let fits = values.and_then(|values| usize::try_from(values).ok()) == Some(self.features.len());
+        if !shape.is_empty() && !fits {
             return Err(field(
                 "input.shape",
-                format!("holds {values} values, the features are {}", self.features.len()),
+                format!(
+                    "a row of {shape:?} does not hold {} features",
+                    self.features.len()
+                ),
             ));
         }
         if !self.background.is_empty() && self.background.len() != self.features.len() {

@@ -135,20 +135,14 @@ fn question(asked: ModelInferRequest) -> Result<Question, Refusal> {
         input.contents,
         input.datatype.as_str(),
     ) {
-        ([bytes], _, "FP32") => {
-            let (numbers, rest) = bytes.as_chunks::<4>();
-            if !rest.is_empty() {
-                return Err(invalid(
-                    "raw_input_contents: does not hold whole numbers of 4 bytes",
-                ));
-            }
-            numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()
-        }
+        ([bytes], _, "FP32") => numbers(bytes, f32::from_le_bytes)?,
+        ([bytes], _, "FP64") => numbers(bytes, |number| f64::from_le_bytes(number) as f32)?,
         ([], Some(contents), "FP32") => contents.fp32_contents,
         ([], Some(contents), "FP64") => contents.fp64_contents.iter().map(|v| *v as f32).collect(),
         ([], None, _) => return Err(invalid("inputs.contents: is missing")),
         (_, _, other) => {
-            let text = format!("inputs.datatype: is {other}, not FP32, or it came in more than one piece");
+            let text =
+                format!("inputs.datatype: is {other}, not FP32 or FP64, or it came in more than one piece");
             return Err(Refusal::Invalid(text));
         }
     };
@@ -159,6 +153,15 @@ fn question(asked: ModelInferRequest) -> Result<Question, Refusal> {
         values,
         outputs: asked.outputs.into_iter().map(|output| output.name).collect(),
     })
+}
+
+fn numbers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Result<Vec<f32>, Refusal> {
+    let (numbers, rest) = bytes.as_chunks::<N>();
+    if !rest.is_empty() {
+        let text = format!("raw_input_contents: does not hold whole numbers of {N} bytes");
+        return Err(Refusal::Invalid(text));
+    }
+    Ok(numbers.iter().map(|number| read(*number)).collect())
 }
 
 fn response(answer: Answer, id: String, raw: bool) -> ModelInferResponse {

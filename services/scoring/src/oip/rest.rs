@@ -1,7 +1,7 @@
 //! `/v2`: the protocol over REST.
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use super::{Answer, Question, Refusal, answer, find, outputs, split};
 use crate::serving::Serving;
+
+/// The header by which a client says that numbers follow the JSON as bytes, an extension of the protocol.
+const BINARY: &str = "inference-header-content-length";
 
 /// The doors.
 pub fn router(serving: Serving) -> Router {
@@ -117,9 +120,15 @@ async fn model(State(serving): State<Serving>, Path(which): Path<Which>) -> Resu
 async fn infer(
     State(serving): State<Serving>,
     Path(which): Path<Which>,
+    headers: HeaderMap,
     body: axum::body::Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let served = find(&serving, &which.model, &which.version)?;
+    if headers.contains_key(BINARY) {
+        let text =
+            format!("{BINARY}: binary tensors are not spoken over REST; send them as JSON, or by gRPC");
+        return Err(Refusal::Invalid(text));
+    }
     let request: Request = serde_json::from_slice(&body).map_err(|f| Refusal::Invalid(f.to_string()))?;
     let id = request.id.clone();
     let question = question(request)?;
