@@ -19,6 +19,7 @@ use crate::catalog::{Cause, Gift, Head, Refusal};
 use crate::config::ExperimentConfig;
 use crate::feedback::state::State;
 use crate::gate::Gate;
+use crate::query::share;
 use crate::shelf::Fault;
 
 /// How often outcomes are summed.
@@ -283,6 +284,7 @@ impl Trials {
     }
 
     async fn begin(&self, asked: StartExperimentRequest) -> Result<Experiment, Fault> {
+        let percent = share(asked.percent)?;
         let head = self.gate.shelf().head(&asked.model).await?;
         if let Some(running) = self
             .all()
@@ -308,7 +310,7 @@ impl Trials {
             model: asked.model.clone(),
             champion,
             challenger,
-            percent: u8::try_from(asked.percent).unwrap_or(u8::MAX),
+            percent,
             ended: None,
             started: now,
             actor: asked.actor.clone(),

@@ -55,6 +55,12 @@ pub(crate) fn status(fault: Fault) -> Status {
     }
 }
 
+/// A share of units, 0..=100.
+pub(crate) fn share(percent: u32) -> Result<u8, Refusal> {
+    let fits = u8::try_from(percent).ok().filter(|percent| *percent <= 100);
+    fits.ok_or_else(|| Refusal::Invalid(format!("percent: {percent} is not within 0..=100")))
+}
+
 /// What was sent, put together.
 async fn received(
     mut parts: Streaming<RegisterRequest>,
@@ -206,7 +212,7 @@ impl ModelRegistry for Answers {
         let version = head
             .resolve(&asked.version)
             .map_err(|refusal| status(refusal.into()))?;
-        let percent = u8::try_from(asked.percent).unwrap_or(u8::MAX);
+        let percent = share(asked.percent).map_err(|refusal| status(refusal.into()))?;
         let cause = if asked.alias == "champion" {
             Cause::Promote
         } else {

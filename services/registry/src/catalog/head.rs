@@ -228,7 +228,10 @@ impl Head {
             return Err(Refusal::NotFound(text));
         }
         if gift.percent > 100 || (gift.percent > 0 && alias != "challenger") {
-            let text = format!("percent: {} is for a challenger, within 0..=100", gift.percent);
+            let text = format!(
+                "percent: {} is for a challenger alone, within 0..=100",
+                gift.percent
+            );
             return Err(Refusal::Invalid(text));
         }
         if !self.aliases.contains_key(alias) && self.aliases.len() >= MOST_ALIASES {
