@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::invalid::{Invalid, percent};
 use crate::meta::Meta;
+use crate::recalibration::Recalibration;
 use crate::wire;
 
 /// A model version and where its artifact lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// The head.
     pub meta: Meta,
@@ -38,20 +39,51 @@ pub struct Model {
     /// Why.
     #[serde(default)]
     pub note: String,
+    /// How the version is to be read in the fact's project. Such a fact has the alias [`RECALIBRATION`] and says nothing of
+    /// files; with `removed` the version is read as it is again.
+    #[serde(default)]
+    pub recalibration: Option<Recalibration>,
 }
 
+/// The alias of a fact that says how a version is to be read, not which one scores.
+pub const RECALIBRATION: &str = "recalibration";
+
 impl Model {
+    /// A fact that says how a version is to be read in the project of its head.
+    #[must_use]
+    pub fn reading(meta: Meta, (name, version): (&str, &str), by: Recalibration) -> Self {
+        Self {
+            meta,
+            name: name.to_owned(),
+            version: version.to_owned(),
+            location: String::new(),
+            sha256: String::new(),
+            schema_hash: String::new(),
+            alias: RECALIBRATION.to_owned(),
+            percent: 0,
+            experiment: String::new(),
+            removed: false,
+            actor: String::new(),
+            note: String::new(),
+            recalibration: Some(by),
+        }
+    }
+
     pub(crate) fn from_wire(model: wire::Model) -> Result<Self, Invalid> {
-        for (field, text) in [
-            ("name", &model.name),
-            ("version", &model.version),
-            ("location", &model.location),
+        let files = model.recalibration.is_none();
+        for (field, text, needed) in [
+            ("name", &model.name, true),
+            ("version", &model.version, true),
+            ("location", &model.location, files),
         ] {
-            if text.is_empty() {
+            if needed && text.is_empty() {
                 return Err(Invalid::new(field, "is empty"));
             }
         }
-        if model.sha256.len() != 64 || !model.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if !files && model.alias != RECALIBRATION {
+            return Err(Invalid::new("alias", format!("is not {RECALIBRATION}")));
+        }
+        if (files && model.sha256.len() != 64) || !model.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(Invalid::new("sha256", "is not 64 hexadecimal digits"));
         }
         Ok(Self {
@@ -67,6 +99,10 @@ impl Model {
             removed: model.removed,
             actor: model.actor,
             note: model.note,
+            recalibration: model
+                .recalibration
+                .map(|wire| Recalibration::from_wire(wire).map_err(|fault| fault.within("recalibration")))
+                .transpose()?,
         })
     }
 
@@ -84,6 +120,7 @@ impl Model {
             removed: self.removed,
             actor: self.actor.clone(),
             note: self.note.clone(),
+            recalibration: self.recalibration.map(Recalibration::to_wire),
         }
     }
 }

@@ -103,6 +103,7 @@ pub fn score(meta: Meta, revision: &str, p_failure: f64) -> Result<Score, Invali
         missing: Vec::new(),
         mitigations: Vec::new(),
         trial: Trial::default(),
+        recalibration: None,
     })
 }
 

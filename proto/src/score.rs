@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::invalid::{Invalid, finite, probability};
 use crate::meta::{Entity, Meta};
+use crate::recalibration::Recalibrated;
 use crate::wire;
 
 /// Where a probability lies between the two thresholds.
@@ -57,6 +58,9 @@ pub struct Score {
     /// Which version was dealt, and how likely the outcome is to be seen.
     #[serde(default)]
     pub trial: Trial,
+    /// What outcomes have taught about such scores of this project; `None`: nothing that is proven.
+    #[serde(default)]
+    pub recalibration: Option<Recalibrated>,
 }
 
 /// What another version said of the same vector; nobody acts on it.
@@ -72,6 +76,9 @@ pub struct OtherScore {
     pub low: f64,
     /// Upper end of its interval.
     pub high: f64,
+    /// What the version says by itself; `None`: that is `p_failure`.
+    #[serde(default)]
+    pub raw: Option<f64>,
 }
 
 /// Which version was dealt to a score, and how likely its outcome is to be seen.
@@ -113,6 +120,10 @@ impl Trial {
                 p_failure: probability(other.p_failure, "trial.others.p_failure")?,
                 low: probability(other.low, "trial.others.low")?,
                 high: probability(other.high, "trial.others.high")?,
+                raw: other
+                    .raw
+                    .map(|raw| probability(raw, "trial.others.raw"))
+                    .transpose()?,
             })
         };
         let propensity = probability(trial.propensity, "trial.propensity")?;
@@ -136,6 +147,7 @@ impl Trial {
             p_failure: other.p_failure,
             low: other.low,
             high: other.high,
+            raw: other.raw,
         };
         Some(wire::Trial {
             arm: self.arm.clone(),
@@ -162,6 +174,12 @@ impl Band {
 }
 
 impl Score {
+    /// What the model version says by itself, before what outcomes have taught.
+    #[must_use]
+    pub fn raw(&self) -> f64 {
+        self.recalibration.map_or(self.p_failure, |r| r.raw)
+    }
+
     /// From the wire.
     ///
     /// # Errors
@@ -201,6 +219,10 @@ impl Score {
             missing: score.missing,
             mitigations: score.mitigations,
             trial: Trial::from_wire(score.trial)?,
+            recalibration: score
+                .recalibration
+                .map(|wire| Recalibrated::from_wire(wire).map_err(|fault| fault.within("recalibration")))
+                .transpose()?,
         })
     }
 
@@ -230,6 +252,7 @@ impl Score {
             missing: self.missing.clone(),
             mitigations: self.mitigations.clone(),
             trial: self.trial.to_wire(),
+            recalibration: self.recalibration.map(Recalibrated::to_wire),
         }
     }
 }

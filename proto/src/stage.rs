@@ -180,7 +180,7 @@ pub const FEEDBACK: Stage = Stage {
         FactKind::Decision,
         FactKind::Tick,
     ],
-    writes: &[FactKind::Observation],
+    writes: &[FactKind::Observation, FactKind::Model],
     keeps: Keeps::State,
 };
 /// What passed is kept.

@@ -73,6 +73,7 @@ pub(crate) const PURE: &[&str] = &[
     "services/scoring/model/src/score",
     "services/scoring/src/deal",
     "services/scoring/src/mitigate",
+    "services/scoring/src/readings",
     "services/trainer/learn/src",
     "services/trainer/src/collect",
     "services/trainer/src/schedule",

@@ -15,6 +15,8 @@ use auspex_proto::score::{Band, Contribution, Trial};
 use auspex_proto::vector::{Feature, Status, schema_hash};
 use auspex_proto::*;
 
+mod recalibration;
+
 pub(crate) fn meta() -> Meta {
     Meta {
         id: FactId::new("id-1").unwrap(),
@@ -124,6 +126,7 @@ pub(crate) fn score() -> Score {
         missing: vec!["entropy".to_owned()],
         mitigations: Vec::new(),
         trial: Trial::default(),
+        recalibration: None,
     }
 }
 
@@ -285,6 +288,8 @@ pub(crate) fn later() -> Vec<(&'static str, Fact)> {
         ..observations()
     };
     vec![
+        ("score_recalibrated", Fact::Score(recalibration::recalibrated())),
+        ("model_recalibration", Fact::Model(recalibration::reading())),
         ("event_complexity", Fact::Event(measured)),
         ("observation_environment", Fact::Observations(placed)),
         ("decision_intent", Fact::Decision(decision_with_intent())),
@@ -367,6 +372,7 @@ pub(crate) fn all() -> Vec<Fact> {
         removed: false,
         actor: String::new(),
         note: String::new(),
+        recalibration: None,
     };
     let tick = Tick {
         meta: meta(),

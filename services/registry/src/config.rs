@@ -35,6 +35,11 @@ pub struct FeedbackConfig {
     pub give_up_days: u64,
     /// Outcomes after which the figures of a project are published as Observations. 1: after each.
     pub publish_every: u64,
+    /// Greatest probability that a version whose probabilities are right is ever overruled by its recalibration in a project,
+    /// within (0, 0.5). 0.05.
+    pub recalibration_alpha: f64,
+    /// Outcomes below which no recalibration is served. 50.
+    pub recalibration_least: u64,
 }
 
 /// Section `[registry.experiments]`.
@@ -77,6 +82,8 @@ impl Default for FeedbackConfig {
             maturity_minutes: 1_440,
             give_up_days: 30,
             publish_every: 1,
+            recalibration_alpha: 0.05,
+            recalibration_least: 50,
         }
     }
 }
@@ -112,9 +119,13 @@ impl Settings for Config {
             problems.push("feedback.give_up_days: is below 1".to_owned());
         }
         let tests = &self.experiments;
-        for (name, level) in [("alpha", tests.alpha), ("beta", tests.beta)] {
+        for (name, level) in [
+            ("experiments.alpha", tests.alpha),
+            ("experiments.beta", tests.beta),
+            ("feedback.recalibration_alpha", self.feedback.recalibration_alpha),
+        ] {
             if !(level > 0.0 && level < 0.5) {
-                problems.push(format!("experiments.{name}: {level} is not within (0, 0.5)"));
+                problems.push(format!("{name}: {level} is not within (0, 0.5)"));
             }
         }
         if tests.least == 0 || tests.most < tests.least {
@@ -142,7 +153,7 @@ mod tests {
         };
         (wrong.feedback.publish_every, wrong.feedback.give_up_days) = (0, 0);
         (wrong.experiments.alpha, wrong.experiments.least) = (0.5, 0);
-        wrong.experiments.cost_held = f64::NAN;
-        assert_eq!(wrong.problems().len(), 7, "{:?}", wrong.problems());
+        (wrong.experiments.cost_held, wrong.feedback.recalibration_alpha) = (f64::NAN, 0.0);
+        assert_eq!(wrong.problems().len(), 8, "{:?}", wrong.problems());
     }
 }

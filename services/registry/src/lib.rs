@@ -1,7 +1,8 @@
 //! Registry: numbered model versions that never change, who may score by which name, and what became of their predictions.
 //!
 //! - *Reads*: nothing at its doors; its stage `feedback` reads `Score`, `Event`, `Decision`, `Tick`.
-//! - *Writes*: `Model`, when an alias changes; `Observation`, what predictions have turned out to be worth.
+//! - *Writes*: `Model`, when an alias changes, and how a version is to be read in a project once outcomes have proven it;
+//!   `Observation`, what predictions have turned out to be worth.
 //! - *Answers*: `ModelRegistry`, `Experiments`, `Feedback`, and the subset of MLflow's REST API that its stock Python client needs.
 //! - *Remembers*: a document a version, created once; one a name, changed by compare-and-set; files by their sha256.
 //! - *Invariants*: a version never changes and no number is given twice; files that run code are not kept; before a version

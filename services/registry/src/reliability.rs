@@ -64,6 +64,7 @@ fn shown(model: String, project: &str, figures: &ModelFigures, pending: u64) -> 
         log_loss: week.log_loss / week.outcomes as f64,
         accuracy: week.right as f64 / week.outcomes as f64,
     });
+    let bins = figures.bins.iter().enumerate();
     let told = |tally: &Tally| tally.outcomes > 0;
     Reliability {
         model,
@@ -82,13 +83,7 @@ fn shown(model: String, project: &str, figures: &ModelFigures, pending: u64) -> 
             .filter(|(_, t)| told(t))
             .map(band)
             .collect(),
-        bins: figures
-            .bins
-            .iter()
-            .enumerate()
-            .filter(|(_, t)| told(t))
-            .map(bin)
-            .collect(),
+        bins: bins.filter(|(_, t)| told(t)).map(bin).collect(),
         failure_rate_unbiased: figures.unbiased_rate(),
         pending,
         slope: figures.online.slope,
@@ -96,6 +91,10 @@ fn shown(model: String, project: &str, figures: &ModelFigures, pending: u64) -> 
         brier_recalibrated: figures.online.brier / figures.online.outcomes as f64,
         drifts: figures.online.drifts,
         weeks: weeks.collect(),
+        brier_raw: figures.mean(figures.brier_raw),
+        log_loss_raw: figures.mean(figures.log_loss_raw),
+        recalibrates: figures.proof.since.is_some(),
+        recalibration_log_e: figures.proof.log_e(),
     }
 }
 
@@ -151,10 +150,11 @@ impl Feedback for Answers {
             .await
             .map_err(unavailable)?;
         let figures = found.and_then(|kept| kept.state.models.get(&asked.model).cloned());
-        let figures = figures.unwrap_or_default();
+        let proof = figures.unwrap_or_default().proof;
         Ok(Response::new(RecalibrateResponse {
-            p_failure: figures.online.read(asked.p_failure),
-            outcomes: figures.online.outcomes,
+            p_failure: proof.told(asked.p_failure).unwrap_or(asked.p_failure),
+            outcomes: proof.offer.map_or(0, |offer| offer.outcomes),
+            served: proof.since.is_some(),
         }))
     }
 }

@@ -382,6 +382,7 @@ impl Shelf {
             removed,
             actor: change.actor.clone(),
             note: change.note.clone(),
+            recalibration: None,
         })
     }
 }

@@ -105,6 +105,11 @@ pub fn version(version: Version, head: &Head, tags: BTreeMap<String, String>) ->
         calibration: Some(wire::Calibration {
             method: version.calibration,
             parameters: version.calibration_parameters.into_iter().collect(),
+            table: version
+                .calibration_table
+                .into_iter()
+                .map(|(from, to)| wire::CalibrationRow { from, to })
+                .collect(),
         }),
         conformal: version.conformal.into_iter().map(quantile).collect(),
         drift: version.drift.into_iter().map(baseline).collect(),

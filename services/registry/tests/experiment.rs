@@ -41,6 +41,7 @@ async fn play(house: &House, n: u64, experiment: &Experiment, (p, q): (f64, f64)
                 p_failure: q,
                 low: q,
                 high: q,
+                raw: None,
             }],
             ..Trial::default()
         },
@@ -122,6 +123,20 @@ async fn the_better_becomes_champion_and_the_worse_goes_back() {
     let up = Up::start(&["registry.feedback.maturity_minutes=0"]).await;
     let house = &up.test.house;
     up.register(files(), "").await.unwrap();
+    let none = StartExperimentRequest {
+        model: "change-risk".to_owned(),
+        challenger: "2".to_owned(),
+        percent: 300,
+        ..StartExperimentRequest::default()
+    };
+    let mut client = ExperimentsClient::new(up.channel.clone());
+    let refused = client.start(none).await.unwrap_err();
+    assert!(refused.message().contains("300"), "{}", refused.message());
+    let all = client.list(ListExperimentsRequest::default()).await.unwrap();
+    assert!(
+        all.into_inner().experiments.is_empty(),
+        "it left something behind"
+    );
     let experiment = begin(&up).await;
     assert_eq!(experiment.state(), ExperimentState::Running);
     let mut observed = house.follow(&[FactKind::Observation], From::All).await.unwrap();
@@ -200,7 +215,6 @@ async fn the_better_becomes_champion_and_the_worse_goes_back() {
         actor: "ada".to_owned(),
         note: String::new(),
     };
-    let mut client = ExperimentsClient::new(up.channel.clone());
     let again = client.start(request.clone()).await.unwrap().into_inner();
     assert!(
         client

@@ -4,6 +4,7 @@ use auspex_chassis::Settings;
 use serde::{Deserialize, Serialize};
 
 use crate::mitigate::{self, Rule, WORDS};
+use crate::readings::Recalibrate;
 use crate::serving::Terms;
 
 /// Which model scores, and with what.
@@ -22,6 +23,10 @@ pub struct Config {
     /// Whether versions that the registry calls champion, challenger or shadow take their place. False: the model above
     /// scores, whatever the registry says.
     pub follow_registry: bool,
+    /// What becomes of what outcomes have taught about a version's probabilities in a project, once that is proven to tell more
+    /// than the version does: `serve` puts it in the version's place, `tell` beside it, `none` nowhere. Serve: what follows takes
+    /// the probability for odds, and failure rates move between training and use; it is proven first, and taken back by itself.
+    pub recalibrate: Recalibrate,
     /// Share of changes at high risk for which no approval is asked, 0..=0.5, so that what becomes of such is seen too: without
     /// it a model never learns that it was wrong to hold something back. 0: none, and nothing is learnt there.
     pub release_quota: f64,
@@ -37,6 +42,7 @@ impl Default for Config {
             threads: 1,
             reasons: 8,
             follow_registry: true,
+            recalibrate: Recalibrate::default(),
             release_quota: 0.02,
             mitigations: Vec::new(),
         }
@@ -82,6 +88,7 @@ impl Config {
                 self.mitigations.clone()
             },
             quota: self.release_quota,
+            recalibrate: self.recalibrate,
         }
     }
 }

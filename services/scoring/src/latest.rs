@@ -98,6 +98,7 @@ mod tests {
             missing: Vec::new(),
             mitigations: Vec::new(),
             trial: Default::default(),
+            recalibration: None,
         }
     }
 

@@ -46,7 +46,8 @@ impl Scoring for Answers {
         } else {
             Reasons::WhenNotable
         };
-        let dealt = self.serving.score(vec![vector], when).await;
+        // What was taught last counts: it stands nowhere in the log.
+        let dealt = self.serving.score(vec![(0, vector)], when).await;
         let Some(dealt) = dealt.into_iter().next() else {
             return Err(Status::internal("no score"));
         };
@@ -77,7 +78,9 @@ impl Scoring for Answers {
             .map_err(refused)?;
         let contributions = vector.features.iter().zip(&explained.contributions).map(moved);
         let contributions: Vec<Contribution> = contributions.collect();
+        let mut scored = scored;
         let given = Given {
+            recalibration: self.serving.read(&served, (0, &vector), &mut scored),
             scored,
             model: served.model.label.clone(),
             mitigations: Vec::new(),
@@ -101,7 +104,7 @@ impl Scoring for Answers {
         let models = table
             .lineups
             .iter()
-            .flat_map(|(name, lineup)| served(name, lineup));
+            .flat_map(|(name, lineup)| served(name, lineup, &self.serving));
         Ok(Response::new(ListServedResponse {
             models: models.collect(),
         }))
@@ -136,7 +139,7 @@ fn wire_contribution(one: &Contribution) -> wire::Contribution {
 }
 
 /// The versions of a model that score, and what was refused in whose place.
-fn served(name: &str, lineup: &Lineup) -> Vec<ServedModel> {
+fn served(name: &str, lineup: &Lineup, serving: &Serving) -> Vec<ServedModel> {
     let mut found: Vec<ServedModel> = lineup
         .arms
         .iter()
@@ -153,6 +156,7 @@ fn served(name: &str, lineup: &Lineup) -> Vec<ServedModel> {
                 .get(arm)
                 .map(|(_, why)| why.clone())
                 .unwrap_or_default(),
+            recalibrated: u32::try_from(serving.recalibrated(&served.model.label)).unwrap_or(u32::MAX),
         })
         .collect();
     let unserved = lineup

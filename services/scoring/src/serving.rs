@@ -7,46 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use auspex_proto::score::{Band, OtherScore, Trial};
-use auspex_proto::{FeatureVector, Score};
+use auspex_proto::{FeatureVector, Model as ModelFact, Recalibrated, Score};
 
 use crate::deal;
 use crate::mitigate::{APPROVAL, Rule, mitigations};
-use crate::model::Model;
-use crate::pool::Pool;
+use crate::readings::{Readings, Recalibrate};
 use crate::runtime::{Reasons, ScoreFault};
 use crate::score::Scored;
+pub use crate::table::{Lineup, Served, Table};
 use crate::wanted::Arm;
-
-/// A version with its threads.
-#[derive(Debug)]
-pub struct Served {
-    /// It.
-    pub model: Arc<Model>,
-    /// What scores with it.
-    pub pool: Pool,
-    /// Sequence of the fact that asked for it; 0: it came with the program or the configuration.
-    pub since: u64,
-    /// Of a challenger: its share of units, 0..=100.
-    pub percent: u8,
-    /// The experiment that decides about it.
-    pub experiment: String,
-}
-
-/// The versions of one model.
-#[derive(Debug, Clone, Default)]
-pub struct Lineup {
-    /// By the part they play.
-    pub arms: BTreeMap<Arm, Arc<Served>>,
-    /// What could not be followed, by arm: sequence of the fact, and why.
-    pub refused: BTreeMap<Arm, (u64, String)>,
-}
-
-/// All models, by name.
-#[derive(Debug, Clone, Default)]
-pub struct Table {
-    /// By the model's name.
-    pub lineups: BTreeMap<String, Lineup>,
-}
 
 /// How scores are made of what a version says.
 #[derive(Debug, Clone)]
@@ -55,12 +24,15 @@ pub struct Terms {
     pub rules: Vec<Rule>,
     /// Share of what would be held back that is let go to learn from, 0..=0.5.
     pub quota: f64,
+    /// What becomes of what outcomes have taught.
+    pub recalibrate: Recalibrate,
 }
 
 /// The table, for whoever scores.
 #[derive(Debug, Clone)]
 pub struct Serving {
     table: Arc<RwLock<Arc<Table>>>,
+    readings: Arc<RwLock<Readings>>,
     terms: Arc<Terms>,
 }
 
@@ -84,53 +56,8 @@ pub struct Given {
     pub mitigations: Vec<String>,
     /// What it was part of.
     pub trial: Trial,
-}
-
-impl Lineup {
-    /// The version that scores when nothing is tried.
-    #[must_use]
-    pub fn champion(&self) -> Option<&Arc<Served>> {
-        self.arms.get(&Arm::Champion)
-    }
-}
-
-impl Table {
-    /// The versions that read vectors of this schema.
-    #[must_use]
-    pub fn reading(&self, schema_hash: &str) -> Option<&Lineup> {
-        let reads = |lineup: &&Lineup| {
-            let champion = lineup.champion();
-            champion.is_some_and(|served| served.model.manifest.feature_schema_sha256 == schema_hash)
-        };
-        self.lineups.values().find(reads)
-    }
-
-    /// The version of a name: `change-risk@3`, `change-risk`, or empty for what reads this schema.
-    #[must_use]
-    pub fn named(&self, name: &str, schema_hash: &str) -> Option<Arc<Served>> {
-        if name.is_empty() {
-            return self.reading(schema_hash)?.champion().cloned();
-        }
-        if let Some(lineup) = self.lineups.get(name) {
-            return lineup.champion().cloned();
-        }
-        let all = self.lineups.values().flat_map(|lineup| lineup.arms.values());
-        all.into_iter().find(|served| served.model.label == name).cloned()
-    }
-
-    fn mismatch(&self, vector: &FeatureVector) -> ScoreFault {
-        let champions: Vec<&Arc<Served>> = self.lineups.values().filter_map(Lineup::champion).collect();
-        let same = champions
-            .iter()
-            .find(|served| served.model.manifest.feature_service == vector.feature_service);
-        let model = same
-            .or(champions.first())
-            .map(|served| served.model.manifest.feature_schema_sha256.clone());
-        ScoreFault::Schema {
-            vector: vector.schema_hash.clone(),
-            model: model.unwrap_or_else(|| "none".to_owned()),
-        }
-    }
+    /// What outcomes have taught about such scores.
+    pub recalibration: Option<Recalibrated>,
 }
 
 impl Serving {
@@ -139,6 +66,7 @@ impl Serving {
     pub fn new(terms: Terms) -> Self {
         Self {
             table: Arc::default(),
+            readings: Arc::default(),
             terms: Arc::new(terms),
         }
     }
@@ -157,12 +85,40 @@ impl Serving {
         *slot = Arc::new(table);
     }
 
-    /// Scores vectors, in order.
-    pub async fn score(&self, vectors: Vec<FeatureVector>, when: Reasons) -> Vec<Dealt> {
+    /// Notes how a version is to be read.
+    pub fn note(&self, seq: u64, fact: &ModelFact) {
+        let mut readings = self.readings.write().unwrap_or_else(PoisonError::into_inner);
+        readings.note(seq, fact);
+    }
+
+    /// Projects in which a version is not read as it is; 0 when nothing of the kind is served.
+    #[must_use]
+    pub fn recalibrated(&self, label: &str) -> usize {
+        let readings = self.readings.read().unwrap_or_else(PoisonError::into_inner);
+        match self.terms.recalibrate {
+            Recalibrate::Serve => readings.projects(label),
+            Recalibrate::Tell | Recalibrate::None => 0,
+        }
+    }
+
+    /// Reads what a version says about a vector, which stands at this sequence of the log or (0) nowhere.
+    pub fn read(
+        &self,
+        served: &Served,
+        (seq, vector): (u64, &FeatureVector),
+        scored: &mut Scored,
+    ) -> Option<Recalibrated> {
+        let of = (served.model.label.as_str(), &vector.meta.project, seq);
+        let readings = self.readings.read().unwrap_or_else(PoisonError::into_inner);
+        readings.read(of, self.terms.recalibrate, served.model.manifest.bands, scored)
+    }
+
+    /// Scores vectors, in order; each with its sequence in the log, 0 when it never stood there.
+    pub async fn score(&self, vectors: Vec<(u64, FeatureVector)>, when: Reasons) -> Vec<Dealt> {
         let table = self.table();
         let mut places: BTreeMap<String, (Arc<Served>, Deal)> = BTreeMap::new();
         let mut found: Vec<Option<Dealt>> = Vec::with_capacity(vectors.len());
-        for (place, vector) in vectors.into_iter().enumerate() {
+        for (place, (seq, vector)) in vectors.into_iter().enumerate() {
             found.push(None);
             let Some((served, lineup)) = self.dealt(&table, &vector) else {
                 let given = Err(table.mismatch(&vector));
@@ -175,6 +131,7 @@ impl Serving {
                 .entry(served.model.label.clone())
                 .or_insert_with(|| (served, Deal::of(lineup)));
             deal.places.push(place);
+            deal.seqs.push(seq);
             deal.vectors.push(vector);
         }
         for (served, deal) in places.into_values() {
@@ -210,7 +167,21 @@ impl Serving {
         };
         let trial = deal.lineup.trial(&served.model.label);
         let done = served.pool.score(deal.vectors, when).await;
-        let mut dealt: Vec<Dealt> = done
+        let mut read: Vec<Read> = done
+            .into_iter()
+            .zip(&deal.seqs)
+            .map(|((vector, scored), seq)| {
+                let scored = scored.map(|mut scored| {
+                    let recalibration = self.read(served, (*seq, &vector), &mut scored);
+                    (scored, recalibration)
+                });
+                (vector, scored)
+            })
+            .collect();
+        if when == Reasons::WhenNotable {
+            explain_raised(served, &mut read).await;
+        }
+        let mut dealt: Vec<Dealt> = read
             .into_iter()
             .map(|(vector, scored)| {
                 let given = scored.map(|scored| self.given(&vector, scored, &served.model.label, &trial));
@@ -219,15 +190,17 @@ impl Serving {
             .collect();
         for (arm, other) in beside {
             let said = other.pool.score(copies.clone(), Reasons::Never).await;
-            for (dealt, (_, said)) in dealt.iter_mut().zip(said) {
+            for ((dealt, (_, said)), seq) in dealt.iter_mut().zip(said).zip(&deal.seqs) {
                 // One that is only listened to spoils nothing by its silence.
-                if let (Ok(given), Ok(said)) = (&mut dealt.given, said) {
+                if let (Ok(given), Ok(mut said)) = (&mut dealt.given, said) {
+                    let read = self.read(&other, (*seq, &dealt.vector), &mut said);
                     given.trial.others.push(OtherScore {
                         model: other.model.label.clone(),
                         arm: arm.name().to_owned(),
                         p_failure: said.p_failure,
                         low: said.low,
                         high: said.high,
+                        raw: read.map(|read| read.raw),
                     });
                 }
             }
@@ -235,7 +208,13 @@ impl Serving {
         (deal.places, dealt)
     }
 
-    fn given(&self, vector: &FeatureVector, scored: Scored, model: &str, trial: &Trial) -> Given {
+    fn given(
+        &self,
+        vector: &FeatureVector,
+        (scored, recalibration): (Scored, Option<Recalibrated>),
+        model: &str,
+        trial: &Trial,
+    ) -> Given {
         let mut worth = mitigations(
             &self.terms.rules,
             scored.band,
@@ -255,6 +234,36 @@ impl Serving {
             model: model.to_owned(),
             mitigations: worth,
             trial,
+            recalibration,
+        }
+    }
+}
+
+/// A vector and what a version says of it, read as it is to be read.
+type Read = (FeatureVector, Result<(Scored, Option<Recalibrated>), ScoreFault>);
+
+/// Finds reasons for what is notable only by what outcomes have taught: the version thought nothing of it, and gave none.
+async fn explain_raised(served: &Served, read: &mut [Read]) {
+    let bands = served.model.manifest.bands;
+    let raised = |(_, scored): &&mut Read| {
+        scored.as_ref().is_ok_and(|(scored, how)| {
+            let before = how.map_or(scored.band, |how| Band::of(how.raw, bands));
+            scored.band != Band::Low && before == Band::Low && scored.reasons.is_empty()
+        })
+    };
+    let raised: Vec<&mut Read> = read.iter_mut().filter(raised).collect();
+    if raised.is_empty() {
+        return;
+    }
+    let wanting = |(vector, _): &&mut Read| FeatureVector {
+        wants_reasons: true,
+        ..vector.clone()
+    };
+    let asked = raised.iter().map(wanting).collect();
+    let explained = served.pool.score(asked, Reasons::WhenNotable).await;
+    for ((_, scored), (_, found)) in raised.into_iter().zip(explained) {
+        if let (Ok((scored, _)), Ok(found)) = (scored, found) {
+            scored.reasons = found.reasons;
         }
     }
 }
@@ -263,6 +272,7 @@ impl Serving {
 struct Deal {
     lineup: Lineup,
     places: Vec<usize>,
+    seqs: Vec<u64>,
     vectors: Vec<FeatureVector>,
 }
 
@@ -271,32 +281,8 @@ impl Deal {
         Self {
             lineup: lineup.clone(),
             places: Vec::new(),
+            seqs: Vec::new(),
             vectors: Vec::new(),
-        }
-    }
-}
-
-impl Lineup {
-    /// Those that are listened to beside this version.
-    fn beside(&self, label: &str) -> Vec<(Arm, Arc<Served>)> {
-        let others = self.arms.iter().filter(|(_, served)| served.model.label != label);
-        others.map(|(arm, served)| (*arm, Arc::clone(served))).collect()
-    }
-
-    /// What a score of this version is part of.
-    fn trial(&self, label: &str) -> Trial {
-        let Some(challenger) = self.arms.get(&Arm::Challenger) else {
-            return Trial::default();
-        };
-        let arm = if challenger.model.label == label {
-            Arm::Challenger
-        } else {
-            Arm::Champion
-        };
-        Trial {
-            arm: arm.name().to_owned(),
-            experiment: challenger.experiment.clone(),
-            ..Trial::default()
         }
     }
 }
@@ -326,5 +312,6 @@ pub fn fact(seq: u64, vector: FeatureVector, given: Given) -> Score {
         missing: given.scored.missing,
         mitigations: given.mitigations,
         trial: given.trial,
+        recalibration: given.recalibration,
     }
 }

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::fetch;
 use crate::model::{Model, ModelFault};
 use crate::pool::Pool;
+use crate::readings::Recalibrate;
 use crate::runtime::Runtime;
 use crate::schemas::Schemas;
 use crate::serving::{Served, Serving};
@@ -60,6 +61,8 @@ struct Swap {
     schemas: Schemas,
     opener: Opener,
     wanted: Wanted,
+    /// Whether versions take their place.
+    swapping: bool,
     swaps: Counter,
     refused: Gauge,
 }
@@ -74,13 +77,14 @@ pub fn start(house: &House, config: &Config, serving: &Serving, schemas: &Schema
         schemas: schemas.clone(),
         opener,
         wanted: Wanted::default(),
+        swapping: config.follow_registry,
         swaps: metrics.counter("auspex_scoring_swaps_total", "Versions that took their place."),
         refused: metrics.gauge(
             "auspex_scoring_refused_models",
             "Versions asked for that cannot be served.",
         ),
     };
-    if config.follow_registry {
+    if config.follow_registry || config.recalibrate != Recalibrate::None {
         house.spawn("model facts", Group::Work, move |stop| swap.run(stop));
     }
 }
@@ -96,12 +100,18 @@ impl Swap {
                 _ = again.tick(), if caught_up => self.reconcile(false).await,
                 next = follow.next() => {
                     let next = next?;
+                    let was_caught_up = caught_up;
                     caught_up = next.behind == 0;
+                    let mut news = false;
                     if let Fact::Model(model) = next.fact {
-                        self.wanted.note(next.seq, model);
+                        news = model.recalibration.is_none();
+                        self.serving.note(next.seq, &model);
+                        if self.swapping {
+                            self.wanted.note(next.seq, model);
+                        }
                     }
                     // Of a year of facts only the last of each name counts.
-                    if caught_up {
+                    if caught_up && (news || !was_caught_up) {
                         self.reconcile(true).await;
                     }
                 }

@@ -76,7 +76,7 @@ impl ScoreVectors {
                 Fact::Vector(vector) => {
                     self.schemas.note(&vector.feature_service, &vector.schema_hash);
                     places.push((place, seq));
-                    vectors.push(vector);
+                    vectors.push((seq, vector));
                     results.push(Err(Reject("the run has failed".to_owned())));
                 }
                 other => results.push(Err(Reject(format!("{} is not a vector", other.kind().token())))),

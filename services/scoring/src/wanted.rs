@@ -88,6 +88,7 @@ mod tests {
             removed: false,
             actor: String::new(),
             note: String::new(),
+            recalibration: None,
         }
     }
 

@@ -95,6 +95,81 @@ fn vectors_get_the_golden_answers_one_by_one_and_together() {
     }
 }
 
+/// The model that ships with its Platt nodes made to change nothing, and a table in their place.
+fn isotonic(table: &[(f64, f64)]) -> Result<Model, ModelFault> {
+    let mut files = embedded::files();
+    let mut manifest: serde_json::Value = serde_json::from_slice(&files.manifest).unwrap();
+    for (name, nothing) in [("a", 1.0_f32), ("b", 0.0)] {
+        let number = manifest["calibration"][name].as_f64().unwrap() as f32;
+        let bytes = number.to_le_bytes();
+        let found: Vec<usize> = (0..files.artifact.len() - 4)
+            .filter(|at| files.artifact[*at..at + 4] == bytes)
+            .collect();
+        let [at] = found.as_slice() else {
+            panic!("{name} stands {} times in the graph", found.len())
+        };
+        files.artifact[*at..at + 4].copy_from_slice(&nothing.to_le_bytes());
+    }
+    let mut golden: serde_json::Value = serde_json::from_slice(&files.golden).unwrap();
+    for row in golden["rows"].as_array_mut().unwrap() {
+        let p = 1.0 / (1.0 + (-row["raw"].as_f64().unwrap()).exp());
+        row["p_fail"] = on_the_line(table, p).into();
+    }
+    files.golden = serde_json::to_vec(&golden).unwrap();
+    manifest["calibration"] = serde_json::json!({"method": "isotonic", "table": table});
+    manifest["artifact"]["sha256"] = hex(&files.artifact).into();
+    manifest["golden"]["sha256"] = hex(&files.golden).into();
+    files.manifest = serde_json::to_vec(&manifest).unwrap();
+    Model::check(files)
+}
+
+/// A line between rows, and the nearest row beyond them.
+fn on_the_line(table: &[(f64, f64)], p: f64) -> f64 {
+    let (first, last) = (table[0], table[table.len() - 1]);
+    for pair in table.windows(2) {
+        let ((x, y), (to, height)) = (pair[0], pair[1]);
+        if (x..=to).contains(&p) {
+            return y + (height - y) * (p - x) / (to - x);
+        }
+    }
+    if p < first.0 { first.1 } else { last.1 }
+}
+
+#[test]
+fn a_table_beside_the_graph_gives_the_golden_answers_and_its_ends_beyond() {
+    let table = [(0.2, 0.05), (0.4, 0.05), (0.6, 0.3), (0.7, 0.45)];
+    let model = Arc::new(isotonic(&table).unwrap());
+    let mut scorer = Scorer::open(&runtime(), Arc::clone(&model), 5).unwrap();
+    let (mut below, mut above) = (0, 0);
+    for row in &model.golden.rows {
+        let p = scorer
+            .score(&vector(&model, row), Reasons::Never)
+            .unwrap()
+            .p_failure;
+        assert!((p - row.p_fail).abs() <= 1e-6, "{}: {p} {}", row.kind, row.p_fail);
+        let graph = 1.0 / (1.0 + (-row.raw).exp());
+        below += u32::from(graph < 0.2 && p == 0.05);
+        above += u32::from(graph > 0.7 && p == 0.45);
+    }
+    assert!(
+        below > 0 && above > 0,
+        "{below} {above}: nothing lies beyond the table"
+    );
+    // The very table: one that says otherwise is refused by its golden rows.
+    let mut other = Model::clone(&model);
+    other.manifest.calibration.table[3].1 = 0.46;
+    let fault = Scorer::open(&runtime(), Arc::new(other), 5).unwrap_err();
+    assert!(matches!(fault, ModelFault::Golden { .. }), "{fault}");
+    for wrong in [&[][..], &[(0.4, 0.1), (0.2, 0.3)], &[(0.2, 0.1), (0.4, 1.1)]] {
+        let mut files = embedded::files();
+        let mut manifest: serde_json::Value = serde_json::from_slice(&files.manifest).unwrap();
+        manifest["calibration"] = serde_json::json!({"method": "isotonic", "table": wrong});
+        files.manifest = serde_json::to_vec(&manifest).unwrap();
+        let fault = Model::check(files).unwrap_err().to_string();
+        assert!(fault.contains("calibration"), "{fault}");
+    }
+}
+
 #[test]
 fn reasons_come_when_they_are_due() {
     let (mut scorer, model) = (scorer(), model());

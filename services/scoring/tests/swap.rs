@@ -83,6 +83,7 @@ fn model(version: &str, alias: &str, location: &str) -> Model {
         removed: false,
         actor: "ada".to_owned(),
         note: String::new(),
+        recalibration: None,
     }
 }
 

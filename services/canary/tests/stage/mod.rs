@@ -323,6 +323,7 @@ impl Stage {
             missing: Vec::new(),
             mitigations: Vec::new(),
             trial: Default::default(),
+            recalibration: None,
         };
         self.feed(Fact::Score(score)).unwrap()
     }

@@ -36,6 +36,8 @@ pub struct Version {
     pub metrics: Vec<Figure>,
     pub calibration: String,
     pub calibration_parameters: BTreeMap<String, f64>,
+    /// Of an isotonic one: the graph's probability and the calibrated one.
+    pub calibration_table: Vec<(f64, f64)>,
     pub conformal: Vec<(f64, f64)>,
     pub drift: Vec<Baseline>,
     pub golden_rows: u64,
@@ -131,6 +133,7 @@ impl Version {
             calibration_parameters: parameters
                 .filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)))
                 .collect(),
+            calibration_table: table(manifest.pointer("/calibration/table")),
             conformal: conformal(manifest),
             drift: drift(manifest.get("reference").or_else(|| manifest.get("drift"))),
             golden_rows: number("/golden/rows").unwrap_or(0.0) as u64,
@@ -241,6 +244,13 @@ fn conformal(manifest: &Value) -> Vec<(f64, f64)> {
     }
 }
 
+/// Rows of two numbers.
+fn table(rows: Option<&Value>) -> Vec<(f64, f64)> {
+    let rows = rows.and_then(Value::as_array).into_iter().flatten();
+    let pair = |row: &Value| Some((row.get(0)?.as_f64()?, row.get(1)?.as_f64()?));
+    rows.filter_map(pair).take(MOST_FEATURES).collect()
+}
+
 /// Counts within bounds, or quantiles of equal shares, by feature.
 fn drift(reference: Option<&Value>) -> Vec<Baseline> {
     let features = reference
@@ -305,12 +315,15 @@ mod tests {
         let manifest = serde_json::json!({
             "metrics": {"test": {"roc_auc": {"value": 0.8, "low": 0.7, "high": 0.9}, "brier": 0.1}},
             "conformal": {"0.9": 0.31},
+            "calibration": {"method": "isotonic", "table": [[0.1, 0.05], [0.6, 0.4]]},
             "lineage": {"snapshot": "s1", "rows": 7, "parent": "m@1"},
         });
         let version = Version::of_manifest(&manifest);
         let auc = version.metrics.iter().find(|f| f.name == "roc_auc").unwrap();
         assert_eq!((auc.slice.as_str(), auc.bounds), ("test", Some((0.7, 0.9))));
         assert_eq!(version.conformal, [(0.9, 0.31)]);
+        assert_eq!(version.calibration, "isotonic");
+        assert_eq!(version.calibration_table, [(0.1, 0.05), (0.6, 0.4)]);
         assert_eq!(
             (version.lineage.snapshot.as_str(), version.lineage.rows),
             ("s1", 7)

@@ -8,6 +8,7 @@ use auspex_proto::score::Band;
 use serde::{Deserialize, Serialize};
 
 use super::online::Online;
+use super::proof::Proof;
 use super::state::Matured;
 
 /// Bins of the reliability curve, of equal width.
@@ -66,7 +67,11 @@ pub struct ModelFigures {
     pub log_loss: f64,
     /// Sum of squared errors.
     pub brier: f64,
-    /// Sums of 1 / propensity, over all and over failures.
+    /// The same two of what the version says by itself.
+    pub log_loss_raw: f64,
+    /// Squared errors of it.
+    pub brier_raw: f64,
+    /// Sums of what the outcomes stand for, over all and over failures.
     pub weight: f64,
     /// Over failures.
     pub failed_weight: f64,
@@ -85,6 +90,8 @@ pub struct ModelFigures {
     pub weeks: BTreeMap<i64, Week>,
     /// What is learnt from them.
     pub online: Online,
+    /// Whether that is served.
+    pub proof: Proof,
     /// When the last outcome came.
     pub last: Timestamp,
 }
@@ -97,19 +104,30 @@ fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { f64::NAN }
 }
 
+/// Log-loss and squared error of a probability.
+fn errors(p: f64, failed: bool) -> (f64, f64) {
+    let kept = p.clamp(1e-6, 1.0 - 1e-6);
+    if failed {
+        (-kept.ln(), (1.0 - p) * (1.0 - p))
+    } else {
+        (-(1.0 - kept).ln(), p * p)
+    }
+}
+
 impl ModelFigures {
     /// Counts an outcome.
     pub fn count(&mut self, matured: &Matured) {
         let (p, failed) = (matured.said.p, matured.failed);
         let y = if failed { 1.0 } else { 0.0 };
-        let kept = p.clamp(1e-6, 1.0 - 1e-6);
-        let loss = if failed { -kept.ln() } else { -(1.0 - kept).ln() };
-        let squared = (p - y) * (p - y);
-        let weight = 1.0 / matured.said.propensity.max(0.02);
+        let (loss, squared) = errors(p, failed);
+        let (loss_raw, squared_raw) = errors(matured.said.raw.unwrap_or(p), failed);
+        let weight = matured.said.weight();
         self.outcomes += 1;
         self.failures += u64::from(failed);
         self.log_loss += loss;
         self.brier += squared;
+        self.log_loss_raw += loss_raw;
+        self.brier_raw += squared_raw;
         self.weight += weight;
         self.failed_weight += weight * y;
         self.last = matured.at;
@@ -138,7 +156,12 @@ impl ModelFigures {
         while self.weeks.len() > WEEKS {
             self.weeks.pop_first();
         }
-        self.online.learn(p, failed);
+    }
+
+    /// When a recalibration that is served, and hears of no outcome, is given up.
+    pub(super) fn stale_at(&self, after: i64) -> Option<Timestamp> {
+        let at = Timestamp(self.last.0.saturating_add(after));
+        self.proof.since.map(|_| at)
     }
 
     /// An interval is about the rate of alike changes: so alike ones are gathered before it is held to it.
@@ -160,12 +183,15 @@ impl ModelFigures {
         *group = Group::default();
     }
 
-    /// Adds what was counted elsewhere of the same model. Recalibration is a project's own and is not added.
+    /// Adds what was counted elsewhere of the same model. Recalibration is a project's own: over several none is served.
     pub fn merge(&mut self, other: &Self) {
+        self.proof = Proof::default();
         self.outcomes += other.outcomes;
         self.failures += other.failures;
         self.log_loss += other.log_loss;
         self.brier += other.brier;
+        self.log_loss_raw += other.log_loss_raw;
+        self.brier_raw += other.brier_raw;
         self.weight += other.weight;
         self.failed_weight += other.failed_weight;
         self.compared += other.compared;
@@ -256,6 +282,7 @@ impl ModelFigures {
             ("model_ece", self.ece()),
             ("model_brier", self.mean(self.brier)),
             ("model_brier_base", rate * (1.0 - rate)),
+            ("model_brier_raw", self.mean(self.brier_raw)),
             ("model_log_loss", self.mean(self.log_loss)),
             ("model_roc_auc", self.roc_auc()),
             ("model_coverage", self.coverage()),
@@ -263,6 +290,10 @@ impl ModelFigures {
             ("model_failure_rate_unbiased", self.unbiased_rate()),
             ("model_recalibration_slope", self.online.slope),
             ("model_recalibration_offset", self.online.offset),
+            (
+                "model_recalibration_served",
+                f64::from(u8::from(self.proof.since.is_some())),
+            ),
             ("model_drifts", self.online.drifts as f64),
         ];
         let told = gauges.into_iter().filter(|(_, value)| value.is_finite());

@@ -4,6 +4,10 @@
 //! few hundred count. Two sums watch whether failures run ahead of, or behind, what is said (Page's test); when one of them crosses
 //! its limit the world has changed, most of the certainty is dropped, and the next outcomes weigh heavily.
 
+use std::collections::VecDeque;
+
+use auspex_proto::Recalibration;
+use auspex_proto::recalibration::log_odds;
 use serde::{Deserialize, Serialize};
 
 /// By this the certainty fades with each outcome: 300 outcomes count.
@@ -15,6 +19,13 @@ const SLACK: f64 = 0.05;
 const LIMIT: f64 = 6.0;
 /// What is left of the certainty then.
 const KEPT: f64 = 0.1;
+/// Outcomes of which the probabilities are remembered: as many as count.
+const SEEN: usize = 300;
+/// As many of them must lie at or beyond an end of what counts as seen: of fewer nothing is known.
+const EDGE: usize = 5;
+/// The most that one outcome counts for, where few of its kind are seen: what it stands for beyond that would be one outcome's
+/// word for too many.
+const MOST_WEIGHT: f64 = 10.0;
 
 /// A slope and an offset, and how certain they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +45,8 @@ pub struct Online {
     pub outcomes: u64,
     /// Sum of squared errors of what it said before each outcome.
     pub brier: f64,
+    /// What the version said of the last of them.
+    seen: VecDeque<f32>,
 }
 
 impl Default for Online {
@@ -47,13 +60,9 @@ impl Default for Online {
             drifts: 0,
             outcomes: 0,
             brier: 0.0,
+            seen: VecDeque::new(),
         }
     }
-}
-
-fn log_odds(p: f64) -> f64 {
-    let p = p.clamp(1e-4, 1.0 - 1e-4);
-    (p / (1.0 - p)).ln()
 }
 
 impl Online {
@@ -63,15 +72,40 @@ impl Online {
         1.0 / (1.0 + (-(self.slope * log_odds(p) + self.offset)).exp())
     }
 
-    /// Learns from an outcome; what it would have said before is counted first.
-    pub fn learn(&mut self, p: f64, failed: bool) {
+    /// What has been learnt, for whoever reads by it; `None` while too little was seen.
+    #[must_use]
+    pub fn offer(&self) -> Option<Recalibration> {
+        let mut sorted: Vec<f32> = self.seen.iter().copied().collect();
+        sorted.sort_by(f32::total_cmp);
+        let low = sorted.get(EDGE.checked_sub(1)?)?;
+        let high = sorted.get(sorted.len().checked_sub(EDGE)?)?;
+        let [offset, both, slope] = self.certainty;
+        let determinant = (offset * slope - both * both).max(1e-9);
+        Some(Recalibration {
+            slope: self.slope,
+            offset: self.offset,
+            from: f64::from(low.min(*high)),
+            to: f64::from(high.max(*low)),
+            variances: [slope / determinant, offset / determinant, -both / determinant],
+            outcomes: self.outcomes,
+            log_e: 0.0,
+        })
+    }
+
+    /// Learns from an outcome that stands for this many; what it would have said before is counted first.
+    pub fn learn(&mut self, p: f64, failed: bool, weight: f64) {
+        let weight = weight.min(MOST_WEIGHT);
         let (z, y) = (log_odds(p), if failed { 1.0 } else { 0.0 });
         let said = self.read(p);
         let error = y - said;
         self.outcomes += 1;
         self.brier += error * error;
         self.watch(error);
-        let spread = (said * (1.0 - said)).max(1e-3);
+        self.seen.push_back(p as f32);
+        if self.seen.len() > SEEN {
+            self.seen.pop_front();
+        }
+        let spread = weight * (said * (1.0 - said)).max(1e-3);
         // Certainty never fades below what there was at first.
         let [offset, both, slope] = self.certainty;
         self.certainty = [
@@ -81,8 +115,8 @@ impl Online {
         ];
         let [offset, both, slope] = self.certainty;
         let determinant = (offset * slope - both * both).max(1e-9);
-        self.offset += error * (slope - both * z) / determinant;
-        self.slope += error * (offset * z - both) / determinant;
+        self.offset += weight * error * (slope - both * z) / determinant;
+        self.slope += weight * error * (offset * z - both) / determinant;
         self.offset = self.offset.clamp(-10.0, 10.0);
         self.slope = self.slope.clamp(0.05, 5.0);
     }
@@ -131,7 +165,7 @@ mod tests {
                 failures += y;
                 counted += 1.0;
             }
-            online.learn(p, failed);
+            online.learn(p, failed, 1.0);
         }
         let rate: f64 = failures / counted;
         (raw / counted, mended / counted, rate * (1.0 - rate), online)

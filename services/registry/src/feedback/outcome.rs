@@ -1,7 +1,7 @@
 //! Which facts are outcomes, and of what.
 
 use auspex_proto::decision::{Decision, Phase, Reason};
-use auspex_proto::event::{Body, DeploymentState, Outcome, RunPhase};
+use auspex_proto::event::{Body, DeploymentState, Outcome, Run, RunPhase};
 use auspex_proto::{EntityKind, Event, Timestamp};
 
 use super::state::{Matured, State, Waiting, key};
@@ -21,7 +21,7 @@ pub(super) fn event(
         Body::Deployment(deployment) => {
             let key = key(EntityKind::Deployment, "", deployment.revision.as_str());
             if let Some(waiting) = state.waiting.get_mut(&key) {
-                waiting.frozen = true;
+                waiting.begun.get_or_insert(now);
                 waiting.service = deployment.service.to_string();
                 let id = &deployment.deployment_id;
                 if waiting.deployments.len() < MOST_DEPLOYMENTS && !waiting.deployments.contains(id) {
@@ -41,7 +41,7 @@ pub(super) fn event(
             };
             match status.state {
                 DeploymentState::Failure | DeploymentState::Error | DeploymentState::RolledBack => {
-                    state.settle(&key, true, now).into_iter().collect()
+                    state.settle(&key, true, now, config).into_iter().collect()
                 }
                 DeploymentState::Success => {
                     let service = status.service.as_ref().map(ToString::to_string);
@@ -61,19 +61,19 @@ pub(super) fn event(
                 .into_iter()
                 .collect()
         }
-        Body::Run(run) => run_ended(state, &run.run_id, run.phase, now),
+        Body::Run(run) => run_ended(state, run, config, now),
         Body::Change(_) | Body::Review(_) | Body::Incident(_) | Body::Other { .. } => Vec::new(),
     }
 }
 
-fn run_ended(state: &mut State, run: &str, phase: RunPhase, now: Timestamp) -> Vec<Matured> {
-    let RunPhase::Finished(outcome) = phase else {
+fn run_ended(state: &mut State, run: &Run, config: &FeedbackConfig, now: Timestamp) -> Vec<Matured> {
+    let RunPhase::Finished(outcome) = run.phase else {
         return Vec::new();
     };
-    let key = key(EntityKind::Run, run, "");
+    let key = key(EntityKind::Run, &run.run_id, "");
     match outcome {
-        Outcome::Failure | Outcome::Timeout => state.settle(&key, true, now).into_iter().collect(),
-        Outcome::Success => state.settle(&key, false, now).into_iter().collect(),
+        Outcome::Failure | Outcome::Timeout => state.settle(&key, true, now, config).into_iter().collect(),
+        Outcome::Success => state.settle(&key, false, now, config).into_iter().collect(),
         // The CI system's fault, or nobody's: nothing is known of the run.
         Outcome::Error | Outcome::Cancellation | Outcome::Skip => {
             state.waiting.remove(&key);
@@ -90,7 +90,7 @@ fn deployed(state: &State, deployment: &str) -> Option<String> {
 
 fn release(state: &mut State, key: &str, service: Option<String>, now: Timestamp) {
     if let Some(waiting) = state.waiting.get_mut(key) {
-        waiting.frozen = true;
+        waiting.begun.get_or_insert(now);
         waiting.released.get_or_insert(now);
         if let Some(service) = service {
             waiting.service = service;
@@ -115,14 +115,14 @@ fn incident_of(
         .filter_map(|(key, waiting)| Some((waiting.released.filter(|at| young(*at))?, waiting.cause, key)))
         .max();
     let key = last.map(|(_, _, key)| key.clone())?;
-    state.settle(&key, true, now)
+    state.settle(&key, true, now, config)
 }
 
 /// What a decision about a rollout says about waiting scores.
 pub(super) fn decision(
     state: &mut State,
     decision: &Decision,
-    _config: &FeedbackConfig,
+    config: &FeedbackConfig,
     now: Timestamp,
 ) -> Vec<Matured> {
     if !decision.acts {
@@ -130,12 +130,12 @@ pub(super) fn decision(
     }
     let key = key(EntityKind::Deployment, "", &decision.candidate.revision);
     if let Some(waiting) = state.waiting.get_mut(&key) {
-        waiting.frozen = true;
+        waiting.begun.get_or_insert(now);
     }
     match decision.phase {
         Phase::RolledBack => match decision.reason {
             Reason::EvidenceWorse | Reason::LimitCrossed | Reason::SilentCandidate | Reason::Commanded => {
-                state.settle(&key, true, now).into_iter().collect()
+                state.settle(&key, true, now, config).into_iter().collect()
             }
             // Held back by the prediction itself, or by what has nothing to do with the change: nobody will ever know.
             _ => {

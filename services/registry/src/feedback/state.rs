@@ -1,19 +1,18 @@
 //! What is remembered of a project: scores that wait, and what became of those that do no longer.
 //!
-//! Bounded by construction: [`MOST_WAITING`] scores of at most 1 kB, [`MOST_MODELS`] models of at most 20 kB,
-//! [`MOST_EXPERIMENTS`] experiments of 1 kB: below 700 kB in the worst case, some 30 kB in the usual one.
+//! Bounded by construction: [`MOST_WAITING`] scores of at most 1 kB, [`MOST_HELD`] outcomes of half of that, [`MOST_MODELS`]
+//! models of at most 20 kB, [`MOST_EXPERIMENTS`] experiments of 1 kB: below 900 kB in the worst case, some 30 kB in the usual one.
 
 use std::collections::BTreeMap;
 
-use auspex_judge::pairs::Gains;
-use auspex_proto::score::Band;
 use auspex_proto::seen::Seen;
 use auspex_proto::{EntityKind, Score, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::figures::ModelFigures;
+use super::learn::Held;
 use crate::catalog::trial::Counted;
-use crate::config::{ExperimentConfig, FeedbackConfig};
+use crate::config::FeedbackConfig;
 
 /// Most scores that wait for their outcome; the oldest goes first.
 pub const MOST_WAITING: usize = 500;
@@ -21,10 +20,12 @@ pub const MOST_WAITING: usize = 500;
 pub const MOST_MODELS: usize = 12;
 /// Most experiments that are counted.
 pub const MOST_EXPERIMENTS: usize = 8;
-/// Bands of [`Band::of`], for what another version would have said.
-const BANDS: (f64, f64) = (0.3, 0.7);
-/// Probabilities are kept off 0 and 1 by this, so that one certain mistake does not decide for good.
-const LEAST: f64 = 0.001;
+/// Most versions that speak of one vector: champion, challenger, shadow.
+const MOST_HEARD: usize = 3;
+/// Most outcomes that are known and not learnt from yet.
+pub const MOST_HELD: usize = 250;
+/// Propensities are kept above this: an outcome counts for 50 at most.
+const LEAST_PROPENSITY: f64 = 0.02;
 
 /// What is remembered of a project.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,14 @@ pub struct State {
     pub models: BTreeMap<String, ModelFigures>,
     /// By name.
     pub experiments: BTreeMap<String, Counted>,
+    /// Known outcomes, in the order in which they will be learnt from.
+    pub held: Vec<Held>,
+    /// From the beginning of the last deployment that passed until that was known, in milliseconds.
+    pub lag_ms: i64,
+    /// Versions whose figures went while their recalibration was served: that is still to be told.
+    pub forgotten: Vec<String>,
+    /// When a score was last dropped whose deployment had begun.
+    pub lost: Option<Timestamp>,
     /// Outcomes counted.
     pub outcomes: u64,
     /// Events absorbed.
@@ -55,8 +64,9 @@ pub struct Waiting {
     pub service: String,
     /// Its deployments.
     pub deployments: Vec<String>,
-    /// A deployment has begun: later scores do not count.
-    pub frozen: bool,
+    /// Since when a deployment is under way: later scores do not count. `None`: none is.
+    #[serde(default)]
+    pub begun: Option<Timestamp>,
     /// Since when it serves users; `None`: not yet.
     pub released: Option<Timestamp>,
     /// What was predicted.
@@ -76,10 +86,45 @@ pub struct Said {
     pub high: f64,
     /// Probability that nothing was held back because of it.
     pub propensity: f64,
+    /// It would have been held back, and was let go to learn what becomes of such.
+    #[serde(default)]
+    pub quota: bool,
+    /// What the version says by itself; `None`: `p`.
+    #[serde(default)]
+    pub raw: Option<f64>,
+    /// Each version that spoke: what it said by itself, and what its recalibration would have made of it then.
+    #[serde(default)]
+    pub heard: Vec<Heard>,
     /// Its experiment; empty: none.
     pub experiment: String,
     /// Champion and challenger of it, and what each said.
     pub pair: Option<((String, f64), (String, f64))>,
+}
+
+/// What one version said of a vector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Which.
+    pub model: String,
+    /// By itself.
+    pub raw: f64,
+    /// By its recalibration as that stood when the score was made; `None`: there was none.
+    pub told: Option<f64>,
+}
+
+impl Said {
+    /// For how many of its kind the outcome stands. Of what is to be held back only a share is let go by chance, and stands for
+    /// all of them; another such outcome was seen because somebody chose to, and stands for nothing but itself.
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        if self.quota {
+            1.0 / self.propensity.max(LEAST_PROPENSITY)
+        } else if self.propensity < 1.0 {
+            0.0
+        } else {
+            1.0
+        }
+    }
 }
 
 /// A prediction and its outcome.
@@ -93,6 +138,8 @@ pub struct Matured {
     pub failed: bool,
     /// When it was known.
     pub at: Timestamp,
+    /// When it may be learnt from: not before it would have been known had it come out otherwise.
+    pub ripe: Timestamp,
 }
 
 impl State {
@@ -109,10 +156,11 @@ impl State {
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default();
+        let said = self.said(score);
         match self.waiting.get_mut(&key) {
-            Some(before) if before.frozen || before.cause >= score.meta.cause => return,
+            Some(before) if before.begun.is_some() || before.cause >= score.meta.cause => return,
             Some(before) => {
-                (before.cause, before.scored, before.said) = (score.meta.cause, now, said(score));
+                (before.cause, before.scored, before.said) = (score.meta.cause, now, said);
                 if before.service.is_empty() {
                     before.service = service;
                 }
@@ -120,14 +168,7 @@ impl State {
             }
             None => {}
         }
-        if self.waiting.len() >= MOST_WAITING {
-            let oldest = self
-                .waiting
-                .iter()
-                .min_by_key(|(_, w)| (w.scored, w.cause))
-                .map(|(key, _)| key.clone());
-            oldest.map(|key| self.waiting.remove(&key));
-        }
+        self.make_room(now);
         self.waiting.insert(
             key,
             Waiting {
@@ -136,21 +177,83 @@ impl State {
                 kind: score.entity.kind,
                 service,
                 deployments: Vec::new(),
-                frozen: false,
+                begun: None,
                 released: None,
-                said: said(score),
+                said,
             },
         );
     }
 
+    /// The oldest goes: of those that nobody has deployed, while there are any.
+    fn make_room(&mut self, now: Timestamp) {
+        if self.waiting.len() < MOST_WAITING {
+            return;
+        }
+        let order = |w: &Waiting| (w.begun.is_some(), w.scored, w.cause);
+        let oldest = self.waiting.iter().min_by_key(|(_, w)| order(w));
+        let oldest = oldest.map(|(key, _)| key.clone());
+        let gone = oldest.and_then(|key| self.waiting.remove(&key));
+        if gone.is_some_and(|w| w.begun.is_some()) {
+            self.lost = Some(now);
+        }
+    }
+
+    /// What was predicted, by each version that spoke.
+    fn said(&self, score: &Score) -> Said {
+        let heard = |model: &str, raw: f64| Heard {
+            model: model.to_owned(),
+            raw,
+            told: self.models.get(model).and_then(|m| m.proof.told(raw)),
+        };
+        let others = score.trial.others.iter();
+        let others = others.map(|other| heard(&other.model, other.raw.unwrap_or(other.p_failure)));
+        let heard: Vec<Heard> = std::iter::once(heard(&score.model, score.raw()))
+            .chain(others)
+            .take(MOST_HEARD)
+            .collect();
+        Said {
+            model: score.model.clone(),
+            p: score.p_failure,
+            raw: score.recalibration.map(|r| r.raw),
+            low: score.low,
+            high: score.high,
+            propensity: score.trial.propensity,
+            quota: score.trial.quota,
+            heard,
+            experiment: score.trial.experiment.clone(),
+            pair: pair(score),
+        }
+    }
+
     /// Ends a wait with an outcome.
-    pub fn settle(&mut self, key: &str, failed: bool, at: Timestamp) -> Option<Matured> {
+    ///
+    /// That something failed is known at once, that it passed only when it has lasted. Learnt from as they come, the failures of
+    /// the last day would be without the successes that belong to them; so a failure is held as long as a success takes.
+    pub fn settle(
+        &mut self,
+        key: &str,
+        failed: bool,
+        at: Timestamp,
+        config: &FeedbackConfig,
+    ) -> Option<Matured> {
         let waiting = self.waiting.remove(key)?;
+        let (mature, _) = spans(config);
+        let begun = waiting.begun.unwrap_or(at);
+        let ripe = match (waiting.kind, failed) {
+            (EntityKind::Run, _) => at,
+            (_, true) => Timestamp(begun.0.saturating_add(self.lag_ms.max(mature))).max(at),
+            (_, false) => {
+                let released = waiting.released.unwrap_or(begun);
+                self.lag_ms = mature.saturating_add(released.0.saturating_sub(begun.0));
+                at
+            }
+        };
         Some(Matured {
             model: waiting.said.model.clone(),
             said: waiting.said,
             failed,
             at,
+            ripe,
         })
     }
 
@@ -166,7 +269,7 @@ impl State {
             .collect();
         let matured = passed
             .iter()
-            .filter_map(|key| self.settle(key, false, now))
+            .filter_map(|key| self.settle(key, false, now, config))
             .collect();
         self.waiting
             .retain(|_, w| w.released.is_some() || !over(w.scored, hopeless));
@@ -181,57 +284,37 @@ impl State {
             Some(released) => Timestamp(released.0.saturating_add(mature)),
             None => Timestamp(w.scored.0.saturating_add(hopeless)),
         };
-        self.waiting.values().map(at).min()
+        let held = self.held.first().map(|held| held.ripe);
+        let waiting = self.waiting.values().map(at).min();
+        let stale = self
+            .models
+            .values()
+            .filter_map(|model| model.stale_at(hopeless))
+            .min();
+        [held, waiting, stale].into_iter().flatten().min()
     }
 
-    /// Counts an outcome.
-    pub fn count(&mut self, matured: &Matured, costs: &ExperimentConfig) {
+    /// Counts an outcome in the figures of the version that scored.
+    pub fn count(&mut self, matured: &Matured) {
         self.outcomes += 1;
-        if !self.models.contains_key(&matured.model) && self.models.len() >= MOST_MODELS {
-            let idle = self
-                .models
-                .iter()
-                .min_by_key(|(_, m)| m.last)
-                .map(|(name, _)| name.clone());
-            idle.map(|name| self.models.remove(&name));
+        self.figures(&matured.model).count(matured);
+    }
+
+    /// The figures of a version; when there is no room for another, those longest without an outcome go.
+    pub(super) fn figures(&mut self, model: &str) -> &mut ModelFigures {
+        if !self.models.contains_key(model) && self.models.len() >= MOST_MODELS {
+            let idle = self.models.iter().min_by_key(|(_, m)| m.last);
+            let idle = idle.map(|(name, _)| name.clone());
+            let gone = idle.and_then(|name| Some((name.clone(), self.models.remove(&name)?)));
+            if let Some((name, _)) = gone.filter(|(_, m)| m.proof.since.is_some()) {
+                self.forgotten.push(name);
+            }
         }
-        self.models
-            .entry(matured.model.clone())
-            .or_default()
-            .count(matured);
-        let (name, pair) = (&matured.said.experiment, &matured.said.pair);
-        let Some(((champion, p), (challenger, q))) = pair.as_ref().filter(|_| !name.is_empty()) else {
-            return;
-        };
-        if !self.experiments.contains_key(name) && self.experiments.len() >= MOST_EXPERIMENTS {
-            let least = self
-                .experiments
-                .iter()
-                .min_by_key(|(_, c)| c.log_loss.evidence().samples);
-            let least = least.map(|(name, _)| name.clone());
-            least.map(|name| self.experiments.remove(&name));
-        }
-        let counted = self.experiments.entry(name.clone()).or_default();
-        let names = (champion.clone(), challenger.clone());
-        if counted.pair != names {
-            *counted = Counted {
-                pair: names,
-                ..Counted::default()
-            };
-        }
-        let weight = 1.0 / matured.said.propensity.max(0.02);
-        let (loss, cost) = (loss_gains(*p, *q, weight), cost_gains(*p, *q, weight, costs));
-        counted.log_loss.absorb(loss, matured.failed);
-        counted.cost.absorb(cost, matured.failed);
-        let within = Gains {
-            failed: cost.failed + costs.cost_margin,
-            passed: cost.passed + costs.cost_margin,
-        };
-        counted.cost_within.absorb(within, matured.failed);
+        self.models.entry(model.to_owned()).or_default()
     }
 }
 
-fn spans(config: &FeedbackConfig) -> (i64, i64) {
+pub(super) fn spans(config: &FeedbackConfig) -> (i64, i64) {
     let minutes = |n: u64| i64::try_from(n.saturating_mul(60_000)).unwrap_or(i64::MAX);
     (
         minutes(config.maturity_minutes),
@@ -248,7 +331,8 @@ pub fn key(kind: EntityKind, id: &str, revision: &str) -> String {
     }
 }
 
-fn said(score: &Score) -> Said {
+/// Champion and challenger of an experiment, and what each said.
+fn pair(score: &Score) -> Option<((String, f64), (String, f64))> {
     let other = |arm: &str| {
         let own = score.trial.arm == arm || (arm == "champion" && score.trial.arm.is_empty());
         if own {
@@ -259,36 +343,5 @@ fn said(score: &Score) -> Said {
     };
     // A shadow is judged like a challenger that is dealt nobody.
     let challenger = other("challenger").or_else(|| other("shadow"));
-    Said {
-        model: score.model.clone(),
-        p: score.p_failure,
-        low: score.low,
-        high: score.high,
-        propensity: score.trial.propensity,
-        experiment: score.trial.experiment.clone(),
-        pair: other("champion").zip(challenger),
-    }
-}
-
-/// What the challenger gains in log-loss.
-fn loss_gains(p: f64, q: f64, weight: f64) -> Gains {
-    let (p, q) = (p.clamp(LEAST, 1.0 - LEAST), q.clamp(LEAST, 1.0 - LEAST));
-    Gains {
-        failed: weight * (q / p).ln(),
-        passed: weight * ((1.0 - q) / (1.0 - p)).ln(),
-    }
-}
-
-/// What the challenger gains in cost: a failure let through costs most at low risk, a hold most at high risk.
-fn cost_gains(p: f64, q: f64, weight: f64, costs: &ExperimentConfig) -> Gains {
-    let share = |p: f64| match Band::of(p, BANDS) {
-        Band::Low => 0.0,
-        Band::Medium => 0.5,
-        Band::High => 1.0,
-    };
-    let (champion, challenger) = (share(p), share(q));
-    Gains {
-        failed: weight * costs.cost_missed * (challenger - champion),
-        passed: weight * costs.cost_held * (champion - challenger),
-    }
+    other("champion").zip(challenger)
 }

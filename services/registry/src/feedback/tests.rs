@@ -11,6 +11,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod reading;
+
 /// A project's log.
 struct Log {
     verb: Feedback,
@@ -271,6 +273,7 @@ proptest! {
                 _ => log.pass(5),
             }
             prop_assert!(log.state.waiting.len() <= state::MOST_WAITING);
+            prop_assert!(log.state.held.len() <= state::MOST_HELD);
         }
         let (outcomes, failures) = log.counted();
         prop_assert!(failures <= outcomes && outcomes == log.state.outcomes);
