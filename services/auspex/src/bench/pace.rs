@@ -84,6 +84,12 @@ impl Times {
         self.missing
     }
 
+    /// When each that was answered was, with its number.
+    pub(super) fn answered(&self) -> impl Iterator<Item = (usize, Instant)> {
+        let answered = |(number, answered): (&usize, &Option<Instant>)| Some((*number, (*answered)?));
+        self.answered.iter().filter_map(answered)
+    }
+
     /// Microseconds from when they began to answered, of those that were.
     pub(super) fn micros(&self, began: &[Instant]) -> Vec<f64> {
         let took = |(number, answered): (&usize, &Option<Instant>)| {

@@ -5,21 +5,26 @@
 //! Every event is a change that becomes a vector, a score, and known to canary. Some have a rollout, started before the round,
 //! that waits for the score: they are decided and counted. The document lets nothing begin, so that no rollout goes on
 //! afterwards. Rows for the feature store are not made meanwhile (`features.streams`): they are beside the path, and two cores do
-//! not carry both at 2,000 events a second. Both ways begin when a message is due and end where a reader of the log has what came of it. A decision counts
-//! when the state that knows it is saved: that is looked up afterwards.
+//! not carry both at 2,000 events a second. Both ways begin when a message is due and end where a reader of the log has what came
+//! of it. A decision counts when the state that knows it is saved: that is looked up afterwards. So are the legs of the way, by
+//! the server's own times.
+
+mod change;
+mod legs;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use auspex_chassis::broker::Sync;
 use auspex_chassis::bus::{BusSettings, Outgoing};
 use auspex_chassis::testing::TestHouse;
+use auspex_chassis::testing::bare::Bare;
 use auspex_chassis::{Bus, Follow, From, House, Mesh, Options, ServiceSpec};
-use auspex_proto::command::Ask;
-use auspex_proto::event::{Body, ChangeStats};
-use auspex_proto::{Command, Event, Fact, FactId, FactKind, Meta, Project, Revision, RolloutName, stage};
+use auspex_proto::{Fact, FactKind, stage};
 
+use self::change::Change;
+use self::legs::{Legs, Seen};
 use super::hop::Hop;
 use super::pace::{Pace, Times};
 use super::row::{Better, Row, median_round, quantile};
@@ -83,13 +88,16 @@ impl Scene {
             rest().await;
             let path = road.round(self.rate, self.events).await?;
             rest().await;
-            if round > 0 {
+            if round == 0 {
+                road.legs.clear();
+            } else {
                 rounds.push((quantile(&path, 0.5), quantile(&bare, 0.5)));
                 times.0.extend(path);
                 times.1.extend(bare);
             }
         }
         let saved = road.saved().await?;
+        let log = Bare::connect(&url).await?.log().await?;
         drop(hop);
         road.shutdown.finish(Duration::from_secs(1)).await;
         mesh.stop().await;
@@ -100,7 +108,7 @@ impl Scene {
             self.sync.setting().replace('"', "")
         );
         let hop = "bare JetStream hop with ort";
-        Ok(vec![
+        let mut rows = vec![
             Row::told(format!("event to decision, {at}: p50"), p50, "us")
                 .beside(limit, hop)
                 .floor(FLOOR, Better::Less),
@@ -111,7 +119,9 @@ impl Scene {
             )
             .beside(quantile(&times.1, 0.99), hop),
             Row::told(format!("decisions counted, {at}: saved"), saved, "of 1").floor(1.0, Better::More),
-        ])
+        ];
+        rows.extend(road.legs.rows(&log, &at, (limit, hop)));
+        Ok(rows)
     }
 }
 
@@ -148,6 +158,8 @@ struct Road {
     sent: usize,
     /// Of each project the greatest cause of a counted decision.
     causes: BTreeMap<String, u64>,
+    /// When the changes that count began and ended.
+    legs: Legs,
 }
 
 impl Road {
@@ -167,6 +179,7 @@ impl Road {
             decided,
             sent: 0,
             causes: BTreeMap::new(),
+            legs: Legs::default(),
         })
     }
 
@@ -246,6 +259,16 @@ impl Road {
             .await
             .with_context(|| format!("not every one of {count} was decided within {PATIENCE:?}"))??;
         let began = sending.await??;
+        if scored {
+            let clock = (Instant::now(), SystemTime::now());
+            let numbers: BTreeMap<usize, usize> =
+                places.iter().map(|(number, place)| (*place, *number)).collect();
+            let seen = |(place, read): (usize, Instant)| {
+                let (number, began) = (numbers.get(&place)?, began.get(place)?);
+                Some((*number, Seen::at(*began, read, clock)))
+            };
+            self.legs.note(times.answered().filter_map(seen));
+        }
         Ok(times.micros(&began))
     }
 
@@ -270,78 +293,4 @@ impl Road {
 #[allow(clippy::cast_precision_loss, reason = "counts of projects")]
 fn share(part: usize, of: usize) -> f64 {
     part as f64 / of as f64
-}
-
-/// A small change, and the rollout that waits for its score.
-struct Change {
-    number: usize,
-    revision: Revision,
-}
-
-impl Change {
-    fn new(number: usize) -> anyhow::Result<Self> {
-        Ok(Self {
-            number,
-            revision: Revision::new(number.to_string())?,
-        })
-    }
-
-    fn meta(&self, what: &str, house: &House, projects: usize) -> anyhow::Result<Meta> {
-        Ok(Meta {
-            id: FactId::new(format!("bench-{what}-{}", self.number))?,
-            project: Project::new(format!("bench/{}", self.number % projects))?,
-            time: house.now(),
-            cause: 0,
-            source: "bench".to_owned(),
-        })
-    }
-
-    fn start(&self, house: &House, projects: usize) -> anyhow::Result<Fact> {
-        let document = format!(
-            "apiVersion: auspex.dev/v1\nkind: Rollout\nmetadata: {{ name: shop }}\n\
-             spec: {{ service: shop, mode: observe, score_wait: 120, limits: {{ p_failure: 0 }}, \
-             tracks: {{ candidate: {{ revision: '{}' }} }} }}\n",
-            self.revision
-        );
-        Ok(Fact::Command(Command {
-            meta: self.meta("start", house, projects)?,
-            rollout: RolloutName::new("shop")?,
-            actor: "bench".to_owned(),
-            note: String::new(),
-            ask: Ask::Start { document },
-        }))
-    }
-
-    fn event(&self, house: &House, projects: usize) -> anyhow::Result<Fact> {
-        // The model calls it low: as of most changes, nobody asks for reasons.
-        let stats = ChangeStats {
-            subsystems: Some(1.0),
-            directories: Some(5.0),
-            files: Some(1.0),
-            entropy: Some(0.0),
-            lines_added: Some(0.0),
-            lines_deleted: Some(20.0),
-            lines_before: Some(0.0),
-            is_fix: Some(1.0),
-            developers: Some(150.0),
-            age_days: Some(0.8),
-            unique_changes: Some(0.0),
-            author_experience: Some(25.0),
-            author_recent_experience: Some(165.0),
-            author_subsystem_experience: Some(6.0),
-        };
-        Ok(Fact::Event(Event {
-            meta: self.meta("change", house, projects)?,
-            body: Body::Change(auspex_proto::event::Change {
-                revision: self.revision.clone(),
-                branch: "main".to_owned(),
-                author: "bench".to_owned(),
-                title: "Say it better".to_owned(),
-                paths: vec!["docs/words.md".to_owned()],
-                stats: Some(stats),
-                authored: None,
-                complexity: None,
-            }),
-        }))
-    }
 }

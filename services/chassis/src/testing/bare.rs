@@ -9,7 +9,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::PublishAckFuture;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, stream};
-use auspex_proto::subject;
+use auspex_proto::{Fact, subject};
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::task::JoinHandle;
@@ -120,10 +120,50 @@ impl Bare {
             .await?)
     }
 
+    /// Every fact there is in the log, in its order.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn log(&self) -> anyhow::Result<Vec<Landed>> {
+        let stream = self.js.get_stream(subject::FACTS).await?;
+        let config = pull::Config {
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            ..pull::Config::default()
+        };
+        let mut messages = stream.create_consumer(config).await?.messages().await?;
+        let mut log = Vec::new();
+        let mut left = stream.cached_info().state.messages;
+        while left > 0 {
+            let message = messages.next().await.context("the consumer ended")??;
+            let place = message.info().map_err(|fault| anyhow::anyhow!("{fault}"))?;
+            left = place.pending;
+            let address = subject::parse(&message.subject)?;
+            log.push(Landed {
+                seq: place.stream_sequence,
+                nanos: place.published.unix_timestamp_nanos(),
+                fact: Fact::decode(address.kind, &message.payload)?,
+            });
+        }
+        Ok(log)
+    }
+
     async fn send(&self, to: &'static str, payload: Bytes) -> anyhow::Result<PublishAckFuture> {
         let message = PublishMessage::build().payload(payload);
         Ok(self.js.send_publish(to, message).await?)
     }
+}
+
+/// A fact as the log keeps it.
+#[derive(Debug, Clone)]
+pub struct Landed {
+    /// Its sequence.
+    pub seq: u64,
+    /// When it was kept, in nanoseconds since 1970 by the server's clock.
+    pub nanos: i128,
+    /// It.
+    pub fact: Fact,
 }
 
 /// What came out.
