@@ -66,20 +66,25 @@ pub(super) fn convert(
     }
     notes(blue_green, paper);
     spec.insert("strategy".to_owned(), strategy(blue_green));
-    // Before the switch, and before it is for good, the run has to approve; a person may in its place.
+    approvals(&plan, spec);
+    spec.insert("min_samples".to_owned(), json!(0));
+    plan
+}
+
+/// Before the switch, and before it is for good, the run has to approve; a person may in its place.
+fn approvals(plan: &Plan, spec: &mut Map<String, Json>) {
     let point = |run: &Run| match run.when {
         When::PrePromotion => "promotion",
         _ => "end",
     };
-    let runs = plan.runs.iter();
-    let approvals: Vec<Json> = runs
+    let approvals: Vec<Json> = plan
+        .runs
+        .iter()
         .map(|run| json!({"name": run.name, "at": point(run)}))
         .collect();
     if !approvals.is_empty() {
         spec.insert("gates".to_owned(), json!({"approvals": approvals}));
     }
-    spec.insert("min_samples".to_owned(), json!(0));
-    plan
 }
 
 fn strategy(blue_green: &BlueGreen) -> Json {
