@@ -99,6 +99,17 @@ pub(crate) struct Assess {
     output: Output,
 }
 
+/// What a result of Argo's counts.
+const COUNTERS: [&str; 7] = [
+    "count",
+    "successful",
+    "failed",
+    "inconclusive",
+    "error",
+    "consecutiveError",
+    "consecutiveSuccess",
+];
+
 impl Ask {
     pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
         match self {
@@ -207,19 +218,26 @@ impl Assess {
             .and_then(Json::as_str)
             .and_then(Phase::named)
             .unwrap_or_default();
+        let told = COUNTERS.iter().any(|field| json.get(field).is_some());
         let list = match json.get("measurements").unwrap_or(&json) {
             Json::Array(list) => list.clone(),
-            Json::Object(_) | Json::Null => Vec::new(),
+            // Counters alone, or a result that has none yet.
+            Json::Object(_) if told || json.get("phase").and_then(Json::as_str).is_some() => Vec::new(),
+            Json::Null => Vec::new(),
             // Phases as words, as YAML reads lines of them.
             Json::String(words) => words.split_whitespace().map(Json::from).collect(),
-            _ => return Err(Fault::invalid("--measurements: is no list of measurements")),
+            _ => {
+                return Err(Fault::invalid(
+                    "--measurements: is neither a list of measurements nor a result with `measurements` or counters",
+                ));
+            }
         };
         let phases = list.iter().enumerate().map(|(at, one)| {
             self.phase(&metric, one)
                 .map_err(|fault| Fault::invalid(format!("{}: [{at}]: {fault}", self.measurements.display())))
         });
         let phases: Vec<Phase> = phases.collect::<Result<_, _>>()?;
-        let counters = if json.get("count").is_some() {
+        let counters = if told {
             serde_json::from_value(json.clone())
                 .map_err(|fault| Fault::invalid(format!("{}: {fault}", self.measurements.display())))?
         } else {
