@@ -67,12 +67,7 @@ fn all(paths: u32, only: Option<&str>) -> anyhow::Result<Vec<Row>> {
             pace(kind),
             "/s",
         );
-        // One series is a file's: nobody sends a hundred thousand of them a second.
-        rows.push(if kind == Work::Series {
-            pace
-        } else {
-            pace.floor(PACE, Better::More)
-        });
+        rows.push(pace.floor(PACE, Better::More));
         let bytes = rmp_serde::to_vec_named(&state(kind, 400))?.len();
         let bytes = f64::from(u32::try_from(bytes)?);
         rows.push(

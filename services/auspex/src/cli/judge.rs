@@ -266,7 +266,7 @@ fn notes(end: &Look) -> String {
 impl Wanted {
     fn carry_out(&self) -> Result<(), Fault> {
         if !(self.rate > 0.0 && self.rate.is_finite()) {
-            return Err(Fault::invalid("--rate: is not above 0"));
+            return Err(Fault::invalid("--rate: is not a number above 0"));
         }
         let traffic = Traffic {
             rate: self.rate,

@@ -97,7 +97,18 @@ impl Side {
     fn log_e_alone(&self) -> f64 {
         let of = |(kept, left): (u32, u32)| (f64::from(left), f64::from(kept) + f64::from(left));
         let longer = log_oftener(of(self.stayed), of(self.beyond));
-        log_mix([(0.5, self.log_left()), (0.5, longer)].into_iter())
+        let left = log_mix([(0.5, self.log_left()), (0.5, self.log_left_first())].into_iter());
+        log_mix([(0.5, left), (0.5, longer)].into_iter())
+    }
+
+    /// The same where it was never left before: once is one event, worth as much as the past is long.
+    fn log_left_first(&self) -> f64 {
+        if self.baseline.0 > 0 {
+            return f64::NEG_INFINITY;
+        }
+        let (c1, c0) = (f64::from(self.candidate.0), f64::from(self.candidate.1));
+        let bets = CANDIDATE.iter().map(|p| (1.0 / 6.0, bernoulli(*p, c1, c0)));
+        log_mix(bets) - greatest(c1, c0 + f64::from(self.baseline.1))
     }
 }
 

@@ -18,6 +18,9 @@ use super::{Assumption, Direction, HELD, LANES, LARGEST, Pair, ValueEvidence, Va
 use crate::numeric::{bisect, log_mix};
 use crate::verdict::Levels;
 
+/// Weights of the lanes where most points of the past repeat one value.
+const STILL: [f64; 3] = [0.0, 0.2, 0.8];
+
 /// Running evidence about one series. Below 4 kB.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -136,7 +139,9 @@ impl PastTest {
                 self.oftener(up),
                 self.chain.log_e_alone(up),
             ];
-            log_mix(LANES.into_iter().zip(lanes))
+            // The past decides which lanes can say anything.
+            let weights = if self.usual == Some(0.0) { STILL } else { LANES };
+            log_mix(weights.into_iter().zip(lanes))
         };
         settings.direction.mixed(one_way)
     }
@@ -334,6 +339,24 @@ mod tests {
             let (a, b) = (plain.log_e_worse(&settings), other.log_e_worse(&settings));
             assert!((a - b).abs() < 0.2, "{unit} {off}: {a} {b}");
         }
+    }
+
+    #[test]
+    fn what_never_moved_and_leaves_at_the_change_is_worth_its_past() {
+        let settings = ValueSettings {
+            direction: Direction::Increase,
+            ..ValueSettings::default()
+        };
+        let told = |past: u32, after: u32| {
+            let mut test = PastTest::default();
+            (0..past).for_each(|_| test.absorb_history(&settings, &pair(100.0)));
+            (0..after).for_each(|_| test.absorb(&settings, &pair(100.0)));
+            (0..40).for_each(|_| test.absorb(&settings, &pair(500.0)));
+            test.log_e_worse(&settings)
+        };
+        assert!(told(1_000, 0) > 4.6, "{}", told(1_000, 0));
+        // One event after a while, or after a short past, is no proof.
+        assert!(told(1_000, 200) < 4.6 && told(60, 0) < 4.6);
     }
 
     #[test]
