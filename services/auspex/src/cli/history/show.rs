@@ -84,7 +84,11 @@ pub(super) fn fact(fact: &ArchivedFact) -> String {
         None => "cannot be read".to_owned(),
         Some(Fact::Event(event)) => event.body.kind().to_owned(),
         Some(Fact::Command(command)) => format!("{} by {}", name(&command.ask), command.actor),
-        Some(Fact::Score(score)) => format!("P(failure) {:.3} by {}", score.p_failure, score.model),
+        Some(Fact::Score(score)) => {
+            let raw = score.recalibration.filter(|how| how.served).map(|how| how.raw);
+            let raw = raw.map_or_else(String::new, |raw| format!(", which says {raw:.3} by itself"));
+            format!("P(failure) {:.3} by {}{raw}", score.p_failure, score.model)
+        }
         Some(Fact::Vector(vector)) => format!("{} features", vector.features.len()),
         Some(Fact::Alert(alert)) => alert.title.clone(),
         Some(Fact::Decision(decision)) => {

@@ -200,7 +200,10 @@ pub(super) fn version_document(version: &ModelVersion) -> Value {
             "parent": or_null(&lineage.parent), "run_id": or_null(&lineage.run_id),
         },
         "metrics": version.metrics.iter().map(figure_document).collect::<Vec<_>>(),
-        "calibration": {"method": calibration.method, "parameters": parameters},
+        "calibration": {
+            "method": calibration.method, "parameters": parameters,
+            "table": calibration.table.iter().map(|row| [row.from, row.to]).collect::<Vec<_>>(),
+        },
         "conformal": version.conformal.iter().map(|q| json!({"level": q.level, "value": q.value})).collect::<Vec<_>>(),
         "drift": version.drift.iter().map(drift).collect::<Vec<_>>(),
         "golden_rows": version.golden_rows, "golden_tolerance": version.golden_tolerance,
@@ -298,7 +301,15 @@ pub(super) fn comparison_document(a: &ModelVersion, b: &ModelVersion) -> Value {
 }
 
 pub(super) fn served(models: &[ServedModel]) -> String {
-    let mut rows = vec![row(["MODEL", "ARM", "PERCENT", "SINCE", "SCHEMA", "REFUSED"])];
+    let mut rows = vec![row([
+        "MODEL",
+        "ARM",
+        "PERCENT",
+        "SINCE",
+        "SCHEMA",
+        "RECALIBRATED",
+        "REFUSED",
+    ])];
     for model in models {
         rows.push(vec![
             model.model.clone(),
@@ -306,6 +317,11 @@ pub(super) fn served(models: &[ServedModel]) -> String {
             model.percent.to_string(),
             model.since_seq.to_string(),
             model.schema_hash.chars().take(12).collect(),
+            match model.recalibrated {
+                0 => "-".to_owned(),
+                1 => "1 project".to_owned(),
+                many => format!("{many} projects"),
+            },
             model.refused.clone(),
         ]);
     }
@@ -316,7 +332,7 @@ pub(super) fn served_document(models: &[ServedModel]) -> Value {
     let one = |m: &ServedModel| {
         json!({
             "model": m.model, "arm": m.arm, "percent": m.percent, "experiment": or_null(&m.experiment),
-            "sha256": m.sha256, "schema_hash": m.schema_hash, "since": m.since_seq, "refused": or_null(&m.refused),
+            "sha256": m.sha256, "schema_hash": m.schema_hash, "since": m.since_seq, "recalibrated": m.recalibrated, "refused": or_null(&m.refused),
         })
     };
     models.iter().map(one).collect::<Vec<_>>().into()
