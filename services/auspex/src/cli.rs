@@ -159,7 +159,7 @@ impl Cli {
             Ask::Model(model) => Box::pin(model.carry_out(&self.reach)).await.map(done),
             Ask::Tools => tools::install().await.map(done),
             Ask::Health => tools::health(&self.reach).await.map(done),
-            Ask::Recover(recover) => recover.carry_out().await.map(done),
+            Ask::Recover(recover) => Box::pin(recover.carry_out()).await.map(done),
             Ask::Analysis(analysis) => analysis.carry_out(&self.reach).await.map(done),
             Ask::Convert(convert) => convert.carry_out(),
             Ask::Judge(judge) => judge.carry_out().map(done),
