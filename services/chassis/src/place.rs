@@ -52,12 +52,10 @@ pub fn folder(location: &str) -> Option<&str> {
 /// What is wrong with a location, before it is opened.
 #[must_use]
 pub fn problem(location: &str) -> Option<String> {
-    if location.contains('@') {
-        return Some("holds a user or password; these go to the environment".to_owned());
-    }
     let (scheme, rest) = location.split_once("://")?;
     match scheme {
         "file" => None,
+        _ if rest.contains('@') => Some("holds a user or password; these go to the environment".to_owned()),
         "s3" | "s3a" | "gs" | "az" | "azure" if rest.trim_matches('/').is_empty() => {
             Some("names no bucket".to_owned())
         }
@@ -83,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_wrong_location_is_told_before_it_is_opened() {
-        for fine in ["", "kept", "/srv/kept", "file:///srv/kept"] {
+        for fine in ["", "kept", "/srv/job@2/kept", "file:///srv/kept"] {
             assert_eq!(problem(fine), None, "{fine}");
         }
         for wrong in ["ftp://bucket", "s3://", "gs:///", "s3://key:secret@bucket"] {

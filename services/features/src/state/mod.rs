@@ -1,5 +1,5 @@
 //! What `features` remembers of a project, bounded by construction: 10 kB for a small project, 75 kB for a busy
-//! one (256 revisions with two runs each), at most 500 kB.
+//! one (256 revisions with two runs each), at most 600 kB.
 
 pub mod authors;
 pub mod builds;
@@ -34,7 +34,7 @@ pub struct State {
     pub builds: builds::Builds,
     /// Deployments and incidents by service.
     pub deployments: deployments::Deployments,
-    /// Health by service.
+    /// Health by service and environment.
     pub health: health::Health,
 }
 
