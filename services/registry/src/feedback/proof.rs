@@ -12,7 +12,7 @@
 //! with a probability of at most `alpha`.
 //!
 //! *Served*: the same the other way round, begun anew whenever nothing speaks against what is served, so that long merit hides no
-//! change; when [`RUN`] is reached the version is read as it is again. What is right is taken back no sooner than once in as many
+//! change; at a thousand to one the version is read as it is again. What is right is taken back no sooner than once in a thousand
 //! outcomes, on average.
 
 use auspex_judge::pairs::{Gains, PairTest};
