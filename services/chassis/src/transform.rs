@@ -10,7 +10,7 @@ use auspex_proto::{Fact, subject};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::bus::{Bus, DeadLetter, Outgoing};
 use crate::shutdown::Stop;
@@ -133,7 +133,7 @@ async fn turn<T: Transform>(
     stage: Stage,
     transform: &T,
     batch: Vec<Message>,
-    before: Vec<Message>,
+    mut before: Vec<Message>,
 ) -> anyhow::Result<Vec<Message>> {
     let mut facts = Vec::with_capacity(batch.len());
     let mut outgoing = Vec::new();
@@ -151,7 +151,16 @@ async fn turn<T: Transform>(
             Err(fault) => outgoing.push(letter(stage, message, seq, fault.to_string())),
         }
     }
-    for ((message, seq), result) in heads.into_iter().zip(transform.apply(facts).await) {
+    // Who takes long over a batch does not keep the one before it waiting: the server would give it again.
+    let mut applying = transform.apply(facts);
+    let results = match timeout(ACK_WITHIN, &mut applying).await {
+        Ok(results) => results,
+        Err(_) => {
+            acknowledge(std::mem::take(&mut before)).await?;
+            applying.await
+        }
+    };
+    for ((message, seq), result) in heads.into_iter().zip(results) {
         match result {
             Ok(facts) => {
                 let trace = Trace::of(
