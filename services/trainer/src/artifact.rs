@@ -28,7 +28,7 @@ pub struct Version<'a> {
     /// Its graph, when it is no trees.
     pub sequence: Option<&'a Sequence>,
     /// Its calibration.
-    pub calibration: Calibration,
+    pub calibration: &'a Calibration,
     /// What it was fitted to.
     pub train: &'a Sample,
     /// Failure rate of those rows.
@@ -86,7 +86,7 @@ pub(crate) fn bare(
     naming: &Naming,
     artifact: &[u8],
     golden: (&[u8], usize),
-    (calibration, steps): (Calibration, usize),
+    (calibration, steps): (&Calibration, usize),
 ) -> Value {
     let features: Vec<Value> = naming
         .features
@@ -115,7 +115,7 @@ pub(crate) fn bare(
 }
 
 /// A calibration as a manifest tells it.
-fn told(calibration: Calibration) -> Value {
+fn told(calibration: &Calibration) -> Value {
     match calibration {
         Calibration::Platt(platt) => json!({
             "method": "platt", "a": platt.a, "b": platt.b, "formula": "p_fail = 1 / (1 + exp(-(a * raw + b)))",
@@ -123,6 +123,10 @@ fn told(calibration: Calibration) -> Value {
         Calibration::Beta(beta) => json!({
             "method": "beta", "a": beta.a, "b": beta.b, "c": beta.c,
             "formula": "p_fail = 1 / (1 + exp(-(a * ln q - b * ln(1 - q) + c))), q = 1 / (1 + exp(-raw))",
+        }),
+        Calibration::Isotonic(table) => json!({
+            "method": "isotonic", "table": table.table,
+            "formula": "p_fail by the table from q = 1 / (1 + exp(-raw)), which is what the graph gives; between two rows a line",
         }),
     }
 }
@@ -217,7 +221,7 @@ impl Served {
         files: Files,
         runtime: Option<&Path>,
         forest: &Forest,
-        calibration: Calibration,
+        calibration: &Calibration,
     ) -> Result<Self, Fault> {
         let model = Model::check(files).map_err(failed)?;
         let scorer = runtime.map(|library| {
@@ -227,7 +231,7 @@ impl Served {
         Ok(Self {
             scorer: scorer.transpose()?,
             forest: forest.clone(),
-            calibration,
+            calibration: calibration.clone(),
         })
     }
 
@@ -236,7 +240,7 @@ impl Served {
     /// # Errors
     /// As [`Served::open`].
     pub fn known(files: Files, runtime: &Path) -> Result<Self, Fault> {
-        Self::open(files, Some(runtime), &Forest::default(), Calibration::IDENTITY)
+        Self::open(files, Some(runtime), &Forest::default(), &Calibration::IDENTITY)
     }
 
     /// Whether ONNX Runtime scores.
@@ -258,7 +262,9 @@ impl Served {
         };
         let mut found = Vec::with_capacity(table.rows());
         for rows in table.values().chunks(table.width().max(1) * 4096) {
-            found.extend(scorer.p_fail(rows).map_err(failed)?.into_iter().map(f64::from));
+            let said = scorer.p_fail(rows).map_err(failed)?;
+            let calibration = &scorer.model().manifest.calibration;
+            found.extend(said.into_iter().map(|p| calibration.finish(f64::from(p))));
         }
         Ok(found)
     }

@@ -4,16 +4,15 @@
 //! fitted to what is older and whose outcome was known by then. Calibration and weights that a figure needs come from the
 //! other stretches.
 
-use auspex_learn::calibrate::{Beta, Calibration, Platt};
+use std::collections::BTreeMap;
+
+use auspex_learn::calibrate::{Calibration, Platt};
 use auspex_learn::{Forest, metrics, stack};
 
 use crate::sample::Sample;
 
 /// Where the stretches begin and end, as shares of a group's rows.
 const CUTS: [f64; 4] = [0.55, 0.70, 0.85, 1.0];
-
-/// The beta calibration has a parameter more: it is taken when it tells the other stretches so much better, in log-loss.
-const BEND: f64 = 2e-4;
 
 /// One stretch: what to fit to and what to score.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -63,6 +62,12 @@ pub struct Unseen {
     pub labels: Vec<bool>,
     /// How much each counts.
     pub weights: Vec<f64>,
+    /// When each was.
+    pub times: Vec<f64>,
+    /// Of which group each is.
+    pub groups: Vec<u32>,
+    /// Time until an outcome is known.
+    pub delay: f64,
 }
 
 impl Unseen {
@@ -78,9 +83,47 @@ impl Unseen {
                     .labels
                     .push(sample.labels.get(*row).copied().unwrap_or(false));
                 unseen.weights.push(weights.get(*row).copied().unwrap_or(1.0));
+                unseen
+                    .times
+                    .push(sample.times.get(*row).copied().unwrap_or_default());
+                unseen
+                    .groups
+                    .push(sample.groups.get(*row).copied().unwrap_or_default());
             }
         }
         unseen
+    }
+
+    /// With outcomes that are known after so long.
+    #[must_use]
+    pub fn after(self, delay: f64) -> Self {
+        Self { delay, ..self }
+    }
+
+    /// Places of the rows of earlier stretches whose outcomes were known when a stretch began in their group, and of its own rows.
+    #[must_use]
+    pub fn known_before(&self, stretch: usize) -> (Vec<usize>, Vec<usize>) {
+        let places = |wanted: &dyn Fn(usize) -> bool| -> Vec<usize> {
+            let of = self.stretch.iter().enumerate();
+            of.filter(|(_, own)| wanted(**own))
+                .map(|(place, _)| place)
+                .collect()
+        };
+        let time = |place: usize| self.times.get(place).copied().unwrap_or_default();
+        let group = |place: usize| self.groups.get(place).copied().unwrap_or_default();
+        let own = places(&|of| of == stretch);
+        let mut begins = BTreeMap::<u32, f64>::new();
+        for place in &own {
+            let first = begins.entry(group(*place)).or_insert(f64::INFINITY);
+            *first = first.min(time(*place));
+        }
+        let known = |place: &usize| {
+            let first = begins.get(&group(*place)).copied().unwrap_or(f64::INFINITY);
+            self.delay <= 0.0 || time(*place) + self.delay <= first
+        };
+        let mut earlier = places(&|of| of < stretch);
+        earlier.retain(known);
+        (earlier, own)
     }
 
     /// What the models of the stretches say, one model a stretch, in log-odds.
@@ -93,58 +136,57 @@ impl Unseen {
         self.rows.iter().zip(&self.stretch).map(score).collect()
     }
 
-    /// What only the rows of other stretches, or all of them, hold: log-odds, labels, weights.
-    fn without(&self, raws: &[f64], stretch: usize) -> (Vec<f64>, Vec<bool>, Vec<f64>) {
+    /// Places of the rows of other stretches, or of all when there is but one.
+    fn others(&self, stretch: usize) -> Vec<usize> {
         let several = self.stretch.iter().any(|other| *other != stretch);
-        let keep = |row: &usize| !several || self.stretch.get(*row) != Some(&stretch);
-        let rows: Vec<usize> = (0..self.rows.len()).filter(keep).collect();
+        let keep = |place: &usize| !several || self.stretch.get(*place) != Some(&stretch);
+        (0..self.rows.len()).filter(keep).collect()
+    }
+
+    /// Log-odds, labels and weights of these places.
+    pub(crate) fn at(&self, raws: &[f64], places: &[usize]) -> (Vec<f64>, Vec<bool>, Vec<f64>) {
         let at = |from: &[f64], row: usize| from.get(row).copied().unwrap_or_default();
+        let label = |place: &usize| self.labels.get(*place).copied().unwrap_or(false);
         (
-            rows.iter().map(|row| at(raws, *row)).collect(),
-            rows.iter()
-                .map(|row| self.labels.get(*row).copied().unwrap_or(false))
-                .collect(),
-            rows.iter().map(|row| at(&self.weights, *row)).collect(),
+            places.iter().map(|place| at(raws, *place)).collect(),
+            places.iter().map(label).collect(),
+            places.iter().map(|place| at(&self.weights, *place)).collect(),
         )
     }
 
-    fn last(&self) -> usize {
+    /// The same of other stretches.
+    fn without(&self, raws: &[f64], stretch: usize) -> (Vec<f64>, Vec<bool>, Vec<f64>) {
+        self.at(raws, &self.others(stretch))
+    }
+
+    /// How many stretches there are.
+    #[must_use]
+    pub fn stretches(&self) -> usize {
         self.stretch.iter().max().map_or(0, |last| last + 1)
     }
 
     /// Probabilities, each calibrated in Platt's way on the other stretches.
     #[must_use]
     pub fn calibrated(&self, raws: &[f64]) -> Vec<f64> {
-        self.calibrated_by(raws, platt)
+        self.crossed(raws, |places| Some(self.platt_of(raws, places)))
     }
 
-    fn calibrated_by(&self, raws: &[f64], fit: Fit) -> Vec<f64> {
-        let each: Vec<Calibration> = (0..self.last())
+    /// Probabilities, each calibrated by what is fitted to the places of the other stretches, or of all when there is but one.
+    pub(crate) fn crossed(&self, raws: &[f64], fit: impl Fn(&[usize]) -> Option<Calibration>) -> Vec<f64> {
+        let each: Vec<Calibration> = (0..self.stretches())
             .map(|stretch| {
-                let (raws, labels, weights) = self.without(raws, stretch);
-                fit(&raws, &labels, &weights)
+                let others = self.others(stretch);
+                fit(&others).unwrap_or_else(|| self.platt_of(raws, &others))
             })
             .collect();
-        let apply = |(raw, stretch): (&f64, &usize)| {
-            let of = each.get(*stretch).copied().unwrap_or(Calibration::IDENTITY);
-            of.apply(*raw)
-        };
+        let apply =
+            |(raw, stretch): (&f64, &usize)| each.get(*stretch).unwrap_or(&Calibration::IDENTITY).apply(*raw);
         raws.iter().zip(&self.stretch).map(apply).collect()
     }
 
-    /// The way of calibrating that tells the other stretches best, and the probabilities that it gives them.
-    #[must_use]
-    pub fn best_calibration(&self, raws: &[f64]) -> (Calibration, Vec<f64>) {
-        let of = |fit: Fit| {
-            let p = self.calibrated_by(raws, fit);
-            (metrics::log_loss(&self.labels, &p), p)
-        };
-        let (plain, bent) = (of(platt), of(beta));
-        let (fit, p): (Fit, _) = match bent.0 < plain.0 - BEND {
-            true => (beta, bent.1),
-            false => (platt, plain.1),
-        };
-        (fit(raws, &self.labels, &self.weights), p)
+    fn platt_of(&self, raws: &[f64], places: &[usize]) -> Calibration {
+        let (raws, labels, weights) = self.at(raws, places);
+        Calibration::Platt(Platt::fit(&raws, &labels, &weights))
     }
 
     /// Log-loss of log-odds, calibrated as above.
@@ -162,7 +204,7 @@ impl Unseen {
     /// Log-odds of the weighted sum of members, its weights from the other stretches; and the weights from all of them.
     #[must_use]
     pub fn stacked(&self, members: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
-        let by_stretch: Vec<Vec<f64>> = (0..self.last())
+        let by_stretch: Vec<Vec<f64>> = (0..self.stretches())
             .map(|stretch| {
                 let others: Vec<Vec<f64>> =
                     members.iter().map(|raws| self.without(raws, stretch).0).collect();
@@ -180,17 +222,6 @@ impl Unseen {
         let raws = self.stretch.iter().enumerate().map(sum).collect();
         (raws, stack::weights(members, &self.labels, &self.weights))
     }
-}
-
-/// A way of calibrating: log-odds, outcomes, weights.
-type Fit = fn(&[f64], &[bool], &[f64]) -> Calibration;
-
-fn platt(raws: &[f64], labels: &[bool], weights: &[f64]) -> Calibration {
-    Calibration::Platt(Platt::fit(raws, labels, weights))
-}
-
-fn beta(raws: &[f64], labels: &[bool], weights: &[f64]) -> Calibration {
-    Beta::fit(raws, labels, weights).map_or_else(|| platt(raws, labels, weights), Calibration::Beta)
 }
 
 #[cfg(test)]
@@ -221,33 +252,6 @@ mod tests {
         let held: usize = found.iter().map(|stretch| stretch.hold.len()).sum();
         assert_eq!(held, 90);
         assert!(stretches(&sample(9), 0.0).is_empty());
-    }
-
-    #[test]
-    fn the_beta_calibration_is_taken_where_it_tells_more() {
-        let s = sample(6000);
-        let mut unseen = Unseen::of(&s, &stretches(&s, 0.0), &[]);
-        let raws: Vec<f64> = unseen
-            .rows
-            .iter()
-            .map(|row| (*row % 81) as f64 / 10.0 - 4.0)
-            .collect();
-        let labels = |bent: bool| -> Vec<bool> {
-            let truth = Beta {
-                a: 0.3,
-                b: if bent { 2.0 } else { 0.3 },
-                c: 0.0,
-            };
-            let drawn = unseen.rows.iter().map(|row| (*row * 7919 % 1009) as f64 / 1009.0);
-            drawn.zip(&raws).map(|(u, raw)| u < truth.apply(*raw)).collect()
-        };
-        let (bent, straight) = (labels(true), labels(false));
-        unseen.labels = straight;
-        assert_eq!(unseen.best_calibration(&raws).0.name(), "platt");
-        unseen.labels = bent;
-        let (chosen, p) = unseen.best_calibration(&raws);
-        assert_eq!(chosen.name(), "beta");
-        assert!(metrics::log_loss(&unseen.labels, &p) < unseen.log_loss(&raws));
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Candidate {
                 json!({"trees": size(80, 150, 200), "leaves": size(7, 15, 24), "rate": 0.04, "least": least, "bags": 3})
             }
             Self::Lightgbm => json!({
-                "num_iterations": size(100, 200, 250), "learning_rate": 0.03, "num_leaves": size(7, 15, 31),
+                "num_iterations": size(100, 200, 500), "learning_rate": if rows < 40_000 { 0.03 } else { 0.02 }, "num_leaves": size(7, 15, 31),
                 "min_data_in_leaf": least, "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1,
                 "lambda_l2": 5.0,
             }),

@@ -1,7 +1,9 @@
-//! Examples: vectors as they were served, each with what became of it. The verb of the stage `trainer`.
+//! Examples: moments at which a vector was served, each with what became of it. The verb of the stage `trainer`.
 //!
 //! A vector holds what was known when it was made and nothing later, so that learning from served vectors cannot leak, and
-//! training and serving cannot differ. Time is that of the events, never ahead of the log: the past may be played in again.
+//! training and serving cannot differ. Where a feature store is asked instead, an example holds the keys and the moment to ask
+//! for in place of the values. Time is that of the events, never ahead of the log: the past may be played in again. What the mesh derives of
+//! events carries the log's time, which then says nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,6 +15,11 @@ use auspex_proto::vector::Status;
 use auspex_proto::{Decision, EntityKind, Event, Fact, FeatureVector};
 use serde::{Deserialize, Serialize};
 
+mod example;
+
+pub use example::Example;
+use example::Waiting;
+
 use crate::config::{Config, Rule};
 
 /// Vectors that wait for an outcome.
@@ -21,6 +28,8 @@ const MOST_WAITING: usize = 400;
 const MOST_DEPLOYMENTS: usize = 8;
 /// Bytes of the examples of one project, about: one value is below 1 MB.
 const MOST_BYTES: usize = 600_000;
+/// Events so much behind the log, in milliseconds, are of a past that is played in. An hour.
+const PLAYED_IN: i64 = 3_600_000;
 
 /// What is collected, and by which rules.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -36,6 +45,8 @@ pub struct State {
     seen: Seen,
     /// The newest time of an event, in milliseconds.
     pub clock: i64,
+    /// Whether the last event was far behind the log.
+    played_in: bool,
     /// By revision.
     waiting: BTreeMap<String, Waiting>,
     /// Those whose outcome is known, as they became known.
@@ -46,31 +57,6 @@ pub struct State {
     pub service: String,
     /// Names of their values.
     pub names: Vec<String>,
-}
-
-/// A vector without an outcome.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-struct Waiting {
-    at: i64,
-    values: Vec<f32>,
-    deployments: Vec<String>,
-    released: Option<i64>,
-    service: String,
-}
-
-/// A vector with its outcome.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Example {
-    /// When the vector was made.
-    pub at: i64,
-    /// When its outcome was known.
-    pub known: i64,
-    /// What became of it.
-    pub failed: bool,
-    /// Its values; NaN is missing.
-    pub values: Vec<f32>,
 }
 
 impl Verb for Collect {
@@ -92,12 +78,23 @@ impl Verb for Collect {
     fn absorb(&self, state: &mut State, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
         let time = input.fact.meta().time.0.min(input.now.0);
         match input.fact {
-            Fact::Vector(vector) => state.expect(vector, time),
+            Fact::Vector(vector) => {
+                let values = match self.config.asks_store() {
+                    true => Vec::new(),
+                    false => state.values(vector),
+                };
+                state.expect(vector, (time, input.now.0), values);
+            }
             Fact::Event(event) if state.seen.admit(&event.meta.id) => self.event(state, event, time),
             Fact::Decision(decision) if decision.acts => self.decision(state, decision, time),
             _ => {}
         }
-        state.clock = state.clock.max(time);
+        if matches!(input.fact, Fact::Event(_)) {
+            state.played_in = input.now.0.saturating_sub(time) > PLAYED_IN;
+            state.clock = state.clock.max(time);
+        } else if !state.played_in {
+            state.clock = state.clock.max(time);
+        }
         state.mature(&self.config);
         Ok(Vec::new())
     }
@@ -106,7 +103,9 @@ impl Verb for Collect {
 impl Collect {
     fn reads(&self, vector: &FeatureVector) -> bool {
         let name = vector.feature_service.split('@').next().unwrap_or_default();
-        name == self.config.feature_service && vector.entity.kind != EntityKind::Run
+        // Where the store is asked, any vector marks the moment.
+        (self.config.asks_store() || name == self.config.feature_service)
+            && vector.entity.kind != EntityKind::Run
     }
 
     fn counts(&self, rule: Rule) -> bool {
@@ -115,9 +114,21 @@ impl Collect {
 
     fn event(&self, state: &mut State, event: &Event, time: i64) {
         match &event.body {
+            Body::Change(change) => {
+                let waiting = state.waiting(change.revision.as_str(), time);
+                waiting.happened = time;
+                if self.config.asks_store() {
+                    waiting.key("author", &change.author);
+                }
+            }
             Body::Deployment(deployment) => {
                 let waiting = state.waiting(deployment.revision.as_str(), time);
                 waiting.service = deployment.service.to_string();
+                waiting.happened = time;
+                if self.config.asks_store() {
+                    waiting.key("service", deployment.service.as_str());
+                    waiting.key("environment", &deployment.environment);
+                }
                 if waiting.deployments.len() < MOST_DEPLOYMENTS {
                     waiting.deployments.push(deployment.deployment_id.clone());
                 }
@@ -207,13 +218,14 @@ impl State {
         self.waiting.entry(revision.to_owned()).or_insert_with(fresh)
     }
 
-    /// Notes a vector, unless the outcome is already on its way: what was served before the release counts.
-    fn expect(&mut self, vector: &FeatureVector, time: i64) {
+    /// The values of a vector.
+    fn values(&mut self, vector: &FeatureVector) -> Vec<f32> {
         if vector.schema_hash != self.schema {
             // A model has one schema: what was collected under another is of no use to it.
             self.examples.clear();
             for waiting in self.waiting.values_mut() {
                 waiting.values.clear();
+                waiting.noted = false;
             }
             self.schema.clone_from(&vector.schema_hash);
             self.service.clone_from(&vector.feature_service);
@@ -223,19 +235,30 @@ impl State {
                 .map(|feature| feature.name.clone())
                 .collect();
         }
-        let waiting = self.waiting(vector.entity.revision.as_str(), time);
-        let is_deployment = vector.entity.kind == EntityKind::Deployment;
-        if waiting.released.is_some()
-            || (!waiting.values.is_empty() && !waiting.deployments.is_empty() && !is_deployment)
-        {
-            return;
-        }
         let value = |feature: &auspex_proto::vector::Feature| match feature.status {
             Status::Present => feature.value as f32,
             Status::Null | Status::NotFound | Status::Expired => f32::NAN,
         };
-        waiting.values = vector.features.iter().map(value).collect();
-        waiting.at = time;
+        vector.features.iter().map(value).collect()
+    }
+
+    /// Notes a vector, unless the outcome is already on its way: what was served before the release counts.
+    fn expect(&mut self, vector: &FeatureVector, (time, now): (i64, i64), values: Vec<f32>) {
+        let played_in = self.played_in;
+        let waiting = self.waiting(vector.entity.revision.as_str(), time);
+        let is_deployment = vector.entity.kind == EntityKind::Deployment;
+        if waiting.released.is_some()
+            || (waiting.is_noted() && !waiting.deployments.is_empty() && !is_deployment)
+        {
+            return;
+        }
+        // By now the rows of the change itself are known to the store; in a past that is played in, as far as somebody claims it.
+        (waiting.at, waiting.asked) = match (played_in, waiting.happened) {
+            (false, _) => (time, now),
+            (true, 0) => (time, time),
+            (true, happened) => (happened, happened),
+        };
+        (waiting.values, waiting.noted) = (values, true);
     }
 
     fn deployed(&self, deployment: &str) -> Option<String> {
@@ -268,22 +291,25 @@ impl State {
     }
 
     fn settle(&mut self, revision: &str, failed: bool, time: i64) {
-        let Some(waiting) = self
-            .waiting
-            .remove(revision)
-            .filter(|waiting| !waiting.values.is_empty())
-        else {
+        let Some(mut waiting) = self.waiting.remove(revision).filter(Waiting::is_noted) else {
             return;
         };
+        if waiting.values.is_empty() {
+            waiting.key("revision", revision);
+        } else {
+            waiting.asked = 0;
+        }
         self.examples.push_back(Example {
             at: waiting.at,
             known: time,
             failed,
             values: waiting.values,
+            asked: waiting.asked,
+            keys: waiting.keys,
         });
-        let room = (MOST_BYTES / (5 * self.names.len() + 40)).max(1);
-        while self.examples.len() > room {
-            self.examples.pop_front();
+        let mut bytes: usize = self.examples.iter().map(Example::bytes).sum();
+        while bytes > MOST_BYTES {
+            bytes -= self.examples.pop_front().map_or(bytes, |example| example.bytes());
         }
     }
 
@@ -313,9 +339,6 @@ impl State {
     /// How many vectors wait for an outcome.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.waiting
-            .values()
-            .filter(|waiting| !waiting.values.is_empty())
-            .count()
+        self.waiting.values().filter(|waiting| waiting.is_noted()).count()
     }
 }

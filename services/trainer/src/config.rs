@@ -26,6 +26,9 @@ pub struct Config {
     pub model: String,
     /// Feature service whose vectors are learned from; those of its later versions count too. As in `change-risk`.
     pub feature_service: String,
+    /// Address of the feature store that is asked what was known of each example then; `feature_service` is one of its own.
+    /// Empty: learned from are vectors as they were served, as must be with `change-risk`, which no store answers.
+    pub store: String,
     /// The alias that a version which passes its gates takes: `challenger`, `shadow`, `champion`; empty: none.
     pub alias: String,
     /// Who competes. Those of the plug-in need Python 3 with venv and pip; the others need nothing.
@@ -97,6 +100,7 @@ impl Default for Config {
             give_up_days: 30,
             model: "change-risk".to_owned(),
             feature_service: "change-risk".to_owned(),
+            store: String::new(),
             alias: "challenger".to_owned(),
             candidates: vec!["logistic".to_owned(), "gbdt".to_owned(), "ensemble".to_owned()],
             registry: "http://127.0.0.1:7700".to_owned(),
@@ -107,6 +111,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether the feature store is asked.
+    #[must_use]
+    pub fn asks_store(&self) -> bool {
+        !self.store.is_empty()
+    }
+
     /// The candidates; those that there are.
     #[must_use]
     pub fn entrants(&self) -> Vec<Candidate> {
@@ -141,6 +151,13 @@ impl Settings for Config {
                 problems.push(format!("{field}: is empty"));
             }
         }
+        if self.asks_store() && self.feature_service == "change-risk" {
+            problems.push(
+                "store: no feature store answers `change-risk`, whose vectors are made as they are served; name another \
+                 `feature_service` and `model`, or no store"
+                    .to_owned(),
+            );
+        }
         if self.candidates.is_empty() {
             problems.push("candidates: is empty".to_owned());
         }
@@ -172,10 +189,11 @@ mod tests {
             maturity_minutes: 0,
             give_up_days: 0,
             model: String::new(),
+            store: "http://127.0.0.1:7700".to_owned(),
             candidates: vec!["svm".to_owned()],
             look_seconds: 0,
             ..Config::default()
         };
-        assert_eq!(wrong.problems().len(), 7);
+        assert_eq!(wrong.problems().len(), 8);
     }
 }

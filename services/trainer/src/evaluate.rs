@@ -180,7 +180,9 @@ pub(crate) fn scored(evaluation: &Evaluation, runtime: &Path) -> Result<Scored, 
     let mut scorer = Scorer::open(&runtime, Arc::clone(&model), 0).map_err(failed)?;
     let mut p = Vec::with_capacity(sample.rows());
     for rows in sample.table.values().chunks(sample.table.width().max(1) * 4096) {
-        p.extend(scorer.p_fail(rows).map_err(failed)?.into_iter().map(f64::from));
+        let said = scorer.p_fail(rows).map_err(failed)?;
+        let calibration = &scorer.model().manifest.calibration;
+        p.extend(said.into_iter().map(|p| calibration.finish(f64::from(p))));
     }
     Ok(Scored {
         sample,

@@ -18,7 +18,11 @@ pub fn rows(forest: &Forest, train: &Matrix, seed: u64) -> Vec<(&'static str, Ve
         .collect();
     let thresholds = forest.thresholds(train.width());
     let plausible = |random: &mut Random| -> Vec<f32> {
-        let one = |(low, high): &(f32, f32)| low + (high - low) * random.unit() as f32;
+        // In 64 bits: the ends may lie further apart than 32 bits can tell.
+        let one = |(low, high): &(f32, f32)| {
+            let (low, high) = (f64::from(*low), f64::from(*high));
+            (low + (high - low) * random.unit()) as f32
+        };
         ranges.iter().map(one).collect()
     };
     let mut found = Vec::new();
@@ -32,7 +36,7 @@ pub fn rows(forest: &Forest, train: &Matrix, seed: u64) -> Vec<(&'static str, Ve
                 *value = *threshold;
             }
         }
-        let above = at.iter().map(|value| value.next_up()).collect();
+        let above = at.iter().map(|value| value.next_up().min(f32::MAX)).collect();
         found.push(("at thresholds", at));
         found.push(("one float above thresholds", above));
     }
@@ -67,14 +71,14 @@ fn range(column: Vec<f32>) -> (f32, f32) {
 
 /// The file: each row with its log-odds and probability.
 #[must_use]
-pub fn file(forest: &Forest, calibration: Calibration, rows: &[(&'static str, Vec<f32>)]) -> Value {
+pub fn file(forest: &Forest, calibration: &Calibration, rows: &[(&'static str, Vec<f32>)]) -> Value {
     let raws: Vec<f64> = rows.iter().map(|(_, row)| forest.raw(row)).collect();
     known(calibration, rows, &raws)
 }
 
 /// The same for log-odds that are known.
 #[must_use]
-pub fn known(calibration: Calibration, rows: &[(&'static str, Vec<f32>)], raws: &[f64]) -> Value {
+pub fn known(calibration: &Calibration, rows: &[(&'static str, Vec<f32>)], raws: &[f64]) -> Value {
     let one = |((kind, row), raw): (&(&'static str, Vec<f32>), &f64)| {
         let features: Vec<Option<f32>> = row.iter().map(|v| (!v.is_nan()).then_some(*v)).collect();
         json!({"kind": kind, "features": features, "raw": raw, "p_fail": calibration.apply(*raw)})

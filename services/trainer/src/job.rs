@@ -8,20 +8,20 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use auspex_chassis::stage::View;
 use auspex_chassis::{Claim, House, Stop, tools};
-use auspex_learn::Matrix;
 use auspex_proto::{Project, stage};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::collect::State;
 use crate::config::Config;
 use crate::encode::Encoding;
+use crate::gather::{self, Gathered};
 use crate::plugin::Plugin;
 use crate::prepare::Prepared;
 use crate::publish::{self, Registry};
 use crate::report::Report;
 use crate::request::{Bench, Recalibrate, Request};
-use crate::sample::Sample;
 use crate::schedule::{self, Past, Run, Stock};
+use crate::store::{Away, Store};
 use crate::table::choice::{Choice, Wanted};
 
 /// Who asks for a training now: by whom, and the way back.
@@ -39,13 +39,8 @@ pub struct Job {
     pub(crate) config: Config,
     pub(crate) view: View<State>,
     pub(crate) registry: Registry,
-}
-
-/// The examples of all projects.
-struct Gathered {
-    sample: Sample,
-    service: String,
-    schema: String,
+    /// The feature store, when one is asked.
+    pub(crate) store: Option<Store>,
 }
 
 impl Job {
@@ -108,7 +103,8 @@ impl Job {
         let run = held(&claim, self.train(&states, stock, cause)).await;
         let run = match run {
             Ok(run) => run,
-            Err(fault) if asked.is_some() => {
+            // Nobody has trained: at the next look it is time still.
+            Err(fault) if asked.is_some() || fault.is::<Away>() => {
                 claim.release().await;
                 return Err(fault);
             }
@@ -143,11 +139,21 @@ impl Job {
         stock: Stock,
         cause: &'static str,
     ) -> anyhow::Result<Run> {
-        let gathered = gather(states).context("gathering examples")?;
+        let gathered = match &self.store {
+            Some(store) => gather::stored(states, store, &self.config.feature_service).await,
+            None => gather::served(states),
+        };
+        let gathered = gathered.context("gathering examples")?;
+        tracing::info!(
+            rows = gathered.sample.rows(),
+            schema = gathered.schema,
+            from = gathered.origin.from,
+            "examples are gathered"
+        );
         let folder = tempfile::Builder::new().prefix("auspex-train-").tempdir()?;
         let request = self.request(&gathered, stock, folder.path().join("model"));
         let runtime = tools::onnxruntime().await.map_err(|fault| format!("{fault:#}"));
-        let sample = gathered.sample;
+        let snapshot = gathered.origin.snapshot();
         let report = tokio::task::spawn_blocking(move || {
             let plugin = request
                 .candidates
@@ -158,11 +164,12 @@ impl Job {
                 plugin: plugin.then(|| Plugin::prepare(&Plugin::folder(), false, &say)),
                 runtime: Some(runtime),
             };
-            let prepared = prepared(sample, request.split, request.delay)?;
+            let prepared = prepared(gathered, request.split, request.delay)?;
             crate::train::finish(&request, &bench, prepared, &say)
         });
         let report = report.await??;
         let mut run = told(&report, stock, cause);
+        run.snapshot = snapshot.unwrap_or(run.snapshot);
         if report.publishable {
             let files = publish::files(&folder.path().join("model"))?;
             run.version = self
@@ -240,48 +247,8 @@ fn stock(states: &[(String, State)], since: i64) -> Stock {
     stock
 }
 
-/// The examples of all projects whose vectors have the newest schema.
-fn gather(states: &[(String, State)]) -> anyhow::Result<Gathered> {
-    let newest = states
-        .iter()
-        .map(|(_, state)| state)
-        .filter(|state| !state.examples.is_empty())
-        .max_by_key(|state| state.clock);
-    let newest = newest.ok_or_else(|| anyhow!("there are no examples"))?;
-    let mut values = Vec::new();
-    let mut sample = Sample {
-        names: newest.names.clone(),
-        stride: 1,
-        ..Sample::default()
-    };
-    for (group, (_, state)) in (0..).zip(states.iter().filter(|(_, state)| state.schema == newest.schema)) {
-        for example in state
-            .examples
-            .iter()
-            .filter(|example| example.values.len() == newest.names.len())
-        {
-            values.extend_from_slice(&example.values);
-            sample.labels.push(example.failed);
-            sample.times.push(example.at as f64 / 1000.0);
-            sample.groups.push(group);
-        }
-    }
-    sample.table = Matrix::new(values, newest.names.len());
-    Ok(Gathered {
-        sample: sample.in_time_order(),
-        service: newest.service.clone(),
-        schema: newest.schema.clone(),
-    })
-    .inspect(|gathered| {
-        tracing::info!(
-            rows = gathered.sample.rows(),
-            schema = gathered.schema,
-            "examples are gathered"
-        )
-    })
-}
-
-fn prepared(sample: Sample, split: f64, delay: f64) -> Result<Prepared, crate::Fault> {
+fn prepared(gathered: Gathered, split: f64, delay: f64) -> Result<Prepared, crate::Fault> {
+    let sample = gathered.sample;
     let (older, newer) = sample.cut(split);
     let known = sample.matured(&older, &newer, delay);
     let (train, test) = (sample.take(&known), sample.take(&newer));
@@ -293,6 +260,7 @@ fn prepared(sample: Sample, split: f64, delay: f64) -> Result<Prepared, crate::F
         test,
         immature: older.len() - known.len(),
         joined: None,
+        origin: Some(gathered.origin),
     })
 }
 

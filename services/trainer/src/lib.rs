@@ -1,27 +1,32 @@
 //! Trainer: what happened becomes a model that may score.
 //!
 //! - *Reads*: `FeatureVector`, `Event`, `Decision`.
-//! - *Writes*: nothing on the log: a version goes to the registry by gRPC, and the registry tells of it.
+//! - *Writes*: nothing on the log: a version goes to the registry by gRPC, and the registry tells of it. A feature store that is
+//!   asked keeps the snapshot it answered from.
 //! - *Answers*: `Trainer`: train now, what was trained. As a library it stands behind `auspex train` and `auspex evaluate`.
-//! - *Remembers*: per project served vectors that wait for their outcome, and those that have one; past trainings.
-//! - *Invariants*: an example is a vector as it was served; candidates, weights and calibration are chosen on older rows than
+//! - *Remembers*: per project served vectors (where a feature store is asked: whom and when to ask about) that wait for their
+//!   outcome, and those that have one; past trainings.
+//! - *Invariants*: an example is a vector as it was served, or what the store knew at that moment; candidates, weights and calibration are chosen on older rows than
 //!   those they are tested on; what is published has been scored by the very checks of whoever serves it; one process trains
 //!   at a time.
 
 pub mod answer;
 pub mod artifact;
 pub mod backtest;
+mod calibrating;
 pub mod candidate;
 pub mod choose;
 pub mod collect;
 pub mod config;
 pub mod context;
+mod door;
 pub mod encode;
 pub mod evaluate;
 pub mod fault;
 pub mod figures;
 pub mod fit;
 pub mod gates;
+pub mod gather;
 pub mod golden;
 pub mod graph;
 pub mod history;
@@ -37,6 +42,7 @@ pub mod request;
 pub mod sample;
 pub mod schedule;
 pub mod sequence;
+pub mod store;
 mod suspect;
 pub mod table;
 pub mod train;
@@ -72,11 +78,15 @@ async fn build(house: House) -> anyhow::Result<Part> {
     };
     let view = house.run_verb(stage::TRAINER, collect).await?;
     let registry = publish::Registry::of(&config.registry, &config.token)?;
+    let store = config
+        .asks_store()
+        .then(|| store::Store::of(&config.store, &config.token));
     let job = job::Job {
         house: house.clone(),
         config,
         view,
         registry,
+        store: store.transpose()?,
     };
     let (demands, waiting) = mpsc::channel(MOST_DEMANDS);
     let answers = query::Answers::new(job.clone(), demands);

@@ -329,6 +329,7 @@ mod tests {
             stretch: vec![0; 300],
             labels: s.labels.clone(),
             weights: vec![1.0; 300],
+            ..Unseen::default()
         };
         let found = offsets(&s, &unseen, &vec![-0.7; 300]);
         assert!(

@@ -5,6 +5,7 @@ use auspex_learn::metrics;
 use crate::context;
 use crate::encode::{self, Encoding};
 use crate::fault::{Fault, invalid};
+use crate::gather::Origin;
 use crate::history;
 use crate::request::Request;
 use crate::sample::Sample;
@@ -32,6 +33,8 @@ pub struct Prepared {
     pub immature: usize,
     /// SHA-256 of the feature store's table that was joined.
     pub joined: Option<String>,
+    /// Where rows came from that came from no table.
+    pub origin: Option<Origin>,
 }
 
 /// Reads, chooses, cuts.
@@ -52,8 +55,10 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
     )?;
     let mut wanted = request.wanted.clone();
     if wanted.features.is_empty() && !source.names().is_empty() {
-        (wanted.features, wanted.whole) = (source.names().to_vec(), true);
+        wanted.features = source.names().to_vec();
     }
+    // A service of features is read whole, whatever its columns hold.
+    wanted.whole = !request.feature_service.is_empty();
     let seen = survey(source.path(), wanted.group.as_deref())?;
     say(&format!(
         "{}: {} rows, {} columns",
@@ -83,7 +88,7 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
     };
     notes(&mut choice, request, &train);
     let immature = older - train.rows();
-    enough(&train, &test).map_err(|fault| young(fault, immature))?;
+    enough(&train, &test).map_err(|fault| young(fault, immature, request.wanted.time.is_none()))?;
     let encoding = encode::learn(&choice, &train);
     let (mut train, mut test) = (train, test);
     encode::apply(&encoding, &choice, &mut train);
@@ -95,6 +100,7 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
         test,
         immature,
         joined: source.sha256(),
+        origin: None,
     })
 }
 
@@ -109,10 +115,15 @@ fn tested(fault: Fault, path: &std::path::Path) -> Fault {
 }
 
 /// Rows may be too few because so many are too young.
-fn young(fault: Fault, immature: usize) -> Fault {
+fn young(fault: Fault, immature: usize, counts_rows: bool) -> Fault {
     match fault {
         Fault::Invalid { field, reason } if immature > 0 => {
-            let more = format!("{reason} ({immature} more are too young for --label-delay)");
+            let unit = if counts_rows {
+                ", which counts rows where no --time is named"
+            } else {
+                ""
+            };
+            let more = format!("{reason} ({immature} more are too young for --label-delay{unit})");
             invalid(field, more)
         }
         other => other,

@@ -3,14 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use auspex_chassis::Secret;
 use auspex_proto::wire::model_registry_client::ModelRegistryClient;
 use auspex_proto::wire::{RegisterHead, RegisterRequest, UploadChunk, register_request};
-use tonic::Request;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
+use crate::door::Door;
 use crate::job::Files;
 
 /// Bytes of one piece: well below gRPC's limit of 4 MB.
@@ -20,10 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The way to the registry; cheap to clone, connects when it is used.
 #[derive(Debug, Clone)]
-pub struct Registry {
-    channel: Channel,
-    token: Option<MetadataValue<Ascii>>,
-}
+pub struct Registry(Door);
 
 /// The files of a folder.
 ///
@@ -47,24 +41,7 @@ impl Registry {
     /// # Errors
     /// The address is none, or the token cannot be sent.
     pub fn of(address: &str, token: &Secret) -> anyhow::Result<Self> {
-        let mut endpoint = Endpoint::from_shared(address.to_owned())?
-            .timeout(PATIENCE)
-            .connect_timeout(PATIENCE);
-        if address.starts_with("https://") {
-            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_webpki_roots())?;
-        }
-        let token = match token.is_empty() {
-            true => None,
-            false => Some(
-                format!("Bearer {}", token.expose())
-                    .parse()
-                    .context("trainer.token: cannot be sent")?,
-            ),
-        };
-        Ok(Self {
-            channel: endpoint.connect_lazy(),
-            token,
-        })
+        Door::of(address, token, PATIENCE).map(Self)
     }
 
     /// Registers a version; gives the number it got.
@@ -89,13 +66,8 @@ impl Registry {
                 parts.push(part(register_request::Part::Chunk(chunk)));
             }
         }
-        let mut request = Request::new(tokio_stream::iter(parts));
-        if let Some(token) = &self.token {
-            request.metadata_mut().insert("authorization", token.clone());
-        }
-        let answer = ModelRegistryClient::new(self.channel.clone())
-            .register(request)
-            .await;
+        let request = self.0.request(tokio_stream::iter(parts));
+        let answer = ModelRegistryClient::new(self.0.channel()).register(request).await;
         let version = answer
             .map_err(|status| anyhow::anyhow!("{}", status.message()))?
             .into_inner();

@@ -97,6 +97,9 @@ pub fn delay(text: &str) -> Result<f64, String> {
         "h" => 3600.0,
         "d" | "day" | "days" => 86_400.0,
         "w" => 604_800.0,
+        other if digits.trim().is_empty() => {
+            return Err(format!("`{other}` is no time, as in 90d or 12h"));
+        }
         other => return Err(format!("`{other}` is no unit: s, m, h, d, w or rows")),
     };
     let number: f64 = digits

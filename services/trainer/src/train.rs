@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use auspex_learn::calibrate::Calibration;
 use auspex_learn::{Forest, Matrix, conformal, metrics};
 use serde_json::{Value, json};
 
 use crate::artifact::{self, Served, Version};
 use crate::backtest::{self, Stretch, Unseen};
+use crate::calibrating::{self, Chosen};
 use crate::candidate::Candidate;
 use crate::choose::{self, Tried, Weighing};
 use crate::fault::{Fault, failed, invalid};
+use crate::gather::Origin;
 use crate::graph::Naming;
 use crate::plugin::Plugin;
 use crate::prepare::{Prepared, prepare};
@@ -39,9 +40,8 @@ pub(crate) struct Winner {
     pub(crate) forest: Forest,
     /// Instead of trees.
     pub(crate) sequence: Option<Sequence>,
-    pub(crate) calibration: Calibration,
-    /// Probabilities for the unseen rows, each calibrated on the other stretches.
-    pub(crate) unseen_p: Vec<f64>,
+    /// Its calibration, and probabilities for the unseen rows, each calibrated on the other stretches.
+    pub(crate) chosen: Chosen,
     pub(crate) bins: Vec<conformal::Bin>,
     pub(crate) quantiles: Vec<conformal::Quantile>,
 }
@@ -85,19 +85,19 @@ pub fn finish(
     let version = Version {
         forest: &winner.forest,
         sequence: winner.sequence.as_ref(),
-        calibration: winner.calibration,
+        calibration: &winner.chosen.calibration,
         train: &trained.prepared.train,
         base_rate: metrics::rate(&trained.prepared.train.labels),
         bins: &winner.bins,
         quantiles: &winner.quantiles,
-        more: lineage(request, &trained),
+        more: lineage(request, &trained, &winner.chosen),
         seed: request.seed,
         naming: naming.clone(),
     };
     let runtime = bench.library();
     let files = artifact::files(&version, runtime)?;
     say("the model is checked as whoever serves it will check it, and scores the test rows");
-    let served = Served::open(files.clone(), runtime, &winner.forest, winner.calibration)?;
+    let served = Served::open(files.clone(), runtime, &winner.forest, &winner.chosen.calibration)?;
     let report = verdict::report(request, &trained, &winner, (served, &files, naming))?;
     write(&request.out, files, &report)?;
     Ok(report)
@@ -161,7 +161,7 @@ fn compete(
     let weighing = choose::weighing(train, &stretches, request.seed);
     let weights = weighing.weights(train);
     let recency = train.recency(weighing.half_life.unwrap_or(f64::INFINITY));
-    let unseen = Unseen::of(train, &stretches, &recency);
+    let unseen = Unseen::of(train, &stretches, &recency).after(request.delay);
     let mut tried = fitted(
         request,
         bench,
@@ -250,7 +250,7 @@ fn win(trained: &Trained) -> Result<Winner, Fault> {
     if champion.sequence.is_none() {
         forest.snap();
     }
-    let (calibration, unseen_p) = unseen.best_calibration(&raws);
+    let chosen = calibrating::choose(unseen, &raws);
     let slices: Vec<usize> = match trained.prepared.encoding.group {
         Some(_) => unseen
             .rows
@@ -262,17 +262,16 @@ fn win(trained: &Trained) -> Result<Winner, Fault> {
     let most = trained.prepared.choice.groups.len();
     let slices: Vec<usize> = slices.into_iter().map(|slice| slice.min(most.max(2))).collect();
     Ok(Winner {
-        bins: conformal::intervals(&unseen.labels, &unseen_p, &slices),
-        quantiles: conformal::quantiles(&unseen.labels, &unseen_p, &[0.8, 0.9]),
+        bins: conformal::intervals(&unseen.labels, &chosen.p, &slices),
+        quantiles: conformal::quantiles(&unseen.labels, &chosen.p, &[0.8, 0.9]),
         forest,
         sequence: champion.sequence.clone(),
-        calibration,
-        unseen_p,
+        chosen,
     })
 }
 
 /// How the version came to be, for the manifest.
-fn lineage(request: &Request, trained: &Trained) -> Value {
+fn lineage(request: &Request, trained: &Trained, chosen: &Chosen) -> Value {
     let prepared = &trained.prepared;
     let ends = |times: &[f64]| (times.first().copied(), times.last().copied());
     let mut versions = BTreeMap::from([("auspex".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
@@ -308,7 +307,9 @@ fn lineage(request: &Request, trained: &Trained) -> Value {
         "encodings": prepared.encoding,
         "lineage": {
             "code_revision": env!("CARGO_PKG_VERSION"),
-            "snapshot": verdict::snapshot(prepared),
+            "snapshot": prepared.origin.as_ref().and_then(Origin::snapshot).unwrap_or_else(|| verdict::snapshot(prepared)),
+            "rows_sha256": verdict::snapshot(prepared),
+            "examples": prepared.origin,
             "joined": prepared.joined,
             "label": request.wanted.label,
             "time": request.wanted.time,
@@ -326,6 +327,7 @@ fn lineage(request: &Request, trained: &Trained) -> Value {
             "seed": request.seed,
             "champion": champion,
             "weighing": trained.weighing,
+            "calibrating": chosen,
             "versions": versions,
         },
     })

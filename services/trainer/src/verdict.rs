@@ -220,7 +220,7 @@ pub(crate) fn report(
             let past = (
                 &prepared.train,
                 trained.unseen.rows.as_slice(),
-                winner.unseen_p.as_slice(),
+                winner.chosen.p.as_slice(),
             );
             followed(past, test, &p, request.delay)
         }
@@ -228,7 +228,7 @@ pub(crate) fn report(
     let (groups, mean_of_groups) = by_group(test, &said, &prepared.choice.groups, request.seed);
     let champion = trained.tried.get(trained.champion);
     let figures = champion.map(|t| t.figures.clone()).unwrap_or_default();
-    let gates = gates::gates(&figures, &winner.unseen_p, &artifact);
+    let gates = gates::gates(&figures, &winner.chosen.p, &artifact);
     let mut notes = prepared.choice.notes.clone();
     notes.extend(trained.notes.clone());
     notes.extend(warnings(trained, &artifact));

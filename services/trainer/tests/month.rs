@@ -7,18 +7,24 @@
 use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
-use auspex_chassis::{Mesh, Options};
+use auspex_chassis::{Mesh, Options, ServiceSpec};
 use auspex_learn::random::Random;
 use auspex_learn::sigmoid;
 use auspex_model::{Manifest, embedded};
 use auspex_proto::event::{Body, Deployment, DeploymentState, DeploymentStatus};
 use auspex_proto::vector::{Feature, schema_hash};
+use auspex_proto::wire::feature_store_client::FeatureStoreClient;
 use auspex_proto::wire::model_registry_client::ModelRegistryClient;
 use auspex_proto::wire::trainer_client::TrainerClient;
-use auspex_proto::wire::{GetModelVersionRequest, GetTrainingRequest, GetTrainingResponse, TrainNowRequest};
+use auspex_proto::wire::{
+    DefinitionsRequest, FeatureEntity, GetHistoricalFeaturesRequest, GetModelVersionRequest,
+    GetTrainingRequest, GetTrainingResponse, ModelVersion, PushRequest, PushRow, TrainNowRequest,
+};
 use auspex_proto::{
     Entity, EntityKind, Event, Fact, FactId, FeatureVector, Meta, Project, Revision, ServiceName, Timestamp,
 };
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::Field;
 use tonic::transport::Channel;
 
 const DAY: i64 = 86_400_000;
@@ -43,27 +49,59 @@ impl Played {
         }
     }
 
-    /// One change: its vector, its deployment, and how that ended.
-    async fn change(&mut self, time: i64) {
+    /// What a change is like, and whether it will fail.
+    fn drawn(&mut self) -> (f64, f64, bool) {
         self.count += 1;
-        let (files, lines, developers) = (
-            self.random.unit() * 30.0,
-            self.random.unit() * 900.0,
-            self.random.unit() * 9.0,
-        );
+        let (files, lines) = (self.random.unit() * 30.0, self.random.unit() * 900.0);
         let fails = self.random.unit() < sigmoid(-4.5 + files / 8.0 + lines / 250.0);
-        let revision = Revision::new(format!("r{}", self.count)).unwrap();
-        let service = ServiceName::new("checkout").unwrap();
-        let deployment_id = format!("d{}", self.count);
+        (files, lines, fails)
+    }
+
+    fn deployed(&self, time: i64) -> Fact {
         let deployed = Body::Deployment(Deployment {
-            deployment_id: deployment_id.clone(),
-            service: service.clone(),
+            deployment_id: format!("d{}", self.count),
+            service: ServiceName::new("checkout").unwrap(),
             environment: "production".to_owned(),
-            revision: revision.clone(),
+            revision: Revision::new(format!("r{}", self.count)).unwrap(),
             stable_revision: None,
             document: String::new(),
             actor: String::new(),
         });
+        Fact::Event(Event {
+            meta: self.meta(time, "deployed"),
+            body: deployed,
+        })
+    }
+
+    fn ended(&self, time: i64, fails: bool) -> Fact {
+        let ended = Body::DeploymentStatus(DeploymentStatus {
+            deployment_id: format!("d{}", self.count),
+            service: Some(ServiceName::new("checkout").unwrap()),
+            environment: "production".to_owned(),
+            revision: Some(Revision::new(format!("r{}", self.count)).unwrap()),
+            state: if fails {
+                DeploymentState::RolledBack
+            } else {
+                DeploymentState::Success
+            },
+            reason: String::new(),
+        });
+        Fact::Event(Event {
+            meta: self.meta(time + 600_000, "ended"),
+            body: ended,
+        })
+    }
+
+    async fn publish(&self, facts: &[Fact]) {
+        for fact in facts {
+            self.house.house.bus().publish(fact).await.unwrap();
+        }
+    }
+
+    /// One change: its vector, its deployment, and how that ended.
+    async fn change(&mut self, time: i64) {
+        let (files, lines, fails) = self.drawn();
+        let developers = self.random.unit() * 9.0;
         let mut value = |name: &String| match name.as_str() {
             "files" => files,
             "lines_added" => lines,
@@ -81,9 +119,9 @@ impl Played {
             meta: self.meta(time + 1, "vector"),
             entity: Entity {
                 kind: EntityKind::Deployment,
-                id: deployment_id.clone(),
-                revision: revision.clone(),
-                service: Some(service.clone()),
+                id: format!("d{}", self.count),
+                revision: Revision::new(format!("r{}", self.count)).unwrap(),
+                service: Some(ServiceName::new("checkout").unwrap()),
             },
             feature_service: "change-risk@1".to_owned(),
             schema_hash: schema_hash(self.names.iter().map(String::as_str)),
@@ -91,27 +129,8 @@ impl Played {
             context: Vec::new(),
             wants_reasons: false,
         };
-        let ended = Body::DeploymentStatus(DeploymentStatus {
-            deployment_id,
-            service: Some(service),
-            environment: "production".to_owned(),
-            revision: Some(revision),
-            state: if fails {
-                DeploymentState::RolledBack
-            } else {
-                DeploymentState::Success
-            },
-            reason: String::new(),
-        });
-        let event = |meta, body| Fact::Event(Event { meta, body });
-        let facts = [
-            event(self.meta(time, "deployed"), deployed),
-            Fact::Vector(vector),
-            event(self.meta(time + 600_000, "ended"), ended),
-        ];
-        for fact in &facts {
-            self.house.house.bus().publish(fact).await.unwrap();
-        }
+        let facts = [self.deployed(time), Fact::Vector(vector), self.ended(time, fails)];
+        self.publish(&facts).await;
     }
 }
 
@@ -133,34 +152,70 @@ async fn training(channel: &Channel, wanted: impl Fn(&GetTrainingResponse) -> bo
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
-    let house = TestHouse::start().await.unwrap();
+/// A mesh with a trainer that looks every second, and its address.
+async fn mesh(house: &TestHouse, services: &[ServiceSpec], more: &[&str]) -> (Mesh, Channel) {
     // The registry's address is the mesh's own: it is known once it listens.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
+    let mut set = vec![
+        format!("nats.url={}", house.settings.url),
+        "nats.partitions=2".to_owned(),
+        format!("server.listen={address}"),
+        format!("trainer.registry=http://{address}"),
+        "trainer.look_seconds=1".to_owned(),
+        "trainer.least_examples=100".to_owned(),
+        "trainer.on_drift=false".to_owned(),
+    ];
+    set.extend(
+        more.iter()
+            .map(|setting| setting.replace("ADDRESS", &format!("http://{address}"))),
+    );
     let options = Options {
-        set: vec![
-            format!("nats.url={}", house.settings.url),
-            "nats.partitions=2".to_owned(),
-            format!("server.listen={address}"),
-            format!("trainer.registry=http://{address}"),
-            "trainer.look_seconds=1".to_owned(),
-            "trainer.least_examples=100".to_owned(),
-            "trainer.on_drift=false".to_owned(),
-        ],
+        set,
         alone: true,
         ..Options::default()
     };
-    let mesh = Mesh::start(&[auspex_trainer::SERVICE, auspex_registry::SERVICE], &options)
-        .await
-        .unwrap();
+    let mesh = Mesh::start(services, &options).await.unwrap();
     let channel = Channel::from_shared(format!("http://{}", mesh.address()))
         .unwrap()
         .connect()
         .await
         .unwrap();
+    (mesh, channel)
+}
+
+/// The version that is the challenger.
+async fn challenger(channel: &Channel, name: &str) -> ModelVersion {
+    let request = GetModelVersionRequest {
+        name: name.to_owned(),
+        version: "challenger".to_owned(),
+    };
+    let found = ModelRegistryClient::new(channel.clone())
+        .get_version(request)
+        .await;
+    found.unwrap().into_inner()
+}
+
+/// Every training but the first was the week's, of more examples and another snapshot.
+fn weekly(found: &GetTrainingResponse) {
+    let causes: Vec<&str> = found.runs.iter().map(|run| run.cause.as_str()).collect();
+    assert_eq!(causes[0], "first", "{found:?}");
+    assert!(causes[1..].iter().all(|cause| *cause == "weekly"), "{causes:?}");
+    for pair in found.runs.windows(2) {
+        assert!(
+            pair[0].examples < pair[1].examples && pair[0].snapshot != pair[1].snapshot,
+            "{pair:?}"
+        );
+        assert!(pair[1].as_of_ms - pair[0].as_of_ms >= 7 * DAY);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
+    let house = TestHouse::start().await.unwrap();
+    let services = [auspex_trainer::SERVICE, auspex_registry::SERVICE];
+    let (mesh, channel) = mesh(&house, &services, &[]).await;
     let begin = house.house.now().0 - 31 * DAY;
     let shipped = Manifest::parse(&embedded::files().manifest).unwrap();
     let mut played = Played {
@@ -178,16 +233,7 @@ async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
         training(&channel, |found| found.runs.len() as i64 > week).await;
     }
     let found = training(&channel, |found| found.runs.len() >= 4).await;
-    let causes: Vec<&str> = found.runs.iter().map(|run| run.cause.as_str()).collect();
-    assert_eq!(causes[0], "first", "{found:?}");
-    assert!(causes[1..].iter().all(|cause| *cause == "weekly"), "{causes:?}");
-    for pair in found.runs.windows(2) {
-        assert!(
-            pair[0].examples < pair[1].examples && pair[0].snapshot != pair[1].snapshot,
-            "{pair:?}"
-        );
-        assert!(pair[1].as_of_ms - pair[0].as_of_ms >= 7 * DAY);
-    }
+    weekly(&found);
     let last = found.runs.last().unwrap();
     assert!(
         last.published && last.roc_auc > 0.65 && last.brier < last.brier_base,
@@ -195,15 +241,7 @@ async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
     );
 
     // Its version is the registry's challenger, and says what it was made of.
-    let request = GetModelVersionRequest {
-        name: "change-risk".to_owned(),
-        version: "challenger".to_owned(),
-    };
-    let version = ModelRegistryClient::new(channel.clone())
-        .get_version(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let version = challenger(&channel, "change-risk").await;
     assert_eq!(
         (version.version.to_string(), version.servable),
         (last.version.clone(), true),
@@ -223,6 +261,146 @@ async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
         .unwrap()
         .into_inner();
     assert_eq!((run.cause.as_str(), run.published), ("demand", true), "{run:?}");
+    assert_eq!(mesh.stop().await, Vec::<String>::new());
+    drop(played);
+}
+
+const DOCUMENTS: &str = r#"
+apiVersion: auspex.dev/v1
+kind: FeatureView
+metadata: { name: work }
+spec:
+  entities: [revision]
+  source: { push: true }
+  columns: [{ name: files }, { name: lines }]
+  features: [{ name: files }, { name: lines }]
+---
+apiVersion: auspex.dev/v1
+kind: FeatureService
+metadata: { name: own-risk }
+spec: { features: [work] }
+"#;
+
+/// A week of changes that are pushed to the feature store, deployed, and end. A day after each somebody corrects what was pushed, by what
+/// has become of it: who learned from what is known now would be right every time.
+async fn pushed(played: &mut Played, channel: &Channel, begin: i64) {
+    let (mut rows, mut facts, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+    for change in 0..160 {
+        let time = begin + change * (7 * DAY / 160);
+        let (files, lines, fails) = played.drawn();
+        let row = |files: f64, lines: f64, known: i64| PushRow {
+            keys: [("revision".to_owned(), format!("r{}", played.count))].into(),
+            event_ms: time - 1000,
+            created_ms: known,
+            numbers: [("files".to_owned(), files), ("lines".to_owned(), lines)].into(),
+            ..PushRow::default()
+        };
+        let told = if fails { 1e6 } else { 0.0 };
+        rows.extend([row(files, lines, time - 1000), row(told, told, time + DAY)]);
+        facts.push(played.deployed(time));
+        ends.push(played.ended(time, fails));
+    }
+    let mut store = FeatureStoreClient::new(channel.clone());
+    let request = PushRequest {
+        project: "shop".to_owned(),
+        view: "work".to_owned(),
+        rows,
+        wait: true,
+    };
+    store.push(request).await.unwrap();
+    // The offline store is some seconds behind the log.
+    let revision = format!("r{}", played.count);
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !is_offline(&mut store, &revision, begin + 7 * DAY).await {
+        assert!(
+            tokio::time::Instant::now() < end,
+            "the rows do not arrive offline"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    played.publish(&facts).await;
+    // Nothing has an outcome before it is served.
+    training(channel, |found| found.waiting >= 160).await;
+    played.publish(&ends).await;
+}
+
+async fn is_offline(store: &mut FeatureStoreClient<Channel>, revision: &str, time: i64) -> bool {
+    let request = GetHistoricalFeaturesRequest {
+        project: "shop".to_owned(),
+        feature_service: "own-risk".to_owned(),
+        entities: vec![FeatureEntity {
+            keys: [("revision".to_owned(), revision.to_owned())].into(),
+            time_ms: time,
+            ..FeatureEntity::default()
+        }],
+        ..GetHistoricalFeaturesRequest::default()
+    };
+    let mut parts = store.get_historical_features(request).await.unwrap().into_inner();
+    let part = parts.message().await.unwrap().unwrap();
+    let table = SerializedFileReader::new(bytes::Bytes::from(part.bytes)).unwrap();
+    let row = table.get_row_iter(None).unwrap().next().unwrap().unwrap();
+    let known = row.get_column_iter().find(|(name, _)| *name == "work__files");
+    matches!(known, Some((_, Field::Double(_))))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_week_of_a_played_month_is_learned_as_the_store_knew_it_then() {
+    let house = TestHouse::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let services = [
+        auspex_trainer::SERVICE,
+        auspex_registry::SERVICE,
+        auspex_features::SERVICE,
+    ];
+    let offline = format!("features.offline={}", folder.path().display());
+    let more = [
+        offline.as_str(),
+        "trainer.store=ADDRESS",
+        "trainer.feature_service=own-risk",
+        "trainer.model=own-risk",
+    ];
+    let (mesh, channel) = mesh(&house, &services, &more).await;
+    let request = DefinitionsRequest {
+        documents: DOCUMENTS.to_owned(),
+        ..DefinitionsRequest::default()
+    };
+    let applied = FeatureStoreClient::new(channel.clone()).apply(request).await;
+    let applied = applied.unwrap().into_inner();
+    assert!(applied.applied, "{:?}", applied.problems);
+    let begin = house.house.now().0 - 31 * DAY;
+    let mut played = Played {
+        house,
+        names: Vec::new(),
+        random: Random::new(7),
+        count: 0,
+    };
+    for week in 0..4_i64 {
+        pushed(&mut played, &channel, begin + week * 7 * DAY).await;
+        training(&channel, |found| found.runs.len() as i64 > week).await;
+    }
+    let found = training(&channel, |found| found.runs.len() >= 4).await;
+    weekly(&found);
+    let last = found.runs.last().unwrap();
+    assert!(last.published && last.brier < last.brier_base, "{last:?}");
+    assert!((0.65..0.97).contains(&last.roc_auc), "{last:?}");
+
+    // The version says which snapshot it was made of, and that snapshot is kept and says the same again.
+    let version = challenger(&channel, "own-risk").await;
+    assert_eq!(version.features, ["work__files", "work__lines"]);
+    assert_eq!(version.feature_service, "own-risk@1");
+    let lineage = version.lineage.unwrap_or_default();
+    assert_eq!(lineage.snapshot, last.snapshot);
+    let request = GetHistoricalFeaturesRequest {
+        project: "shop".to_owned(),
+        feature_service: "own-risk".to_owned(),
+        snapshot: lineage.snapshot.clone(),
+        ..GetHistoricalFeaturesRequest::default()
+    };
+    let again = FeatureStoreClient::new(channel)
+        .get_historical_features(request)
+        .await;
+    let mut again = again.unwrap().into_inner();
+    assert_eq!(again.message().await.unwrap().unwrap().snapshot, lineage.snapshot);
     assert_eq!(mesh.stop().await, Vec::<String>::new());
     drop(played);
 }

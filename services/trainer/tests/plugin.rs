@@ -64,7 +64,7 @@ fn stub(folder: &Path, off: f64, error: bool) -> Plugin {
         .collect();
     std::fs::write(
         answer.join("model.onnx"),
-        graph::write(&forest, Calibration::IDENTITY, &naming),
+        graph::write(&forest, &Calibration::IDENTITY, &naming),
     )
     .unwrap();
     std::fs::write(

@@ -210,3 +210,59 @@ fn a_test_table_that_lacks_a_column_and_outcomes_too_young_are_named() {
         "{fault}"
     );
 }
+
+/// Rows with a column that holds one value, and one of sizes that hardly fit into 32 bits.
+fn with_constant(rows: usize) -> String {
+    let good = csv(rows, 3, |_| 0.0);
+    let lines = good.lines().enumerate().map(|(row, line)| match row {
+        0 => format!("always,vast,kind2,{line}\n"),
+        row => format!("7,{}e38,one,{line}\n", [-3, 3, 2][row % 3]),
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_column_of_one_value_stays_in_a_schema_that_is_named() {
+    let text = with_constant(700);
+    let free = trained(&text, |_| ());
+    assert!(
+        !free
+            .table
+            .features
+            .iter()
+            .any(|name| name == "always" || name == "kind2")
+    );
+    let named = ["size", "always", "kind2", "vast"];
+    let asked = trained(&text, |request| {
+        request.wanted.features = named.map(str::to_owned).to_vec()
+    });
+    assert_eq!(asked.table.features, named);
+    assert!(
+        asked
+            .notes
+            .iter()
+            .any(|note| note.contains("`always` holds one value"))
+    );
+    let served = trained(&text, |request| request.feature_service = "mine@1".to_owned());
+    assert_eq!(served.table.features.first().map(String::as_str), Some("always"));
+    let nothing = fault(&text, |request| {
+        request.wanted.features = vec!["always".to_owned()]
+    });
+    assert!(
+        nothing.contains("left to learn from: `always` holds one value only"),
+        "{nothing}"
+    );
+}
+
+#[test]
+fn a_delay_without_a_time_counts_rows_and_says_so() {
+    let text = csv(300, 2, |_| 0.0);
+    let fault = fault(&text, |request| {
+        request.wanted.time = None;
+        request.delay = 90.0 * 86_400.0;
+    });
+    assert!(
+        fault.contains("too young for --label-delay, which counts rows"),
+        "{fault}"
+    );
+}

@@ -1,19 +1,23 @@
 //! From log-odds that a model adds up to, to probabilities that can be believed: Platt's `sigmoid(a * raw + b)`, and where that
-//! is not enough the beta calibration, whose two slopes bend the ends on their own. Both by weighted maximum likelihood.
+//! is not enough the beta calibration, whose two slopes bend the ends on their own. Both by weighted maximum likelihood. The third
+//! is a table.
 
 use serde::{Deserialize, Serialize};
 
+use crate::isotonic::Isotonic;
 use crate::scorecard::solve;
 use crate::{logit, sigmoid};
 
 /// A calibration, as the graph holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub enum Calibration {
     /// See [`Platt`].
     Platt(Platt),
     /// See [`Beta`].
     Beta(Beta),
+    /// See [`Isotonic`]: beside the graph, whose own answer is then `sigmoid(raw)`.
+    Isotonic(Isotonic),
 }
 
 impl Calibration {
@@ -26,6 +30,7 @@ impl Calibration {
         match self {
             Self::Platt(platt) => platt.apply(raw),
             Self::Beta(beta) => beta.apply(raw),
+            Self::Isotonic(table) => table.apply(raw),
         }
     }
 
@@ -35,6 +40,7 @@ impl Calibration {
         match self {
             Self::Platt(_) => "platt",
             Self::Beta(_) => "beta",
+            Self::Isotonic(_) => "isotonic",
         }
     }
 }

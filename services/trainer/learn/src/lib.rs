@@ -11,6 +11,7 @@ pub mod calibrate;
 pub mod conformal;
 pub mod forest;
 pub mod gbdt;
+pub mod isotonic;
 pub mod matrix;
 pub mod metrics;
 pub mod online;

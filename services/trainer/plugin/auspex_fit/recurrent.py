@@ -10,6 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .contract import Fit
 
+FAR = 20.0  # standard deviations: what lies further out than anything ever seen counts as so far
+
 
 def windows(groups, steps):
     """For each row the numbers of its window's rows; -1 where there is none."""
@@ -90,12 +92,14 @@ def lstm(part):
     steps = int(part.settings["steps"])
     index = windows(part.groups, steps)[part.rows]
     with np.errstate(all="ignore"):
-        mean, spread = np.nanmean(bent(part.x), axis=0), np.nanstd(bent(part.x), axis=0)
-    mean, spread = np.nan_to_num(mean).astype(np.float32), np.nan_to_num(spread).astype(np.float32)
-    scale = (1.0 / np.where(spread > 1e-6, spread, 1.0)).astype(np.float32)
+        values = bent(part.x.astype(np.float64))
+        mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    mean, spread = np.nan_to_num(mean), np.nan_to_num(spread)
+    scale = 1.0 / np.where(spread > 1e-6, spread, 1.0)
 
     def scaled(x):
-        z = (bent(x) - mean) * scale
+        # In 64 bits, as in the file: a narrow column far from 0 would lose its digits in 32.
+        z = np.clip((bent(x.astype(np.float64)) - mean) * scale, -FAR, FAR)
         return np.where(np.isnan(z), 0.0, z).astype(np.float32)
 
     z = scaled(gather(part.table, index))
@@ -119,9 +123,11 @@ def lstm(part):
 
 def model(p, mean, scale, steps):
     units, columns = p["r"].shape[1], p["w"].shape[1]
-    tensor = lambda name, a: numpy_helper.from_array(np.ascontiguousarray(a, dtype=np.float32), name)
+    tensor = lambda name, a, dtype=np.float32: numpy_helper.from_array(np.ascontiguousarray(a, dtype=dtype), name)
+    wide = lambda name, a: tensor(name, a, np.float64)
     constants = [
-        tensor("mean", mean), tensor("scale", scale), tensor("zero", np.zeros(1)), tensor("one", np.ones(1)),
+        wide("mean", mean), wide("scale", scale), wide("one", np.ones(1)), tensor("zero", np.zeros(1)),
+        wide("lowest", np.full(1, -FAR)), wide("highest", np.full(1, FAR)),
         tensor("w", p["w"][None]), tensor("r", p["r"][None]), tensor("b", np.concatenate([p["b"], np.zeros_like(p["b"])])[None]),
         tensor("out", p["out"]), tensor("skip", p["skip"]), tensor("base", p["base"].reshape(1)),
         numpy_helper.from_array(np.array([0], dtype=np.int64), "first"),
@@ -129,9 +135,12 @@ def model(p, mean, scale, steps):
     ]
     node = helper.make_node
     nodes = [
-        node("Abs", ["features"], ["size"]), node("Add", ["size", "one"], ["size1"]), node("Log", ["size1"], ["log"]),
-        node("Sign", ["features"], ["sign"]), node("Mul", ["sign", "log"], ["bent"]), node("Sub", ["bent", "mean"], ["centred"]),
-        node("Mul", ["centred", "scale"], ["scaled"]), node("IsNaN", ["scaled"], ["gone"]),
+        node("Cast", ["features"], ["wide"], to=TensorProto.DOUBLE), node("Abs", ["wide"], ["size"]),
+        node("Add", ["size", "one"], ["size1"]), node("Log", ["size1"], ["log"]), node("Sign", ["wide"], ["sign"]),
+        node("Mul", ["sign", "log"], ["bent"]), node("Sub", ["bent", "mean"], ["centred"]),
+        node("Mul", ["centred", "scale"], ["stretched"]), node("Max", ["stretched", "lowest"], ["raised"]),
+        node("Min", ["raised", "highest"], ["within"]), node("Cast", ["within"], ["scaled"], to=TensorProto.FLOAT),
+        node("IsNaN", ["scaled"], ["gone"]),
         node("Where", ["gone", "zero", "scaled"], ["known"]), node("Transpose", ["known"], ["steps"], perm=[1, 0, 2]),
         node("LSTM", ["steps", "w", "r", "b"], ["", "h"], hidden_size=units, name="lstm"),
         node("Squeeze", ["h", "first"], ["state"]), node("MatMul", ["state", "out"], ["of_past"]),

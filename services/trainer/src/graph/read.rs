@@ -156,7 +156,7 @@ mod tests {
             schema_sha256: String::new(),
             features: vec!["a".to_owned(), "b".to_owned()],
         };
-        let bytes = write(&forest, Calibration::IDENTITY, &naming);
+        let bytes = write(&forest, &Calibration::IDENTITY, &naming);
         let Found::Trees(again) = read(&bytes).unwrap() else {
             panic!("no trees")
         };

@@ -46,7 +46,7 @@ impl Naming {
 
 /// Writes a forest and its calibration as a model file.
 #[must_use]
-pub fn write(forest: &Forest, calibration: Calibration, naming: &Naming) -> Vec<u8> {
+pub fn write(forest: &Forest, calibration: &Calibration, naming: &Naming) -> Vec<u8> {
     let mut graph = GraphProto {
         node: vec![trees(forest)],
         name: Some(naming.model.clone()),
@@ -60,7 +60,7 @@ pub fn write(forest: &Forest, calibration: Calibration, naming: &Naming) -> Vec<
 
 /// A graph whose value `raw` is log-odds, with another calibration behind it and under another name.
 #[must_use]
-pub fn calibrated(mut model: ModelProto, calibration: Calibration, naming: &Naming) -> ModelProto {
+pub fn calibrated(mut model: ModelProto, calibration: &Calibration, naming: &Naming) -> ModelProto {
     if let Some(graph) = &mut model.graph {
         graph
             .node
@@ -73,12 +73,17 @@ pub fn calibrated(mut model: ModelProto, calibration: Calibration, naming: &Nami
 }
 
 /// Adds the nodes from `raw` to `p_fail`. All names begin with `calibration`, which no node before them has.
-fn calibrate(graph: &mut GraphProto, calibration: Calibration) {
+fn calibrate(graph: &mut GraphProto, calibration: &Calibration) {
     let part = |name: &str| format!("calibration_{name}");
     let mut add = |name: &str, operator: &str, input: &[&str]| {
         graph.node.push(node(&part(name), operator, input, &part(name)));
     };
     let constants = match calibration {
+        // The table is beside the graph: as nodes it drifts.
+        Calibration::Isotonic(_) => {
+            add("log_odds", "Identity", &["raw"]);
+            Vec::new()
+        }
         Calibration::Platt(platt) => {
             add("scaled", "Mul", &["raw", "calibration_a"]);
             add("log_odds", "Add", &["calibration_scaled", "calibration_b"]);

@@ -18,12 +18,13 @@ pub(super) fn bounded(figures: &Figures, name: &str, value: Option<f64>) -> Stri
     }
 }
 
-/// Rows laid out in columns; the first is the head.
+/// Rows laid out in columns; the first is the head. What ends a shorter row may be as long as it likes.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
         .map(|c| {
             rows.iter()
+                .filter(|row| row.len() == columns || c + 1 < row.len())
                 .filter_map(|row| row.get(c))
                 .map(|cell| cell.chars().count())
                 .max()

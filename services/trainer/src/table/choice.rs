@@ -101,9 +101,7 @@ pub fn choose(survey: &Survey, wanted: &Wanted) -> Result<Choice, Fault> {
     } else {
         choice.named(survey, &taken)?;
     }
-    if choice.features.is_empty() {
-        return Err(invalid("--features", "no column is left to learn from"));
-    }
+    choice.something(survey)?;
     if choice.features.len() > MOST_COLUMNS {
         return Err(invalid(
             "--features",
@@ -139,10 +137,13 @@ fn effort(survey: &Survey, wanted: &Wanted) -> Result<Vec<String>, Fault> {
     Ok(wanted.effort.clone())
 }
 
+/// Why a column tells nothing.
+const ONE_VALUE: &str = "holds one value only";
+
 /// A column as one to learn from, or why it cannot be.
 fn usable(column: &Column, rows: u64) -> Result<Feature, String> {
     if column.is_constant() {
-        return Err("holds one value only".to_owned());
+        return Err(ONE_VALUE.to_owned());
     }
     let name = column.name.clone();
     if column.texts == 0 {
@@ -158,7 +159,7 @@ fn usable(column: &Column, rows: u64) -> Result<Feature, String> {
         format!("holds text with too many values to learn from: line {line} holds `{first}`")
     })?;
     if values.len() < 2 && column.missing == 0 {
-        return Err("holds one value only".to_owned());
+        return Err(ONE_VALUE.to_owned());
     }
     Ok(Feature {
         name,
@@ -189,9 +190,46 @@ impl Choice {
             }
             match usable(column, survey.rows) {
                 Ok(feature) => self.take(feature, column),
+                Err(reason) if reason == ONE_VALUE && self.wanted.whole => self.keep(column),
                 Err(reason) => self.leave_out(column, reason),
             }
         }
+    }
+
+    /// Whether a column that tells rows apart was chosen.
+    fn something(&self, survey: &Survey) -> Result<(), Fault> {
+        let varies = |feature: &Feature| {
+            let mut columns = survey.columns.iter();
+            columns.any(|column| column.name == feature.name && usable(column, survey.rows).is_ok())
+        };
+        if self.features.iter().any(varies) {
+            return Ok(());
+        }
+        let out = self
+            .left_out
+            .iter()
+            .map(|left| format!("`{}` {}", left.column, left.reason));
+        let kept = self
+            .features
+            .iter()
+            .map(|feature| format!("`{}` {ONE_VALUE}", feature.name));
+        let reasons: Vec<String> = out.chain(kept).take(6).collect();
+        let reason = match reasons.is_empty() {
+            true => "no column is left to learn from".to_owned(),
+            false => format!("no column is left to learn from: {}", reasons.join("; ")),
+        };
+        Err(invalid("--features", reason))
+    }
+
+    /// A column of one value, which is part of a schema all the same.
+    fn keep(&mut self, column: &Column) {
+        let name = column.name.clone();
+        self.notes.push(format!(
+            "`{name}` {ONE_VALUE}: the model reads it, but nothing is learned from it"
+        ));
+        let codes = column.values.as_ref().filter(|_| column.texts > 0);
+        let codes = codes.map(|values| values.keys().cloned().zip(0..).collect());
+        self.take(Feature { name, codes }, column);
     }
 
     fn named(&mut self, survey: &Survey, taken: &[usize]) -> Result<(), Fault> {
@@ -208,14 +246,8 @@ impl Choice {
             }
             match usable(column, survey.rows) {
                 Ok(feature) => self.take(feature, column),
-                Err(_) if column.is_constant() && self.wanted.whole => {
-                    let name = name.clone();
-                    self.take(Feature { name, codes: None }, column);
-                }
-                Err(reason) if column.is_constant() => {
-                    self.notes.push(format!("`{name}` {reason} and is left out"));
-                    self.leave_out(column, reason);
-                }
+                // What is named is the schema.
+                Err(reason) if reason == ONE_VALUE => self.keep(column),
                 Err(reason) => return Err(invalid("--features", format!("`{name}` {reason}"))),
             }
         }

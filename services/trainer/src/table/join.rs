@@ -99,6 +99,27 @@ pub fn joined(labels: &Path, features: &Path, time: Option<&str>) -> Result<Join
     })
 }
 
+/// The values of these columns, row after row, of a table that the feature store answered; NaN is missing.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn values(table: bytes::Bytes, names: &[String]) -> Result<Vec<f32>, String> {
+    let wrong = |fault: parquet::errors::ParquetError| format!("is no Parquet file: {fault}");
+    let reader = SerializedFileReader::new(table).map_err(wrong)?;
+    let mut values = Vec::new();
+    for row in reader.get_row_iter(None).map_err(wrong)? {
+        let row = row.map_err(wrong)?;
+        for name in names {
+            values.push(match field(&row, name) {
+                Some(Field::Double(value)) => *value as f32,
+                Some(Field::Null) => f32::NAN,
+                _ => return Err(format!("has no number `{name}`")),
+            });
+        }
+    }
+    Ok(values)
+}
+
 fn field<'a>(row: &'a Row, name: &str) -> Option<&'a Field> {
     row.get_column_iter()
         .find(|(own, _)| own.as_str() == name)
