@@ -165,6 +165,7 @@ async fn worker(
             process: house.instance().to_owned(),
             region: route.region.clone(),
             count: 0,
+            under_way: None,
         },
         figures,
         hold: Hold::None {

@@ -130,14 +130,16 @@ impl Settled {
             && mine.suspended == intent.suspended
     }
 
-    /// Whether the intent gives the candidate more, in the ordinary course of the same rollout.
+    /// Whether the intent gives the candidate more, in the ordinary course of the same rollout: weight, or at the same weight
+    /// other cohorts or copies.
     pub(crate) fn rises_to(&self, intent: &Intent) -> bool {
         let mine = &self.intent;
+        let beside = mine.cohorts != intent.cohorts || mine.mirror != intent.mirror;
         mine.rollout == intent.rollout
             && mine.swapped == intent.swapped
             && !mine.suspended
             && !intent.insists
-            && intent.weight > mine.weight
+            && (intent.weight > mine.weight || (intent.weight == mine.weight && beside))
             && self.held
     }
 }

@@ -6,6 +6,7 @@ use auspex_chassis::Bus;
 use auspex_proto::observation::Applied;
 use auspex_proto::report::{RouterReport, Verified as Told};
 use auspex_proto::{Fact, FactId, Meta, ObservationBatch, Timestamp};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::course::Course;
@@ -23,16 +24,13 @@ pub(crate) struct Reporter {
     pub(crate) process: String,
     pub(crate) region: String,
     pub(crate) count: u64,
+    /// The last report, while it is on its way.
+    pub(crate) under_way: Option<JoinHandle<()>>,
 }
 
 impl Reporter {
-    pub(crate) async fn tell(
-        &mut self,
-        course: &Course,
-        record: &Record,
-        seen: Option<&Observed>,
-        now: Timestamp,
-    ) {
+    /// Sends a report behind the one before. Nobody waits for the log to have it: the next decision is carried out meanwhile.
+    pub(crate) fn tell(&mut self, course: &Course, record: &Record, seen: Option<&Observed>, now: Timestamp) {
         self.count += 1;
         let source = format!("router/{}", self.route);
         let batch = ObservationBatch {
@@ -48,12 +46,18 @@ impl Reporter {
             environment: String::new(),
         };
         let fact = Fact::Observations(batch);
-        let sent = timeout(PATIENCE, self.bus.publish(&fact)).await;
-        match sent {
-            Ok(Ok(_)) => {}
-            Ok(Err(fault)) => tracing::warn!(route = self.route, %fault, "a report is lost"),
-            Err(_) => tracing::warn!(route = self.route, "a report is lost: the bus does not answer"),
-        }
+        let (bus, route, before) = (self.bus.clone(), self.route.clone(), self.under_way.take());
+        self.under_way = Some(tokio::spawn(async move {
+            if let Some(before) = before {
+                // It ends within its patience, whatever became of it.
+                before.await.ok();
+            }
+            match timeout(PATIENCE, bus.publish(&fact)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(fault)) => tracing::warn!(route, %fault, "a report is lost"),
+                Err(_) => tracing::warn!(route, "a report is lost: the bus does not answer"),
+            }
+        }));
     }
 }
 

@@ -95,7 +95,10 @@ impl Worker {
 
     /// One round: the claim, then steps until there is nothing to do. When to look again.
     async fn round(&mut self) -> Instant {
-        self.hold().await;
+        // A change confirms the claim itself: it does not wait for another word of the server before.
+        if !self.is_urgent().await {
+            self.hold().await;
+        }
         if self.hold.is_none() {
             self.figures.stand();
             return self.wake();
@@ -107,10 +110,17 @@ impl Worker {
             }
         }
         self.save().await;
-        self.tell().await;
+        self.tell();
         self.figures
             .show(&self.record, self.looked.as_ref().map(|(_, seen)| seen));
         self.wake()
+    }
+
+    /// Whether something is to be changed at once, and the claim's last word is young enough for that.
+    async fn is_urgent(&self) -> bool {
+        let tenure = self.claim.tenure().await;
+        let young = tenure.is_some_and(|(_, word)| word < self.bus.lease() / 2);
+        young && matches!(self.hold, Hold::Held { .. }) && self.is_to_change()
     }
 
     /// Takes the claim, or renews it in time.
@@ -208,7 +218,7 @@ impl Worker {
     }
 
     /// Tells control what holds: at once after a change, and again and again while it is on trial.
-    pub(crate) async fn tell(&mut self) {
+    pub(crate) fn tell(&mut self) {
         if !matches!(self.hold, Hold::Held { .. }) {
             return;
         }
@@ -223,9 +233,7 @@ impl Worker {
         };
         if due && course.order.is_some() {
             let seen = self.looked.as_ref().map(|(_, seen)| seen);
-            self.reporter
-                .tell(&course, &self.record, seen, self.house.now())
-                .await;
+            self.reporter.tell(&course, &self.record, seen, self.house.now());
             self.told = Some(Instant::now());
         }
     }

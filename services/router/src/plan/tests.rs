@@ -176,6 +176,31 @@ fn a_raise_waits_where_somebody_has_moved_the_weight_and_a_rollback_does_not() {
 }
 
 #[test]
+fn cohorts_at_the_same_weight_wait_where_somebody_has_moved_it() {
+    let settled_at = intent(1, 50);
+    let record = settled(&settled_at);
+    let wanted = Intent {
+        mirror: 20,
+        ..intent(2, 50)
+    };
+    let ours = Mark::Write(settled_at.mark);
+    assert_eq!(step(HELD, &wanted, None, &record), Next::Read);
+    assert!(matches!(
+        step(HELD, &wanted, Some(&seen(70, ours)), &record),
+        Next::Report(drift) if drift.weight == 70
+    ));
+    assert_eq!(
+        step(HELD, &wanted, Some(&seen(50, ours)), &record),
+        Next::Apply(Why::Asked)
+    );
+    let back = Intent {
+        insists: true,
+        ..wanted
+    };
+    assert_eq!(step(HELD, &back, None, &record), Next::Apply(Why::Asked));
+}
+
+#[test]
 fn an_end_at_the_same_weight_overrules_somebody_elses_change() {
     let record = drifted(settled(&intent(1, 0)), 30);
     let rolled_back = Intent {

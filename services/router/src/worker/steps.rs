@@ -16,16 +16,7 @@ const REFUSED: Duration = Duration::from_secs(5);
 impl Worker {
     /// One step; whether there may be another at once.
     pub(crate) async fn step(&mut self) -> bool {
-        let intent = self.intent();
-        let seen = self.seen();
-        let situation = Situation {
-            tenure: self.tenure(),
-            intent: intent.as_ref(),
-            verifies: self.router.capabilities().verified_by.is_some(),
-            observed: seen.as_ref(),
-            record: &self.record,
-        };
-        let next = plan::next(&situation);
+        let (next, intent) = self.next();
         let Some(intent) = intent else {
             return false;
         };
@@ -51,6 +42,26 @@ impl Worker {
                 true
             }
         }
+    }
+
+    /// What the plan says next, and of which intent.
+    fn next(&self) -> (Next, Option<Intent>) {
+        let intent = self.intent();
+        let seen = self.seen();
+        let situation = Situation {
+            tenure: self.tenure(),
+            intent: intent.as_ref(),
+            verifies: self.router.capabilities().verified_by.is_some(),
+            observed: seen.as_ref(),
+            record: &self.record,
+        };
+        (plan::next(&situation), intent)
+    }
+
+    /// Whether a change is due that need not wait.
+    pub(super) fn is_to_change(&self) -> bool {
+        let (next, intent) = self.next();
+        matches!(next, Next::Apply(_)) && intent.is_some_and(|intent| !self.waits(&intent))
     }
 
     /// What was read, while it is fresh.
@@ -175,7 +186,7 @@ impl Worker {
             self.failed(intent, &Fault::Away(text));
         }
         // Control waits for this: it is told before anything is saved.
-        self.tell().await;
+        self.tell();
         held
     }
 
