@@ -2,169 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
+mod house;
 
-use auspex_argo::convert::convert;
-use auspex_argo::document::{Kind, read};
-use auspex_argo::expr::Mode;
-use auspex_argo::template::Templates;
-use auspex_chassis::{Mesh, Options};
-use auspex_proto::command::{Ask, Command};
-use auspex_proto::wire::analysis_service_client::AnalysisServiceClient;
-use auspex_proto::wire::rollout_service_client::RolloutServiceClient;
-use auspex_proto::wire::{self, GetRolloutRequest, PutAnalysisRequest, StartRolloutRequest};
-use auspex_proto::{Fact, Meta, RolloutName, sample};
-use tonic::transport::Channel;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-const TEMPLATE: &str = r#"
-apiVersion: argoproj.io/v1alpha1
-kind: AnalysisTemplate
-metadata: {name: errors}
-spec:
-  metrics:
-  - name: errors
-    interval: 200ms
-    count: 2
-    successCondition: result[0] < 0.05
-    failureCondition: result[0] > 0.5
-    provider: {prometheus: {query: errors}}
----
-"#;
-const ROLLOUT: &str = r#"
-apiVersion: argoproj.io/v1alpha1
-kind: Rollout
-metadata: {name: shop}
-spec:
-  selector: {matchLabels: {app: shop}}
-  template: {metadata: {labels: {app: shop}}, spec: {containers: [{name: shop, image: "shop:2"}]}}
-  strategy:"#;
-
-/// Control, analysis and an imitation of Prometheus that answers with a number of percent.
-struct House {
-    mesh: Mesh,
-    channel: Channel,
-    percent: Arc<AtomicU8>,
-    _folder: tempfile::TempDir,
-}
-
-impl House {
-    async fn start(percent: u8) -> Self {
-        let percent = Arc::new(AtomicU8::new(percent));
-        let says = Arc::clone(&percent);
-        let router = axum::Router::new().fallback(move || {
-            let value = f64::from(says.load(Ordering::Relaxed)) / 100.0;
-            std::future::ready(axum::Json(serde_json::json!({"status": "success", "data": {
-                "resultType": "vector", "result": [{"metric": {}, "value": [1, value.to_string()]}]}})))
-        });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let prometheus = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let listen = free.local_addr().unwrap();
-        drop(free);
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("auspex.toml");
-        let config = format!(
-            "[server]\nlisten = \"{listen}\"\n[nats]\nsync_interval = \"1s\"\n[canary]\nscore_wait = \"1s\"\n\
-             [analysis]\nprometheus = \"http://{prometheus}\"\nmesh = \"http://{listen}\"\n"
-        );
-        std::fs::write(&file, config).unwrap();
-        let options = Options {
-            config: Some(file),
-            alone: true,
-            broker: Some(folder.path().join("nats")),
-            ..Options::default()
-        };
-        let mesh = Mesh::start(&[auspex_canary::SERVICE, auspex_analysis::SERVICE], &options).await;
-        let mesh = mesh.unwrap();
-        let channel = Channel::from_shared(format!("http://{}", mesh.address())).unwrap();
-        Self {
-            channel: channel.connect().await.unwrap(),
-            mesh,
-            percent,
-            _folder: folder,
-        }
-    }
-
-    /// Converts and begins, as `auspex rollout start -f` does.
-    async fn begin(&self, strategy: &str) {
-        let documents = read(&format!("{TEMPLATE}{ROLLOUT}{strategy}")).unwrap();
-        let kinds: Vec<Kind> = documents.iter().map(|one| Kind::of(one).unwrap()).collect();
-        let mut templates = Templates::default();
-        templates.add_all(&kinds);
-        let converted = convert(&kinds, &templates, Mode::Strict);
-        assert!(converted.refused.is_empty(), "{:?}", converted.refused);
-        let of = |kind: &str| {
-            let found = converted
-                .documents
-                .iter()
-                .find(|document| document["kind"] == kind);
-            serde_yaml_ng::to_string(found.unwrap()).unwrap()
-        };
-        let (project, actor) = ("default".to_owned(), "test".to_owned());
-        let request = PutAnalysisRequest {
-            project: project.clone(),
-            document: of("Analysis"),
-            actor: actor.clone(),
-        };
-        AnalysisServiceClient::new(self.channel.clone())
-            .put(request)
-            .await
-            .unwrap();
-        let request = StartRolloutRequest {
-            project,
-            document: of("Rollout"),
-            actor,
-        };
-        let answer = RolloutServiceClient::new(self.channel.clone())
-            .start(request)
-            .await
-            .unwrap();
-        assert_eq!(answer.into_inner().refused, "");
-    }
-
-    async fn ask(&self, ask: Ask) {
-        let command = Command {
-            meta: Meta {
-                time: self.mesh.house().now(),
-                ..sample::meta("a-person-asks", "default", 0).unwrap()
-            },
-            rollout: RolloutName::new("shop").unwrap(),
-            actor: "somebody".to_owned(),
-            note: String::new(),
-            ask,
-        };
-        self.mesh
-            .house()
-            .bus()
-            .publish(&Fact::Command(command))
-            .await
-            .unwrap();
-    }
-
-    async fn until(&self, what: &str, is: impl Fn(&wire::RolloutView) -> bool) -> wire::RolloutView {
-        let begun = Instant::now();
-        loop {
-            let request = GetRolloutRequest {
-                project: "default".to_owned(),
-                name: "shop".to_owned(),
-            };
-            let found = RolloutServiceClient::new(self.channel.clone()).get(request).await;
-            let found = found.unwrap().into_inner();
-            if is(&found) {
-                return found;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "{what}: {found:#?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-fn text(view: &wire::RolloutView) -> &str {
-    view.last.as_ref().map_or("", |last| &last.reason_text)
-}
+use auspex_proto::command::Ask;
+use auspex_proto::wire;
+use house::{House, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switch_comes_when_its_analysis_has_approved() {
@@ -219,6 +64,91 @@ async fn an_inconclusive_step_waits_and_is_measured_anew_by_who_resumes() {
     );
     house.percent.store(1, Ordering::Relaxed);
     house.ask(Ask::Resume).await;
+    house
+        .until("the end", |view| view.phase() == wire::Phase::Promoted)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inconclusive_analysis_after_a_switch_pauses_and_who_resumes_lets_it_run_anew() {
+    let house = House::start(20).await;
+    house
+        .begin(
+            "
+    blueGreen:
+      activeService: shop
+      previewService: shop-preview
+      scaleDownDelaySeconds: 0
+      postPromotionAnalysis: {templates: [{templateName: errors}]}
+",
+        )
+        .await;
+    let paused = |view: &wire::RolloutView| {
+        let last = view.last.clone().unwrap_or_default();
+        view.phase() == wire::Phase::Baking && last.action() == wire::Action::Pause
+    };
+    let waits = house.until("the pause after the switch", paused).await;
+    assert!(
+        text(&waits).contains("analysis postPromotionAnalysis is Inconclusive"),
+        "{}",
+        text(&waits)
+    );
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let waits = house.until("it still waits", |_| true).await;
+    assert!(paused(&waits) && waits.weight == 100, "{}", text(&waits));
+    // Once more in vain.
+    house.ask(Ask::Resume).await;
+    let number = waits.last.map_or(0, |last| last.revision_number);
+    house
+        .until("it is paused again", |view| {
+            paused(view)
+                && view
+                    .last
+                    .as_ref()
+                    .is_some_and(|last| last.revision_number > number)
+        })
+        .await;
+    house.percent.store(1, Ordering::Relaxed);
+    house.ask(Ask::Resume).await;
+    let over = house
+        .until("the end", |view| view.phase() == wire::Phase::Promoted)
+        .await;
+    let gate = over
+        .gates
+        .iter()
+        .find(|gate| gate.name == "postPromotionAnalysis");
+    assert_eq!(
+        gate.map(|gate| gate.state.as_str()),
+        Some("passed"),
+        "{:?}",
+        over.gates
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_an_experiment_measures_what_runs_and_goes_on_or_back() {
+    let strategy = "
+    canary:
+      steps:
+      - setWeight: 20
+      - experiment:
+          duration: 1s
+          templates: [{name: new, specRef: canary, replicas: 1}]
+          analyses: [{name: e, templateName: errors, requiredForCompletion: true}]
+      - setWeight: 60
+";
+    let house = House::start(90).await;
+    house.begin(strategy).await;
+    let over = house
+        .until("the way back", |view| view.phase() == wire::Phase::RolledBack)
+        .await;
+    assert!(
+        text(&over).contains("analysis step-1 is Failed"),
+        "{}",
+        text(&over)
+    );
+    house.percent.store(1, Ordering::Relaxed);
+    house.begin(strategy).await;
     house
         .until("the end", |view| view.phase() == wire::Phase::Promoted)
         .await;

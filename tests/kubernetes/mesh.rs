@@ -71,6 +71,15 @@ async fn good(scene: &Scene) -> String {
         steps.windows(2).all(|pair| pair[0] < pair[1]) && steps.len() == 5,
         "{seen:?}"
     );
+    // The header route acts at its step, while 50 % still wait for their instances, and ends at its other one.
+    let (with, without) = (scene.staff(true), scene.staff(false));
+    assert!(
+        with.contains(&50) && with.is_subset(&[25, 50].into()),
+        "with {with:?}, without {without:?}"
+    );
+    for weight in [10, 25, 75, 100] {
+        assert!(without.contains(&weight), "{weight}: without {without:?}");
+    }
     println!(
         "good version: promoted after {} s, weights {seen:?}",
         begin.elapsed().as_secs()

@@ -32,7 +32,8 @@ pub(crate) struct Scene {
     _server: ApiServer,
     admin: kube::Client,
     pub(crate) metrics: Metrics,
-    seen: Arc<Mutex<Vec<u64>>>,
+    /// Every weight of the candidate, and whether staff had a route of their own then.
+    seen: Arc<Mutex<Vec<(u64, bool)>>>,
     _mesh: Mesh,
     _prometheus: Prometheus,
     _folder: tempfile::TempDir,
@@ -189,9 +190,16 @@ impl Scene {
             .lock()
             .unwrap()
             .iter()
-            .copied()
+            .map(|(weight, _)| *weight)
             .filter(|weight| known.insert(*weight))
             .collect()
+    }
+
+    /// At which weights staff were seen with a route of their own, and at which without.
+    pub(crate) fn staff(&self, own: bool) -> BTreeSet<u64> {
+        let seen = self.seen.lock().unwrap();
+        let seen = seen.iter().filter(|(_, has)| *has == own);
+        seen.map(|(weight, _)| *weight).collect()
     }
 
     pub(crate) async fn weights(&self, what: &str, wanted: (u64, u64)) {
@@ -274,19 +282,29 @@ async fn ask(
 }
 
 async fn split(admin: &kube::Client) -> Option<(u64, u64)> {
-    let object = ask(admin, "GET", &format!("{ROUTES}/frontend"), "", &Value::Null)
-        .await
-        .ok()?;
-    let http = object["spec"]["http"].as_array()?;
+    shares(&http(admin).await?)
+}
+
+async fn http(admin: &kube::Client) -> Option<Vec<Value>> {
+    let object = ask(admin, "GET", &format!("{ROUTES}/frontend"), "", &Value::Null).await;
+    Some(object.ok()?["spec"]["http"].as_array()?.clone())
+}
+
+fn shares(http: &[Value]) -> Option<(u64, u64)> {
     let route = &http.iter().find(|route| route["name"] == "primary")?["route"];
     Some((route[0]["weight"].as_u64()?, route[1]["weight"].as_u64()?))
 }
 
-/// Remembers every weight of the canary subset.
-async fn watch(admin: kube::Client, seen: Arc<Mutex<Vec<u64>>>) {
+/// Remembers every weight of the canary subset, and whether staff have a route to it.
+async fn watch(admin: kube::Client, seen: Arc<Mutex<Vec<(u64, bool)>>>) {
     loop {
-        if let Some((_, canary)) = split(&admin).await {
-            seen.lock().unwrap().push(canary);
+        let http = http(&admin).await.unwrap_or_default();
+        if let Some((_, canary)) = shares(&http) {
+            let staff = http.iter().any(|route| {
+                route["match"][0]["headers"]["x-staff"]["exact"] == "yes"
+                    && route["route"][0]["destination"]["subset"] == "canary"
+            });
+            seen.lock().unwrap().push((canary, staff));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
