@@ -1,7 +1,12 @@
 //! The feature store by the command line alone: what `docs/features.md` says to try; features of an environment, told by the
 //! proxy and by a build; and the archive where `auspex up --data` put it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test tells its story in one go"
+)]
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
