@@ -262,18 +262,13 @@ async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
         .into_inner();
     assert_eq!((run.cause.as_str(), run.published), ("demand", true), "{run:?}");
     assert_eq!(mesh.stop().await, Vec::<String>::new());
-    drop(played);
 }
 
 const DOCUMENTS: &str = r#"
 apiVersion: auspex.dev/v1
 kind: FeatureView
 metadata: { name: work }
-spec:
-  entities: [revision]
-  source: { push: true }
-  columns: [{ name: files }, { name: lines }]
-  features: [{ name: files }, { name: lines }]
+spec: { entities: [revision], source: { push: true }, columns: [{ name: files }, { name: lines }], features: [{ name: files }, { name: lines }] }
 ---
 apiVersion: auspex.dev/v1
 kind: FeatureService
@@ -365,8 +360,7 @@ async fn every_week_of_a_played_month_is_learned_as_the_store_knew_it_then() {
         ..DefinitionsRequest::default()
     };
     let applied = FeatureStoreClient::new(channel.clone()).apply(request).await;
-    let applied = applied.unwrap().into_inner();
-    assert!(applied.applied, "{:?}", applied.problems);
+    assert!(applied.unwrap().into_inner().applied);
     let begin = house.house.now().0 - 31 * DAY;
     let mut played = Played {
         house,
@@ -399,8 +393,7 @@ async fn every_week_of_a_played_month_is_learned_as_the_store_knew_it_then() {
     let again = FeatureStoreClient::new(channel)
         .get_historical_features(request)
         .await;
-    let mut again = again.unwrap().into_inner();
-    assert_eq!(again.message().await.unwrap().unwrap().snapshot, lineage.snapshot);
+    let first = again.unwrap().into_inner().message().await.unwrap().unwrap();
+    assert_eq!(first.snapshot, lineage.snapshot);
     assert_eq!(mesh.stop().await, Vec::<String>::new());
-    drop(played);
 }
