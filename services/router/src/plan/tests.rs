@@ -67,24 +67,17 @@ fn drifted(record: Record, weight: u8) -> Record {
 }
 
 #[test]
-fn without_the_claim_nothing_is_done() {
-    assert_eq!(
-        step(Tenure::None, &intent(1, 5), None, &Record::default()),
-        Next::Stand
-    );
-}
-
-#[test]
-fn without_a_decision_nothing_is_done() {
+fn without_the_claim_or_a_decision_nothing_is_done() {
     let record = Record::default();
-    let situation = Situation {
+    assert_eq!(step(Tenure::None, &intent(1, 5), None, &record), Next::Stand);
+    let unasked = Situation {
         tenure: HELD,
         intent: None,
         verifies: true,
         observed: None,
         record: &record,
     };
-    assert_eq!(next(&situation), Next::Rest);
+    assert_eq!(next(&unasked), Next::Rest);
 }
 
 #[test]
