@@ -190,7 +190,10 @@ fn a_switch_waits_for_its_analysis_and_for_a_person_where_argo_does() {
 
 /// Argo's steps, and what they are in Auspex: the cohorts, the steps, the plan's steps.
 #[test]
-#[allow(clippy::too_many_lines, reason = "one table: Argo's steps, and what they become")]
+#[allow(
+    clippy::too_many_lines,
+    reason = "one table: Argo's steps, and what they become"
+)]
 fn header_and_mirror_routes_act_at_their_step_and_end_at_theirs() {
     let route = |kind: &str, name: &str, more: Value| {
         let mut step = json!({"name": name});
