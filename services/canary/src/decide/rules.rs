@@ -207,7 +207,8 @@ fn holds(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Option<Wi
             }
             let text = format!(
                 "router {name} is at {} %, not at {} %",
-                router.weight, rollout.weight
+                router.weight,
+                wanted(rollout, router)
             );
             return hold(Reason::NoEvidence, text);
         }
@@ -223,11 +224,15 @@ fn holds(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Option<Wi
 
 /// Whether a router is at another weight than is asked of it.
 pub(crate) fn differs(rollout: &Rollout, router: &crate::state::Router) -> bool {
+    !router.report.scaler && router.weight != wanted(rollout, router)
+}
+
+/// The weight, in percent, that a router was last asked for: a region's own where regions go one after the other.
+fn wanted(rollout: &Rollout, router: &crate::state::Router) -> u8 {
     let intent = rollout.last.as_ref().and_then(|last| last.intent.as_ref());
-    let wanted = intent.map_or(rollout.weight, |intent| {
+    intent.map_or(rollout.weight, |intent| {
         intent.weight_in(&router.report.region, rollout.weight)
-    });
-    !router.report.scaler && router.weight != wanted
+    })
 }
 
 /// A later score of a higher band.
