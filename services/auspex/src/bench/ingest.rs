@@ -155,6 +155,16 @@ fn whole(value: f64) -> usize {
 mod tests {
     use super::*;
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_mesh_that_is_measured_starts() {
+        let folder = crate::bench::scratch().unwrap();
+        let mut mesh = start(folder.path(), Sync::EverySecond, &["ingest"])
+            .await
+            .unwrap();
+        assert!(mesh.broker().is_some(), "it has a server of its own");
+        mesh.stop().await;
+    }
+
     #[test]
     fn every_event_has_the_size_that_the_row_names() {
         for number in [0, 7, 1_000_000] {

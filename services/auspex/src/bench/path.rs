@@ -133,12 +133,16 @@ async fn rest() {
 pub(super) async fn start(folder: &std::path::Path, sync: Sync, names: &[&str]) -> anyhow::Result<Mesh> {
     let wanted = |spec: &ServiceSpec| names.contains(&spec.name);
     let specs: Vec<ServiceSpec> = services::ALL.into_iter().filter(wanted).collect();
+    let mut set = vec![
+        "server.listen=127.0.0.1:0".to_owned(),
+        format!("nats.sync_interval={}", sync.setting().replace('"', "")),
+    ];
+    // Who does not run it has no such section.
+    if names.contains(&"features") {
+        set.push("features.streams=false".to_owned());
+    }
     let options = Options {
-        set: vec![
-            "server.listen=127.0.0.1:0".to_owned(),
-            format!("nats.sync_interval={}", sync.setting().replace('"', "")),
-            "features.streams=false".to_owned(),
-        ],
+        set,
         // Load is made for a server of its own, whatever the shell names.
         alone: true,
         broker: Some(folder.join("nats")),
