@@ -170,6 +170,10 @@ pub struct Decision {
     /// What is asked beyond the weight; `None`: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
+    /// The step of the policy that is not done yet, from 0; their number when all are. `None`: it has no steps, or does not
+    /// go by them yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
 }
 
 impl Phase {
@@ -220,6 +224,7 @@ impl Decision {
                 Some(FactId::new(wire.score_id)?)
             },
             intent: wire.intent.map(Intent::from_wire).transpose()?,
+            step: wire.step,
         })
     }
 
@@ -251,6 +256,7 @@ impl Decision {
             slo_ms: self.slo_ms.unwrap_or(0.0),
             score_id: text(self.score.as_ref()),
             intent: self.intent.as_ref().map(Intent::to_wire),
+            step: self.step,
         }
     }
 }

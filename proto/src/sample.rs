@@ -76,6 +76,7 @@ pub fn decision(meta: Meta, service: &str) -> Result<Decision, Invalid> {
         slo_ms: None,
         score: None,
         intent: None,
+        step: None,
     })
 }
 

@@ -180,6 +180,7 @@ pub(crate) fn decision() -> Decision {
         slo_ms: Some(250.0),
         score: Some(FactId::new("scoring:8:0:x").unwrap()),
         intent: None,
+        step: None,
     }
 }
 
@@ -293,6 +294,13 @@ pub(crate) fn later() -> Vec<(&'static str, Fact)> {
         ("event_complexity", Fact::Event(measured)),
         ("observation_environment", Fact::Observations(placed)),
         ("decision_intent", Fact::Decision(decision_with_intent())),
+        (
+            "decision_step",
+            Fact::Decision(Decision {
+                step: Some(0),
+                ..decision()
+            }),
+        ),
         (
             "observation_report",
             Fact::Observations(observations_with_report()),

@@ -5,7 +5,7 @@ mod beside;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::beside::Beside;
+pub use self::beside::{Beside, steps};
 use crate::config::Config;
 use crate::document::strategy::{Ab, BlueGreen, Canary, LegChoice, Rolling};
 use crate::document::{Pause, PolicyChoice, Span, Spec, Step};

@@ -26,6 +26,7 @@ const POLICIES: &[&str] = &[
     "{cohorts: [staff]}, {pause: {duration: 1s}}, {cohorts: [beta]}, {setWeight: 50}, {pause: {}}",
     "{mirror: 30}, {pause: {}}, {mirror: 0}, {setWeight: 40}, {mirror: 5}, {pause: {duration: 1s}}",
     "{pause: {duration: 1s}}, {cohorts: [beta, staff]}, {mirror: 10}, {setWeight: 100}, {cohorts: [staff]}, {pause: {}}",
+    "{setWeight: 5}, {pause: {duration: 1s}}, {cohorts: []}, {pause: {duration: 1s}}, {pause: {duration: 2s}}, {pause: {}}, {pause: {}}",
     "{setWeight: 0}, {cohorts: [staff, beta]}, {setWeight: 30}, {pause: {}}, {setWeight: 10}, {cohorts: []}",
 ];
 
@@ -113,6 +114,7 @@ impl World {
                 let known = last.map_or(0, |last| last.number);
                 let said = self.stage.second(Second::default());
                 self.hold(&said);
+                self.tells();
                 self.known = known;
                 return;
             }
@@ -125,6 +127,15 @@ impl World {
         };
         let said = self.stage.command("checkout", ask).unwrap();
         self.hold(&said);
+    }
+
+    /// No step is made in silence: who follows the decisions knows at which it stands.
+    fn tells(&self) {
+        let Some(rollout) = self.stage.rollout().filter(|rollout| rollout.course.leg == 0) else {
+            return;
+        };
+        let told = rollout.last.as_ref().and_then(|last| last.step);
+        assert_eq!(told, u32::try_from(rollout.cursor.index).ok(), "{:?}", rollout.last);
     }
 
     /// Holds decisions to what the document says.
@@ -145,6 +156,9 @@ impl World {
                 let Policy::Steps(steps) = &rollout.terms.policy else {
                     panic!("steps")
                 };
+                let past = rollout.course.leg > 0;
+                let at = if past { steps.len() } else { rollout.cursor.index };
+                assert_eq!(decision.step, u32::try_from(at).ok(), "{decision:?}");
                 let (wanted, mirror) = match rollout.course.open {
                     true if rollout.course.leg == 0 => expected(steps, rollout.cursor.index),
                     true => expected(steps, steps.len()),

@@ -129,6 +129,10 @@ fn ask(
         Ask::Promote { .. } if rollout.capacity() == 0 && !rollout.is_scaled() => {
             return Err("the candidate reports that it is not ready".to_owned());
         }
+        // What was inconclusive after the switch is asked anew, as Argo Rollouts does: no bake ends before its approvals.
+        Ask::Promote { full: false } if rollout.course.held && gates::open(rollout, "end") => {
+            resume(rollout, command, voice)?
+        }
         Ask::Promote { .. } if rollout.phase == Phase::Baking => {
             end_bake(rollout, command, voice);
             return Ok(());

@@ -9,7 +9,7 @@ use super::rules::{rollback, sight};
 use super::{actuate, gates};
 use crate::document::Step;
 use crate::document::strategy::{Ab, BlueGreen, Wins};
-use crate::legs::{Beside, Kind, Leg};
+use crate::legs::{self, Beside, Kind, Leg};
 use crate::policy::{self, Cursor, Policy, Wish};
 use crate::state::Rollout;
 
@@ -317,6 +317,18 @@ fn region(rollout: &mut Rollout, now: Timestamp) -> Option<Wish> {
         Reason::RegionBakes,
         text,
     ))
+}
+
+/// The step that is not done yet, from 0, as decisions carry it: of the leg at hand, or past it of the last one that has
+/// steps; their number when all are done. Batches are no steps.
+pub(super) fn stands(rollout: &Rollout) -> Option<u32> {
+    let leg = rollout.course.leg;
+    let steps = |leg| legs::steps(&rollout.terms, leg).len();
+    let index = match steps(leg) {
+        0 => (0..leg).rev().map(steps).find(|steps| *steps > 0)?,
+        _ => rollout.cursor.index,
+    };
+    u32::try_from(index).ok()
 }
 
 /// The step at hand, where the leg has steps.

@@ -53,6 +53,11 @@ pub(super) fn at(rollout: &mut Rollout, points: &[&str], now: Timestamp) -> Opti
     None
 }
 
+/// Whether somebody still has to say yes here.
+pub(super) fn open(rollout: &Rollout, point: &str) -> bool {
+    approvals(rollout, point).is_some()
+}
+
 /// Persons who have to say yes here.
 fn approvals(rollout: &Rollout, point: &str) -> Option<Wish> {
     let passed = &rollout.course.passed;

@@ -5,7 +5,7 @@ use auspex_proto::decision::{Action, Decision, Mode, Phase, Reason, Versions};
 use auspex_proto::{Fact, Project, Timestamp, stage};
 
 use super::judge::Judged;
-use super::{actuate, gates};
+use super::{actuate, course, gates};
 use crate::control::after;
 use crate::policy::Wish;
 use crate::state::Rollout;
@@ -72,11 +72,14 @@ impl<'a> Voice<'a> {
         let last = rollout.last.as_ref();
         let intent = actuate::intent(rollout);
         let asks = !actuate::same(last.and_then(|last| last.intent.as_ref()), intent.as_ref());
+        // Two pauses in a row are two steps, though the first one's end moves nothing.
+        let walks = last.is_some_and(|last| last.step != course::stands(rollout));
         let last = last.map(|last| (last.action, last.reason));
         // A person's word is answered, even where it leaves a pause a pause.
         let again = wish.action == Action::Pause && wish.reason == Reason::Commanded;
         if !asks
             && !again
+            && !walks
             && (rollout.weight, rollout.phase) == before
             && last == Some((wish.action, wish.reason))
         {
@@ -120,6 +123,7 @@ impl<'a> Voice<'a> {
             slo_ms: rollout.terms.slo_ms,
             score: prior.and_then(|prior| prior.score.clone()),
             intent: actuate::intent(rollout),
+            step: course::stands(rollout),
         };
         if rollout.is_scaled() {
             let sizes = |intent: Option<&auspex_proto::Intent>| intent.map(|i| (i.stable, i.candidate));

@@ -55,7 +55,8 @@ impl Beside {
 }
 
 /// The steps of a leg; none where it has none. A state of before there were legs has one canary.
-fn steps(terms: &Terms, leg: usize) -> &[Step] {
+#[must_use]
+pub fn steps(terms: &Terms, leg: usize) -> &[Step] {
     let policy = match terms.legs.get(leg).map(|leg| &leg.kind) {
         Some(Kind::Ramp { policy, .. }) => policy,
         None if leg == 0 => &terms.policy,
