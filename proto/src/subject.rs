@@ -176,6 +176,13 @@ pub fn dead_letters(stage: &str, partition: Partition) -> String {
     format!("auspex.dead.v1.{}.{partition}", token(stage))
 }
 
+/// Whose dead letters a subject is of.
+#[must_use]
+pub fn stage_of_dead(subject: &str) -> Option<String> {
+    let (stage, _partition) = subject.strip_prefix("auspex.dead.v1.")?.split_once('.')?;
+    untoken(stage)
+}
+
 /// The heartbeat of control, by which routers hold their weights. Not in the log: a heartbeat kept is a heartbeat faked.
 #[must_use]
 pub fn pulse(partition: Partition) -> String {
@@ -330,6 +337,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_dead_letter_tells_its_stage() {
+        let place = dead_letters("a stage.", Partition::Number(3));
+        assert_eq!(stage_of_dead(&place).as_deref(), Some("a stage."));
+        assert_eq!(stage_of_dead("auspex.v1.p3.event.a.b"), None);
+    }
 
     #[test]
     fn a_subject_reads_back() {

@@ -3,6 +3,7 @@
 mod connect;
 mod publish;
 mod reader;
+mod refusals;
 mod snapshot;
 mod streams;
 
@@ -27,6 +28,7 @@ pub struct Bus {
     js: jetstream::Context,
     partitions: Partitions,
     intake: Arc<Gate>,
+    refusals: Arc<refusals::Refusals>,
     replicas: usize,
     lease: Duration,
 }
@@ -66,11 +68,13 @@ impl Bus {
         let partitions = Partitions::new(settings.partitions)?;
         streams::lay_out(&js, &settings.streams).await?;
         let lease = Duration::from_secs(settings.streams.lease_seconds);
+        let refusals = Arc::new(refusals::Refusals::new(client.statistics()));
         Ok(Self {
             client,
             js,
             partitions,
             intake: Arc::default(),
+            refusals,
             replicas: settings.streams.replicas,
             lease,
         })
@@ -128,6 +132,17 @@ impl Bus {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// Why nothing can be published at this moment, though the connection stands; `None`: nothing is known against it.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        if let Intake::Closed { reason, .. } = self.intake() {
+            return Some(format!("intake is closed: {reason}"));
+        }
+        let (since, why) = self.refusals.standing(std::time::Instant::now())?;
+        let seconds = since.as_secs();
+        Some(format!("the log has taken no fact for {seconds} s: {why}"))
     }
 
     /// The number of the connection that stands, or that stood last: each reconnection has a new one.

@@ -122,6 +122,7 @@ impl House {
             errands,
         };
         self.spawn(stage.name, Group::Work, move |stop| runner.run(stop));
+        self.tell_lag(stage);
         Ok(View::new(&self.bus, stage.name))
     }
 
@@ -170,7 +171,16 @@ impl House {
         self.spawn(stage.name, Group::Work, move |stop| {
             transform::run(bus, stage, stateless, stop)
         });
+        self.tell_lag(stage);
         Ok(())
+    }
+
+    /// Says at `/metrics` how far a stage is behind the log.
+    pub(crate) fn tell_lag(&self, stage: Stage) {
+        let (bus, metrics) = (self.bus.clone(), self.metrics.clone());
+        self.spawn("lag", Group::Intake, move |stop| {
+            crate::lag::watch(bus, stage, metrics, stop)
+        });
     }
 
     /// Follows facts of some kinds.

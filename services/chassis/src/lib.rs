@@ -15,6 +15,7 @@ mod dead_letters;
 pub mod follow;
 mod gate;
 pub mod house;
+mod lag;
 pub mod ledger;
 pub mod logbook;
 pub mod mesh;

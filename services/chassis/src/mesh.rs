@@ -104,6 +104,13 @@ impl Mesh {
             let bus = bus.clone();
             shutdown.spawn("gate", Group::Intake, move |stop| crate::gate::watch(bus, stop));
         }
+        if names.contains(&auspex_proto::stage::HISTORY.name) {
+            house.tell_lag(auspex_proto::stage::HISTORY);
+        }
+        let (letters, figures) = (bus.clone(), metrics.clone());
+        shutdown.spawn("dead letters", Group::Intake, move |stop| {
+            crate::lag::watch_dead_letters(letters, figures, stop)
+        });
         let doors = Doors::new(parts, &server, &bus, &metrics);
         doors.open().await;
         shutdown.spawn("doors", Group::Intake, move |stop| doors.serve(door, stop));

@@ -107,23 +107,30 @@ impl Doors {
     }
 }
 
+impl Ops {
+    /// Why it is not ready.
+    fn unready(&self) -> Option<String> {
+        if !self.ready.load(Ordering::Acquire) {
+            return Some("starting or stopping".to_owned());
+        }
+        if !self.bus.is_connected() {
+            return Some("the bus is away".to_owned());
+        }
+        self.bus.refusal()
+    }
+}
+
 async fn readyz(State(ops): State<Ops>) -> (StatusCode, String) {
-    if !ops.ready.load(Ordering::Acquire) {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: starting or stopping\n".to_owned(),
-        );
+    match ops.unready() {
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+        None => (StatusCode::OK, "ready\n".to_owned()),
     }
-    if !ops.bus.is_connected() {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: the bus is away\n".to_owned(),
-        );
-    }
-    (StatusCode::OK, "ready\n".to_owned())
 }
 
 async fn figures(State(ops): State<Ops>) -> ([(&'static str, &'static str); 1], String) {
+    let help = "1 when /readyz says ready, else 0.";
+    let ready = f64::from(u8::from(ops.unready().is_none()));
+    ops.metrics.gauge("auspex_ready", help).set(ready);
     (
         [("content-type", "text/plain; version=0.0.4")],
         ops.metrics.render(),

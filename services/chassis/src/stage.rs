@@ -22,7 +22,7 @@ use auspex_proto::Partition;
 use auspex_proto::stage::Stage;
 use tokio::task::JoinHandle;
 
-pub(crate) use self::cursor::lag;
+pub(crate) use self::cursor::{lag, place, subjects};
 pub use self::errands::{Errand, Errands, Settle};
 pub use self::replay::{Logged, Replay};
 pub use self::view::{Changed, Kept, View, Watch};

@@ -1,6 +1,7 @@
 //! Publishing: a message goes out under a deduplication key and is there once the server has acknowledged it.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::header::{HeaderMap, NATS_MESSAGE_ID};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Bus;
+use super::refusals::Refusals;
 use crate::telemetry::Trace;
 
 /// As much of a payload as a letter keeps that waits in an outbox, in bytes: the outbox is saved with its state, below the
@@ -218,11 +220,17 @@ pub struct DeadLetter {
 pub struct Pending {
     ack: PublishAckFuture,
     bytes: usize,
+    /// Whom to tell what became of it.
+    refusals: Option<Arc<Refusals>>,
 }
 
 impl Pending {
     pub(crate) fn of(ack: PublishAckFuture, bytes: usize) -> Self {
-        Self { ack, bytes }
+        Self {
+            ack,
+            bytes,
+            refusals: None,
+        }
     }
 
     /// Resolves when the server has acknowledged.
@@ -230,13 +238,17 @@ impl Pending {
     /// # Errors
     /// [`PublishError`].
     pub async fn receipt(self) -> Result<Receipt, PublishError> {
-        match self.ack.into_future().await {
+        let published = match self.ack.into_future().await {
             Ok(ack) => Ok(Receipt {
                 sequence: ack.sequence,
                 duplicate: ack.duplicate,
             }),
             Err(fault) => Err(explain(&fault, self.bytes)),
+        };
+        if let Some(refusals) = &self.refusals {
+            refusals.note(&published);
         }
+        published
     }
 }
 
@@ -271,7 +283,7 @@ impl Bus {
             .send_publish(outgoing.subject.clone(), outgoing.message())
             .await
         {
-            Ok(ack) => Ok(Pending { ack, bytes }),
+            Ok(ack) => Ok(self.pending(ack, outgoing)),
             Err(fault) => Err(explain(&fault, bytes)),
         }
     }
@@ -280,11 +292,17 @@ impl Bus {
     pub(crate) async fn send_after(&self, outgoing: &Outgoing, last: u64) -> Result<Pending, PublishError> {
         let message = outgoing.message().expected_last_subject_sequence(last);
         match self.js().send_publish(outgoing.subject.clone(), message).await {
-            Ok(ack) => Ok(Pending {
-                ack,
-                bytes: outgoing.payload.len(),
-            }),
+            Ok(ack) => Ok(self.pending(ack, outgoing)),
             Err(fault) => Err(explain(&fault, outgoing.payload.len())),
+        }
+    }
+
+    /// Dead letters have a stream of their own, which says nothing of the log.
+    fn pending(&self, ack: PublishAckFuture, outgoing: &Outgoing) -> Pending {
+        Pending {
+            ack,
+            bytes: outgoing.payload.len(),
+            refusals: outgoing.is_fact().then(|| Arc::clone(&self.refusals)),
         }
     }
 

@@ -15,7 +15,23 @@ pub(crate) async fn lag(
     partition: auspex_proto::Partition,
 ) -> anyhow::Result<Option<Timestamp>> {
     let saved: Saved = rmp_serde::from_slice(cursor)?;
-    crate::gate::oldest(stream, saved.seq, stage.subjects(partition).into_iter()).await
+    crate::gate::oldest(stream, saved.seq, subjects(stage, partition).into_iter()).await
+}
+
+/// Everything that the owner of a partition absorbs: its own facts, and those that bear on all.
+pub(crate) fn subjects(
+    stage: &auspex_proto::stage::Stage,
+    partition: auspex_proto::Partition,
+) -> Vec<String> {
+    let mut subjects = stage.subjects(partition);
+    subjects.extend(stage.subjects(auspex_proto::Partition::All));
+    subjects
+}
+
+/// Where a cursor stands in the log of this creation time: in another log nowhere.
+pub(crate) fn place(cursor: &[u8], created: Timestamp) -> anyhow::Result<u64> {
+    let saved: Saved = rmp_serde::from_slice(cursor)?;
+    Ok(if saved.created == created { saved.seq } else { 0 })
 }
 
 /// A position in the log.
