@@ -65,10 +65,20 @@ impl Inner {
             heard.clear();
         }
         let same = |(last, _): &(Decision, u64)| {
-            (last.action, last.phase, last.reason, last.weight)
-                == (decision.action, decision.phase, decision.reason, decision.weight)
+            (last.action, last.phase, last.reason, last.weight, last.step)
+                == (
+                    decision.action,
+                    decision.phase,
+                    decision.reason,
+                    decision.weight,
+                    decision.step,
+                )
         };
-        if !heard.last().is_some_and(same) && heard.len() < MOST_HEARD {
+        if !heard.last().is_some_and(same) {
+            if heard.len() >= MOST_HEARD {
+                // How it began and where it stands now count.
+                heard.remove(1);
+            }
             heard.push((decision.clone(), seq));
         }
         if self.heard.len() > MOST

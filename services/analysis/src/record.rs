@@ -67,6 +67,9 @@ impl Heard {
         if let Some(sign) = sign(decision) {
             self.course.absorb(&plan.steps, sign);
         }
+        if let Some(step) = decision.step.and_then(|step| usize::try_from(step).ok()) {
+            self.course.stand(step);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use auspex_analysis::Config;
 use auspex_analysis::board::Board;
 use auspex_argo::phase::Phase as PhaseOf;
-use auspex_argo::plan::{Document, When};
+use auspex_argo::plan::{Document, Step, When};
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{Follow, From, House};
 use auspex_proto::command::{Ask, Command};
@@ -95,6 +95,51 @@ async fn decide(house: &House, number: u64, (action, phase, reason): (Action, Ph
         ..sample::decision(head, "shop").unwrap()
     };
     house.bus().publish(&Fact::Decision(decision)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_background_begins_at_its_step_though_only_a_route_lies_between_two_pauses() {
+    let web = Web::start(|_| (200, vector(&["0.99"]))).await;
+    let mut plan = plan(&web.url);
+    let pause = || Step::Pause("30s".to_owned());
+    plan.spec.steps = vec![Step::Weight(10), pause(), Step::Beside, pause(), Step::Weight(50)];
+    plan.spec.runs.remove(0);
+    plan.spec.runs[0].when = When::Background(3);
+    let (test, board, _) = measured(plan).await;
+    let decided = async |number, (action, phase, reason), step| {
+        let head = Meta {
+            time: test.house.now(),
+            ..sample::meta(&format!("decision-{number}"), "p", number).unwrap()
+        };
+        let decision = Decision {
+            action,
+            phase,
+            reason,
+            weight: 10,
+            number,
+            step: Some(step),
+            ..sample::decision(head, "shop").unwrap()
+        };
+        test.house.bus().publish(&Fact::Decision(decision)).await.unwrap();
+    };
+    let stands = async |wanted: usize| {
+        let begun = std::time::Instant::now();
+        loop {
+            let seen = board.seen("p").await.unwrap();
+            if let Some(one) = seen.first().filter(|one| one.step == wanted) {
+                return one.record.attempts.len();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "never at {wanted}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    const PAUSE: (Action, Phase, Reason) = (Action::Hold, Phase::Progressing, Reason::StepWait);
+    decided(1, BEGUN, 0).await;
+    decided(2, RAISED, 0).await;
+    decided(3, PAUSE, 1).await;
+    assert_eq!(stands(1).await, 0);
+    decided(4, PAUSE, 3).await;
+    assert_eq!(stands(3).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

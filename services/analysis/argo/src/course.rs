@@ -46,6 +46,11 @@ pub struct Course {
 }
 
 impl Course {
+    /// Takes in which step is not done yet, as decisions say it. Older ones do not: of them the signs tell.
+    pub fn stand(&mut self, step: usize) {
+        self.at = step;
+    }
+
     fn seek(&self, steps: &[Step], is: impl Fn(&Step) -> bool) -> Option<usize> {
         let ahead = steps.iter().enumerate().skip(self.at);
         ahead.into_iter().find(|(_, step)| is(step)).map(|(at, _)| at)
@@ -228,6 +233,78 @@ mod tests {
         let before = course.resumed;
         course.absorb(&[], Sign::Resumed);
         assert_eq!(course.resumed, before + 1);
+    }
+
+    /// What control says of these steps, and which of the runs are wanted then.
+    #[test]
+    fn every_run_is_wanted_from_exactly_its_step() {
+        let pause = || Step::Pause("30s".to_owned());
+        let steps = [
+            Step::Weight(10),
+            pause(),
+            Step::Beside,
+            pause(),
+            pause(),
+            Step::Run("step-5".to_owned()),
+            Step::Run("step-6".to_owned()),
+            Step::Weight(20),
+            Step::Weight(10),
+            Step::Person,
+        ];
+        // What is said, the step that goes with it, the first background that is under way, the step's run that is.
+        let table = [
+            (Some(Sign::Begun), 0, 0, None),
+            (Some(Sign::Weight(10)), 0, 0, None),
+            (Some(Sign::Waits), 1, 1, None),
+            (Some(Sign::Waits), 3, 3, None),
+            (Some(Sign::Waits), 4, 4, None),
+            // Capacity was gone, and its weight is due again: no step has been made.
+            (None, 4, 4, None),
+            (Some(Sign::Weight(10)), 4, 4, None),
+            (Some(Sign::Waits), 4, 4, None),
+            (Some(Sign::Held), 4, 4, None),
+            (Some(Sign::Resumed), 4, 4, None),
+            (Some(Sign::Paused), 5, 5, Some(5)),
+            // Somebody's promotion, from pause to pause.
+            (Some(Sign::Paused), 6, 6, Some(6)),
+            (Some(Sign::Held), 6, 6, Some(6)),
+            (Some(Sign::Resumed), 6, 6, None),
+            (Some(Sign::Weight(20)), 7, 7, None),
+            (Some(Sign::Weight(10)), 8, 8, None),
+            (Some(Sign::Paused), 9, 9, None),
+            (Some(Sign::Resumed), 9, 9, None),
+            (None, 10, 10, None),
+            (Some(Sign::Weight(100)), 10, 10, None),
+        ];
+        let run = |when| Run {
+            when,
+            ..Run::default()
+        };
+        let mut course = Course::default();
+        for (row, (sign, step, background, wanted)) in table.into_iter().enumerate() {
+            if let Some(sign) = sign {
+                course.absorb(&steps, sign);
+            }
+            course.stand(step);
+            let is = |when| course.wants(&run(when));
+            for from in 0..=steps.len() {
+                assert_eq!(
+                    is(When::Background(from)),
+                    from <= background,
+                    "row {row}, from {from}"
+                );
+            }
+            for step in [5, 6] {
+                assert_eq!(
+                    is(When::Step(step)),
+                    wanted == Some(step),
+                    "row {row}, step {step}"
+                );
+            }
+        }
+        assert_eq!(course.resumed, 4);
+        course.absorb(&steps, Sign::Over);
+        assert!(!course.wants(&run(When::Background(0))));
     }
 
     #[test]

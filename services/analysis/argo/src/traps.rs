@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::expr::Mode;
+use crate::expr::{self, Mode};
 use crate::measure::Conditions;
 use crate::metric::Metric;
 use crate::provider::Known;
@@ -56,10 +56,27 @@ pub fn of_conditions(conditions: Conditions<'_>, mode: Mode) -> Vec<Warning> {
     found
 }
 
+/// Of one that cannot be read: it fails only when it is measured, every time. Its arguments may still be missing.
+fn unread(field: &str, text: &str) -> Option<Warning> {
+    if text.is_empty() || text.contains("{{args.") || text.contains("{{ args.") {
+        return None;
+    }
+    let fault = expr::readable(text).err()?;
+    let ends = text.trim_end().ends_with([',', '(', '{', '&', '|']);
+    let hint = if ends {
+        "; in YAML ` #` begins a comment: quote the condition"
+    } else {
+        ""
+    };
+    Some(warning(field, format!("cannot be read: {fault}{hint}")))
+}
+
 /// Of a metric, as far as its arguments are in it. `inline`: it is a step of a rollout.
 #[must_use]
 pub fn of_metric(metric: &Metric, mode: Mode, inline: bool) -> Vec<Warning> {
     let mut found = of_conditions(metric.conditions(), mode);
+    found.extend(unread("successCondition", &metric.success_condition));
+    found.extend(unread("failureCondition", &metric.failure_condition));
     let query = match metric.provider.known() {
         Ok(Known::Prometheus(prometheus)) => prometheus.query,
         _ => String::new(),

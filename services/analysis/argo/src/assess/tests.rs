@@ -164,6 +164,72 @@ const CASES: &[(&str, &[Phase], Phase, Rule)] = &[
         Successful,
         Rule::CountReached,
     ),
+    // Errors are no part of the count, and only they count in a row.
+    (
+        "{\"count\":2,\"interval\":\"5s\",\"consecutiveErrorLimit\":1}",
+        &[S, E, F, E, S],
+        Failed,
+        Rule::FailureLimit,
+    ),
+    (
+        "{\"count\":3,\"interval\":\"5s\",\"failureLimit\":1,\"consecutiveErrorLimit\":1}",
+        &[E, F, E, S],
+        Running,
+        Rule::GoesOn,
+    ),
+    (
+        "{\"interval\":\"5s\",\"inconclusiveLimit\":3}",
+        &[E, E, E, E, I, E, E, E, E],
+        Running,
+        Rule::GoesOn,
+    ),
+    (
+        "{\"consecutiveErrorLimit\":\"1\"}",
+        &[E, E],
+        Error,
+        Rule::ConsecutiveErrorLimit,
+    ),
+    // Whatever is not good begins the row of good ones anew.
+    (
+        "{\"consecutiveSuccessLimit\":2,\"interval\":\"5s\",\"inconclusiveLimit\":2}",
+        &[S, I, S],
+        Running,
+        Rule::GoesOn,
+    ),
+    // A limit that is passed counts before good ones in a row do, and before the count.
+    (
+        "{\"consecutiveSuccessLimit\":1,\"interval\":\"5s\",\"inconclusiveLimit\":0}",
+        &[I, S],
+        Inconclusive,
+        Rule::InconclusiveLimit,
+    ),
+    (
+        "{\"count\":2,\"interval\":\"5s\"}",
+        &[S, F],
+        Failed,
+        Rule::FailureLimit,
+    ),
+    (
+        "{\"count\":2,\"interval\":\"5s\",\"inconclusiveLimit\":1}",
+        &[I, S],
+        Successful,
+        Rule::CountReached,
+    ),
+    // Good ones in a row count before the count does, also with its last one.
+    (
+        "{\"count\":3,\"interval\":\"5s\",\"failureLimit\":1,\"consecutiveSuccessLimit\":2}",
+        &[F, S, S],
+        Successful,
+        Rule::ConsecutiveSuccessLimit,
+    ),
+    // Texts that are no numbers are 0.
+    ("{\"failureLimit\":\"some\"}", &[F], Failed, Rule::FailureLimit),
+    (
+        "{\"count\":\"many\",\"interval\":\"5s\"}",
+        &[S, S],
+        Running,
+        Rule::GoesOn,
+    ),
     // Safe mode: no data is retried, and an outcome of its own.
     ("{}", &[NoData], Running, Rule::GoesOn),
     ("{}", &[NoData, S], Successful, Rule::CountReached),

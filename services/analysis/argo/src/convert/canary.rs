@@ -54,7 +54,18 @@ pub(super) fn convert(
     if let Some(background) = &canary.analysis {
         let from = background.starting_step.unwrap_or(0);
         let from = usize::try_from(from).unwrap_or(0);
-        let from = course.starts.get(from).copied().unwrap_or(course.steps.len());
+        let last = canary.steps.len();
+        if last > 0 && from > last {
+            paper.note(
+                format!("{PATH}.analysis.startingStep"),
+                format!("is {from}, of {last} steps: it never begins, as with Argo Rollouts"),
+            );
+        }
+        let from = match course.starts.get(from) {
+            Some(start) => *start,
+            // Past the last step there is one place more, and no other.
+            None => course.steps.len() + from.saturating_sub(last) * usize::from(last > 0),
+        };
         let analysis = crate::document::kinds::Analysis {
             templates: background.templates.clone(),
             args: background.args.clone(),
