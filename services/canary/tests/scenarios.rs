@@ -310,6 +310,12 @@ impl Script {
             "router" => self.router(&words),
             "sizes" => self.sizes(&words),
             "takeover" => self.takeover(),
+            "away" => {
+                let said = self
+                    .stage
+                    .away(words[1].parse().unwrap(), !words.contains(&"untold"));
+                self.hear(Ok(said));
+            }
             "scaler" => self.stage.scaler = Some(words.get(1).and_then(|n| n.parse().ok())),
             "traffic" => self.traffic(&words),
             "command" => self.command(&words),

@@ -8,7 +8,7 @@ use auspex_proto::Timestamp;
 use auspex_proto::decision::{Action, Reason};
 
 use super::judge::Judged;
-use super::rules::rollback;
+use super::rules::{away, rollback};
 use super::{course, gates};
 use crate::policy::Wish;
 use crate::state::Rollout;
@@ -21,7 +21,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is wished while it bakes; `None`: it is paused, and stays as it is.
 pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> {
-    let since = *rollout.course.baking.get_or_insert(now);
+    let watched = rollout.course.watch.at(now);
+    let since = *rollout.course.baking.get_or_insert(watched);
     // Once the database is no longer what stable knows, sending users there would harm them more.
     if gates::contracting(rollout).is_none() {
         if let Some(text) = failing(rollout) {
@@ -41,7 +42,17 @@ pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Op
         .filter(|_| less);
     }
     let span = longest(rollout);
-    if !rollout.course.baked && now.since(since) < span {
+    let young = watched.since(since) < span;
+    let database = rollout.terms.gates.database.as_ref();
+    // Nothing is taken from a database while users may be back on stable.
+    let contracts = gates::contracting(rollout).is_none() && database.is_some_and(|d| d.contract.is_some());
+    if !rollout.course.baked
+        && (young || contracts)
+        && let Some(Some(away)) = away(rollout, now)
+    {
+        return hold(away.reason, away.text);
+    }
+    if !rollout.course.baked && young {
         let text = format!(
             "everything is on the candidate, which is watched for {} s",
             span.as_secs()
@@ -59,13 +70,8 @@ pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp) -> Op
     {
         return Some(at_everything(held));
     }
-    if rollout
-        .terms
-        .gates
-        .database
-        .as_ref()
-        .is_some_and(|d| d.contract.is_some())
-    {
+    let database = rollout.terms.gates.database.as_ref();
+    if database.is_some_and(|d| d.contract.is_some()) {
         rollout.course.contracted = true;
     }
     let (reason, text) = match span.is_zero() {

@@ -7,20 +7,22 @@ use auspex_judge::numeric::real;
 use auspex_proto::Timestamp;
 use auspex_proto::decision::Mode;
 
-use super::judge;
+use super::{judge, rules};
 use crate::state::Rollout;
 use crate::state::metric::{Cell, Test};
-use crate::state::rollout::{RECENT, Silence, Tally};
+use crate::state::rollout::{RECENT, ROUTER_LIFE, Silence, Tally};
 use crate::state::window::{Interval, Now};
 
 /// Weight of the newest interval in the smoothed traffic.
 const FRESH: f64 = 0.3;
-/// Routers that have been silent for so long are no longer there.
-pub(super) const ROUTER_LIFE: Duration = Duration::from_secs(10);
 
 /// Closes every interval that is due at this boundary, in order.
 pub(super) fn close(rollout: &mut Rollout, now: Now) {
+    let told = rollout.routers.values().filter(|router| !router.report.scaler);
+    let last = told.map(|router| router.time).max().unwrap_or(now.boundary);
     rollout.forget_routers(now.boundary - ROUTER_LIFE);
+    let sees = !matches!(rules::away(rollout, now.boundary), Some(Some(_)));
+    rollout.course.watch.look(sees, last, now.boundary);
     let beat = rollout.terms.beat();
     for (start, interval) in rollout.window.close(now, beat) {
         absorb(rollout, start, interval);

@@ -165,7 +165,7 @@ fn resume(rollout: &mut Rollout, command: &Command, voice: &Voice<'_>) -> Result
     let wish = wish(Action::Resume, "resumed");
     rollout.raised = None;
     rollout.cursor.released = true;
-    rollout.weighed = voice.now();
+    rollout.weigh(voice.now());
     Ok(wish)
 }
 

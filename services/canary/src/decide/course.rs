@@ -68,6 +68,7 @@ fn current(rollout: &Rollout) -> Option<Leg> {
 }
 
 fn next_leg(rollout: &mut Rollout, proof: (Reason, String), now: Timestamp) {
+    let now = rollout.course.watch.at(now);
     rollout.course.leg += 1;
     rollout.course.since = now;
     rollout.course.proof = Some(proof);
@@ -153,9 +154,9 @@ fn cohorts(rollout: &mut Rollout, dwell: std::time::Duration, now: Timestamp, pu
     }
     if rollout.is_scaled() && !actuate::asked_aside(rollout) {
         // From now on they have it.
-        rollout.course.since = now;
+        rollout.course.since = rollout.course.watch.at(now);
     }
-    if pushed || now.since(began(rollout)) >= dwell {
+    if pushed || rollout.course.watch.at(now).since(began(rollout)) >= dwell {
         return Said::Done(
             Reason::CohortsFirst,
             format!("{names} had the candidate for {} s", dwell.as_secs()),
@@ -170,7 +171,7 @@ fn cohorts(rollout: &mut Rollout, dwell: std::time::Duration, now: Timestamp, pu
     ))
 }
 
-/// Since when the leg at hand counts: the first one since the rollout left its wait.
+/// Since when the leg at hand counts, by the watched clock: the first one since the rollout left its wait.
 fn began(rollout: &Rollout) -> Timestamp {
     rollout.course.since.max(rollout.cursor.since)
 }
@@ -181,7 +182,7 @@ fn splits(rollout: &Rollout, split: &Ab, judged: &Judged, now: Timestamp, pushed
         let text = format!("{share} % get the candidate, for {}", split.duration);
         return Said::Wish(Wish::new(Action::Advance, share, Reason::SplitRuns, text));
     }
-    if !pushed && now.since(rollout.weighed) < split.duration.duration() {
+    if !pushed && rollout.dwelt(now) < split.duration.duration() {
         let text = format!("{share} % have the candidate, for {}", split.duration);
         return Said::Wish(Wish::new(Action::Hold, share, Reason::SplitRuns, text));
     }
@@ -230,7 +231,7 @@ fn outcome(rollout: &Rollout, split: &Ab, judged: &Judged) -> (bool, String) {
 
 fn preview(rollout: &Rollout, switch: &BlueGreen, now: Timestamp, pushed: bool) -> Said {
     let preview = switch.preview;
-    if pushed || now.since(began(rollout)) >= preview.duration() {
+    if pushed || rollout.course.watch.at(now).since(began(rollout)) >= preview.duration() {
         return Said::Done(
             Reason::Switched,
             format!("looked at for {preview}: everything goes to the candidate"),
@@ -293,7 +294,8 @@ fn region(rollout: &mut Rollout, now: Timestamp) -> Option<Wish> {
         .and_then(|at| rollout.terms.regions.get(at))
         .cloned()
     {
-        if now.since(rollout.course.region_since) < last.bake.duration() {
+        let watched = rollout.course.watch.at(now);
+        if watched.since(rollout.course.region_since) < last.bake.duration() {
             let text = format!("{} has the candidate, looked at for {}", last.name, last.bake);
             return Some(Wish::new(Action::Hold, rollout.weight, Reason::RegionBakes, text));
         }
@@ -308,7 +310,7 @@ fn region(rollout: &mut Rollout, now: Timestamp) -> Option<Wish> {
     }
     if gates::frozen(rollout, now).is_none() {
         rollout.course.regions = done + 1;
-        rollout.course.region_since = now;
+        rollout.course.region_since = rollout.course.watch.at(now);
     }
     let text = format!("everything in {} goes to the candidate", next.name);
     Some(Wish::new(

@@ -123,7 +123,7 @@ fn freeze(rollout: &mut Rollout, known: Option<Known>, portfolio: &mut Portfolio
     });
     let judged = judge(rollout);
     rollout.posterior = posterior(p_failure, judged.log_odds);
-    rollout.course.since = voice.now();
+    rollout.course.since = rollout.course.watch.at(voice.now());
     if let Some(most) = rollout.terms.limits.p_failure.filter(|most| p_failure >= *most) {
         let text = format!("P(failure) {p_failure:.2} is not below {most:.2}, the most that may begin");
         let wish = Wish {

@@ -165,53 +165,63 @@ fn error_rate(rollout: &Rollout) -> Option<f64> {
     (total >= rollout.terms.counts.min_samples.max(1)).then(|| real(bad) / real(total))
 }
 
+/// Why routers are not seen to have the weight that was asked for; `Some(None)`: they have had no time for it yet. While
+/// somebody else has the word, no time counts as watched.
+pub(super) fn away(rollout: &Rollout, now: Timestamp) -> Option<Option<Wish>> {
+    let hold = |reason, text| Some(Some(hold(rollout.weight, reason, text)));
+    if rollout.terms.mode != Mode::Act {
+        return None;
+    }
+    if rollout.course.routed && rollout.verified_weight().is_none() {
+        let text = "no router says any more which weight it has".to_owned();
+        return hold(Reason::NoEvidence, text);
+    }
+    if let Some((name, _)) = rollout.routers.iter().find(|(_, router)| router.suspended) {
+        let text =
+            format!("router {name} is suspended: everything goes to stable, there is nothing to judge by");
+        return hold(Reason::NoEvidence, text);
+    }
+    let patience = rollout.terms.interval.duration() * APPLIES_WITHIN + rollout.terms.lateness.duration();
+    let patient = now.since(rollout.weighed) < patience;
+    let drift = rollout
+        .routers
+        .iter()
+        .find_map(|(name, router)| router.report.drift.as_ref().map(|d| (name, d)));
+    if let Some((name, drift)) = drift.filter(|_| !patient) {
+        let by = if drift.by.is_empty() {
+            "somebody"
+        } else {
+            drift.by.as_str()
+        };
+        let text = format!(
+            "{by} moved router {name} from {} to {} %: it is not fought, resume sets it again",
+            drift.wanted, drift.weight
+        );
+        return hold(Reason::Drift, text);
+    }
+    if let Some((name, router)) = rollout
+        .routers
+        .iter()
+        .find(|(_, router)| differs(rollout, router))
+    {
+        if patient {
+            return Some(None);
+        }
+        let text = format!(
+            "router {name} is at {} %, not at {} %",
+            router.weight,
+            wanted(rollout, router)
+        );
+        return hold(Reason::NoEvidence, text);
+    }
+    None
+}
+
 /// What holds a rollout; `Some(None)`: quietly.
 fn holds(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Option<Wish>> {
     let hold = |reason, text| Some(Some(hold(rollout.weight, reason, text)));
-    if rollout.terms.mode == Mode::Act {
-        if rollout.course.routed && rollout.verified_weight().is_none() {
-            let text = "no router says any more which weight it has".to_owned();
-            return hold(Reason::NoEvidence, text);
-        }
-        if let Some((name, _)) = rollout.routers.iter().find(|(_, router)| router.suspended) {
-            let text = format!(
-                "router {name} is suspended: everything goes to stable, there is nothing to judge by"
-            );
-            return hold(Reason::NoEvidence, text);
-        }
-        let patience = rollout.terms.interval.duration() * APPLIES_WITHIN + rollout.terms.lateness.duration();
-        let patient = now.since(rollout.weighed) < patience;
-        let drift = rollout
-            .routers
-            .iter()
-            .find_map(|(name, router)| router.report.drift.as_ref().map(|d| (name, d)));
-        if let Some((name, drift)) = drift.filter(|_| !patient) {
-            let by = if drift.by.is_empty() {
-                "somebody"
-            } else {
-                drift.by.as_str()
-            };
-            let text = format!(
-                "{by} moved router {name} from {} to {} %: it is not fought, resume sets it again",
-                drift.wanted, drift.weight
-            );
-            return hold(Reason::Drift, text);
-        }
-        if let Some((name, router)) = rollout
-            .routers
-            .iter()
-            .find(|(_, router)| differs(rollout, router))
-        {
-            if patient {
-                return Some(None);
-            }
-            let text = format!(
-                "router {name} is at {} %, not at {} %",
-                router.weight,
-                wanted(rollout, router)
-            );
-            return hold(Reason::NoEvidence, text);
-        }
+    if let Some(away) = away(rollout, now) {
+        return Some(away);
     }
     if let Some(text) = &judged.silent {
         return hold(Reason::SilentCandidate, text.clone());
@@ -251,9 +261,9 @@ pub(super) fn risk(rollout: &Rollout, p_failure: f64) -> Wish {
 /// What a policy sees.
 pub(super) fn sight<'a>(rollout: &Rollout, judged: &'a Judged, now: Timestamp, pushed: bool) -> Sight<'a> {
     Sight {
-        now,
+        watched: rollout.course.watch.at(now),
         weight: rollout.weight,
-        dwelt: now.since(rollout.weighed),
+        dwelt: rollout.dwelt(now),
         min_dwell: rollout.terms.min_dwell.duration(),
         max_dwell: rollout.terms.max_dwell.duration(),
         horizon: rollout.terms.horizon(),

@@ -61,10 +61,11 @@ impl<'a> Voice<'a> {
             rollout.toll.left.get_or_insert(self.now());
         }
         if next == Phase::Baking {
-            rollout.course.baking.get_or_insert(self.now());
+            let since = rollout.course.watch.at(self.now());
+            rollout.course.baking.get_or_insert(since);
         }
         if rollout.weight != before.0 {
-            rollout.weighed = self.now();
+            rollout.weigh(self.now());
             if rollout.first_weight.is_none() {
                 rollout.first_weight = Some(self.now());
             }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use auspex_proto::Timestamp;
 use auspex_proto::decision::Phase;
 
-use super::close::ROUTER_LIFE;
 use crate::legs::Kind;
 use crate::policy::Policy;
 use crate::state::Rollout;
+use crate::state::rollout::ROUTER_LIFE;
 
 /// However quiet it is, it is looked at this often.
 const AT_LEAST: Duration = Duration::from_secs(60);
@@ -29,6 +29,7 @@ pub(super) fn at(rollout: &Rollout, ticked: Timestamp) -> Timestamp {
 fn quiet(rollout: &Rollout) -> bool {
     let waits = rollout.phase == Phase::Waiting;
     !rollout.course.stirred
+        && !rollout.course.watch.is_told()
         && (waits || rollout.course.blocked.is_none())
         && rollout.phase != Phase::Returning
         && !rollout.course.checks.values().any(|run| run.passed != Some(true))
@@ -44,10 +45,14 @@ fn timers(rollout: &Rollout) -> Vec<Timestamp> {
     let (terms, course) = (&rollout.terms, &rollout.course);
     let width = terms.interval.duration();
     let mut out = vec![
-        rollout.weighed + terms.min_dwell.duration(),
         rollout.weighed + terms.max_dwell.duration(),
         rollout.weighed + width * super::rules::APPLIES_WITHIN + terms.lateness.duration(),
     ];
+    out.extend(
+        watched(rollout)
+            .into_iter()
+            .filter_map(|shown| course.watch.when(shown)),
+    );
     if rollout.phase == Phase::Waiting {
         out.push(rollout.started + terms.score_wait.duration());
         out.push(rollout.started + terms.score_settle.duration());
@@ -61,6 +66,18 @@ fn timers(rollout: &Rollout) -> Vec<Timestamp> {
     out.extend(rollout.routers.values().map(|router| router.time + gone));
     out.extend(super::judge::stale(rollout));
     out.extend(course.frozen);
+    out.extend(course.unready.map(|since| since + super::bake::PATIENCE));
+    out
+}
+
+/// The same by the watched clock.
+fn watched(rollout: &Rollout) -> Vec<Timestamp> {
+    let (terms, course) = (&rollout.terms, &rollout.course);
+    let dwells = rollout.dwells();
+    let mut out = vec![
+        dwells + terms.min_dwell.duration(),
+        dwells + terms.max_dwell.duration(),
+    ];
     let region = course.regions.checked_sub(1).and_then(|at| terms.regions.get(at));
     out.extend(region.map(|region| course.region_since + region.bake.duration()));
     let (since, began) = (rollout.cursor.since, course.since.max(rollout.cursor.since));
@@ -70,14 +87,13 @@ fn timers(rollout: &Rollout) -> Vec<Timestamp> {
     };
     out.extend(match rollout.leg().map(|leg| &leg.kind) {
         Some(Kind::Cohorts { dwell }) => Some(began + dwell.duration()),
-        Some(Kind::Split(split)) => Some(rollout.weighed + split.duration.duration()),
+        Some(Kind::Split(split)) => Some(dwells + split.duration.duration()),
         Some(Kind::Switch(switch)) => Some(began + switch.preview.duration()),
         Some(Kind::Ramp { policy, .. }) => pause(policy),
         Some(Kind::Roll(steps)) => step_end(steps, rollout.cursor.index, since),
         None => pause(&terms.policy),
     });
     out.extend(course.baking.map(|since| since + super::bake::longest(rollout)));
-    out.extend(course.unready.map(|since| since + super::bake::PATIENCE));
     out
 }
 

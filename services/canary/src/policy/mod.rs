@@ -51,11 +51,11 @@ impl Policy {
 /// What a policy sees.
 #[derive(Debug, Clone, Copy)]
 pub struct Sight<'a> {
-    /// The log's time.
-    pub now: Timestamp,
+    /// What the watched clock shows.
+    pub watched: Timestamp,
     /// The candidate's share now, 0..=100.
     pub weight: u8,
-    /// Since when.
+    /// For how long it has been watched.
     pub dwelt: Duration,
     /// Least time between raises.
     pub min_dwell: Duration,

@@ -14,7 +14,7 @@ use crate::document::Step;
 pub struct Cursor {
     /// The step that is not done yet, from 0.
     pub index: usize,
-    /// Since when.
+    /// Since when, by the watched clock.
     pub since: Timestamp,
     /// A person has resumed it.
     pub released: bool,
@@ -36,7 +36,7 @@ pub fn wish(steps: &[Step], cursor: Cursor, sight: &Sight<'_>) -> (Cursor, Optio
     let mut cursor = cursor;
     // A person's push ends the step at hand, whatever it is.
     if sight.pushed && cursor.index < steps.len() {
-        cursor = cursor.next(sight.now);
+        cursor = cursor.next(sight.watched);
     }
     // A weight that was taken back (no capacity) is due again.
     let done = steps.iter().take(cursor.index).rev();
@@ -70,7 +70,7 @@ pub fn wish(steps: &[Step], cursor: Cursor, sight: &Sight<'_>) -> (Cursor, Optio
                         Some(Wish::new(Action::Pause, sight.weight, Reason::StepWait, text)),
                     );
                 }
-                Some(span) if sight.now.since(cursor.since) < span.duration() => {
+                Some(span) if sight.watched.since(cursor.since) < span.duration() => {
                     let text = format!("{label}: pause of {span} at {} %", sight.weight);
                     return (
                         cursor,
@@ -81,7 +81,7 @@ pub fn wish(steps: &[Step], cursor: Cursor, sight: &Sight<'_>) -> (Cursor, Optio
             },
             _ => {}
         }
-        cursor = cursor.next(sight.now);
+        cursor = cursor.next(sight.watched);
     }
     (cursor, Some(end(steps.len(), sight)))
 }

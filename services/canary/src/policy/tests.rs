@@ -8,7 +8,7 @@ use crate::document::{Criticality, Pause, Span};
 
 fn sight() -> Sight<'static> {
     Sight {
-        now: Timestamp(100_000),
+        watched: Timestamp(100_000),
         weight: 5,
         dwelt: Duration::from_secs(10),
         min_dwell: Duration::from_secs(5),
@@ -153,7 +153,7 @@ fn steps_follow_in_order() {
         pause(None),
     ];
     let at = |seconds: i64, weight| Sight {
-        now: Timestamp(seconds * 1_000),
+        watched: Timestamp(seconds * 1_000),
         weight,
         ..sight()
     };

@@ -6,6 +6,8 @@ use auspex_proto::decision::Reason;
 use auspex_proto::{FactId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::Watch;
+
 /// Most persons and checks that are remembered, each: what a document may name, and some more.
 pub const MOST_PASSES: usize = 40;
 
@@ -18,7 +20,7 @@ const MOST_MOVES: usize = 8;
 pub struct Course {
     /// The leg at hand, from 0; past the last one: on the way to everything.
     pub leg: usize,
-    /// Since when.
+    /// Since when, by the watched clock.
     pub since: Timestamp,
     /// The gates before the first request are behind it.
     pub open: bool,
@@ -32,9 +34,9 @@ pub struct Course {
     pub proof: Option<(Reason, String)>,
     /// In how many regions the candidate has everything.
     pub regions: usize,
-    /// Since when in the last of them.
+    /// Since when in the last of them, by the watched clock.
     pub region_since: Timestamp,
-    /// Since when it has everything.
+    /// Since when it has everything, by the watched clock.
     pub baking: Option<Timestamp>,
     /// A person ended the bake.
     pub baked: bool,
@@ -58,6 +60,11 @@ pub struct Course {
     pub routed: bool,
     /// Since when the candidate has not been ready while it has everything.
     pub unready: Option<Timestamp>,
+    /// The time that counts as watched.
+    pub watch: Watch,
+    /// When the weight last changed, or somebody resumed, by the watched clock; `None`: not since it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dwells: Option<Timestamp>,
 }
 
 impl Course {

@@ -13,6 +13,7 @@ pub mod history;
 pub mod metric;
 pub mod rollout;
 pub mod scores;
+pub mod watch;
 pub mod window;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use self::course::{Course, Pass, Run, Toll};
 pub use self::history::Histories;
 pub use self::rollout::{Prior, Rollout, Router};
 pub use self::scores::Scores;
+pub use self::watch::Watch;
 pub use self::window::Window;
 
 /// Most rollouts under way in a project at once.

@@ -1,6 +1,7 @@
 //! One rollout under way.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use auspex_judge::CountTest;
 use auspex_proto::decision::{Decision, Mode, Phase, TrackTarget};
@@ -23,6 +24,8 @@ const MOST_ROUTERS: usize = 32;
 const LONGEST_REPORT: usize = 120;
 /// Longest name of a router, in bytes.
 const LONGEST_NAME: usize = 256;
+/// Routers that have been silent for so long are no longer there.
+pub const ROUTER_LIFE: Duration = Duration::from_secs(10);
 /// Intervals over which a user's own rates are taken.
 pub const RECENT: usize = 30;
 
@@ -201,6 +204,17 @@ impl Rollout {
             (known.weight, known.suspended, &known.report)
                 == (router.weight, router.suspended, &router.report)
         };
+        let hole = |known: &Router| time.since(known.time) > ROUTER_LIFE;
+        if self.terms.mode == Mode::Act && !router.report.scaler {
+            let from = match known {
+                Some(known) if known.suspended || router.suspended || hole(known) => Some(known.time),
+                None if router.suspended => Some(time),
+                _ => None,
+            };
+            if let Some(from) = from {
+                self.course.watch.unseen(from, time);
+            }
+        }
         if router.suspended {
             let until = &mut self.tally.suspended_until;
             *until = time.max(*until);
@@ -208,6 +222,24 @@ impl Rollout {
         self.course.routed |= !applied.report.scaler;
         self.course.stirred |= !known.is_some_and(same);
         self.routers.insert(applied.instance.clone(), router);
+    }
+
+    /// Notes that the weight changes at this moment, or begins to count anew.
+    pub fn weigh(&mut self, now: Timestamp) {
+        self.weighed = now;
+        self.course.dwells = Some(self.course.watch.at(now));
+    }
+
+    /// For how long its weight has been watched.
+    #[must_use]
+    pub fn dwelt(&self, now: Timestamp) -> Duration {
+        self.course.watch.at(now).since(self.dwells())
+    }
+
+    /// Since when its weight counts, by the watched clock.
+    #[must_use]
+    pub fn dwells(&self) -> Timestamp {
+        self.course.dwells.unwrap_or(self.weighed)
     }
 
     /// Forgets routers that have said nothing for a while.

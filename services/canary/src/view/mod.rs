@@ -131,6 +131,20 @@ fn ticket(rollout: &Rollout) -> String {
     passed.or(named).unwrap_or_default()
 }
 
+/// What time did not count for pauses and bakes.
+fn unwatched(rollout: &Rollout) -> Option<String> {
+    let watch = &rollout.course.watch;
+    let what = "does not count for pauses and bakes: no router was seen to have the weight";
+    match (watch.stands(), watch.lost().as_secs()) {
+        (Some(since), _) => {
+            let since = crate::decide::instant(since);
+            Some(format!("the time since {since} {what}"))
+        }
+        (None, 0) => None,
+        (None, lost) => Some(format!("{lost} s of it {what}")),
+    }
+}
+
 /// What a person should know beside the last decision.
 fn warnings(rollout: &Rollout) -> Vec<String> {
     let mut said = Vec::new();
@@ -174,6 +188,7 @@ fn warnings(rollout: &Rollout) -> Vec<String> {
             ));
         }
     }
+    said.extend(unwatched(rollout));
     for (name, router) in &rollout.routers {
         if !router.report.fault.is_empty() {
             said.push(format!("router {name}: {}", router.report.fault));

@@ -8,6 +8,7 @@
 )]
 
 mod chance;
+mod outage;
 mod replay;
 
 use std::time::Duration;
