@@ -197,6 +197,10 @@ impl Metric {
     pub(super) fn absorb(&mut self, options: &Options, cell: &Cell, at: i64, changed: bool) {
         let counts = self.oriented(cell);
         let (values, histograms) = (self.values(options), self.histograms(options));
+        let pair = || {
+            let (candidate, baseline) = cell.means();
+            Pair { candidate, baseline }
+        };
         if changed {
             let (first, _, count) = self.span.unwrap_or((at, at, 0));
             self.span = Some((first, at, count + 1));
@@ -220,24 +224,10 @@ impl Metric {
                     fewer.absorb_history(&exchanged);
                 }
             }
-            Test::Value(test) => {
-                let (candidate, baseline) = cell.means();
-                let pair = Pair { candidate, baseline };
-                if changed {
-                    test.absorb(&values, &pair)
-                } else {
-                    test.absorb_history(&values, &pair)
-                }
-            }
-            Test::Past(test) => {
-                let (candidate, baseline) = cell.means();
-                let pair = Pair { candidate, baseline };
-                if changed {
-                    test.absorb(&values, &pair)
-                } else {
-                    test.absorb_history(&values, &pair)
-                }
-            }
+            Test::Value(test) if changed => test.absorb(&values, &pair()),
+            Test::Value(test) => test.absorb_history(&values, &pair()),
+            Test::Past(test) if changed => test.absorb(&values, &pair()),
+            Test::Past(test) => test.absorb_history(&values, &pair()),
             Test::Histogram(test) => {
                 let (candidate, baseline) = cell.histograms();
                 if changed {

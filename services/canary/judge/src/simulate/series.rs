@@ -16,6 +16,16 @@ pub enum Pattern {
     Days,
     /// The same, and weekends lie a third lower with a flatter curve.
     Weeks,
+    /// Nothing but its scatter: a day's, from a fifth to nine fifths, and calm when the change comes.
+    Hours,
+    /// Whole numbers, 0.7 on average, each point by itself.
+    Few,
+    /// Nothing, and tails to one side: the exponential of a series.
+    Skewed,
+    /// Nothing; it walks, and never comes back.
+    Walk,
+    /// Nothing; its level jumps by itself, once in a hundred points.
+    Jumps,
     /// Mostly zero: an interval in ten is above it, and stays so with the autocorrelation as its probability.
     Zeros,
 }
@@ -28,6 +38,11 @@ impl Pattern {
             Self::Flat => "level",
             Self::Days => "days",
             Self::Weeks => "days and weeks",
+            Self::Hours => "scatter by the hour",
+            Self::Few => "few and whole",
+            Self::Skewed => "lognormal",
+            Self::Walk => "a random walk",
+            Self::Jumps => "a level that jumps by itself",
             Self::Zeros => "mostly zero",
         }
     }
@@ -128,21 +143,39 @@ fn first(
     })
 }
 
+/// Angle of a point in its day.
+fn hour(k: u32) -> f64 {
+    f64::from(k) / f64::from(DAY) * std::f64::consts::TAU
+}
+
 /// The rows of a series whose point `change` is the first after the change.
 fn told(scene: &SeriesScene, change: u32, mut random: Random) -> Vec<Row> {
     let mut track = Track::new(scene.phi, scene.heavy, &mut random);
-    let (mut on, mut day_level) = (false, 0.0);
+    let (mut on, mut day_level, mut walked, mut level) = (false, 0.0, 0.0, 0.0);
     let row = |k: u32| {
         if k.is_multiple_of(DAY) {
             day_level = 4.0 * random.normal();
         }
-        let curve = 50.0 * (f64::from(k) / f64::from(DAY) * std::f64::consts::TAU).sin();
+        let curve = 50.0 * hour(k).sin();
         let noise = 10.0 * track.next(&mut random);
         // The day of the change is a Saturday.
         let weekend = (k / DAY + 7 - scene.days % 7) % 7 < 2;
         let value = match scene.pattern {
             Pattern::Flat => 200.0 + noise,
             Pattern::Weeks if weekend => 130.0 + 0.6 * curve + day_level + noise,
+            Pattern::Hours => 200.0 + noise * (1.0 - 0.8 * hour(k.abs_diff(change)).cos()),
+            Pattern::Few => crate::numeric::real(random.poisson(0.7)),
+            Pattern::Skewed => 100.0 * (0.1 * noise).exp(),
+            Pattern::Walk => {
+                walked += random.normal();
+                2_000.0 + walked
+            }
+            Pattern::Jumps => {
+                if random.chance(0.01) {
+                    level = 20.0 * random.normal();
+                }
+                200.0 + level + noise
+            }
             Pattern::Days | Pattern::Weeks => 200.0 + curve + day_level + noise,
             Pattern::Zeros => zero_or_burst(&mut on, 0.1, scene.phi, &mut random),
         };

@@ -90,8 +90,8 @@ impl Play {
 pub(super) enum Kind {
     /// Share of healthy candidates called worse: at most alpha.
     Alarms { play: Play },
-    /// Share of healthy candidates that a peer calls different, told beside the judge's.
-    Peer { play: Play },
+    /// Share of healthy candidates called that is told and may be what it is: a peer's, or the judge's beyond what it assumes.
+    Told { play: Play },
     /// Share of series called once the change has bitten: at least `least`; beside it the same evidence without later beginnings.
     Late { scene: SeriesScene, least: f64 },
     /// Share let through although worse by the margin: at most beta.
@@ -240,7 +240,7 @@ impl Cell {
                     "alpha",
                 )]
             }
-            Kind::Peer { play } => {
+            Kind::Told { play } => {
                 let value = share(&play.all(&levels, paths, seed));
                 vec![told(name("false alarms"), value, "%")]
             }

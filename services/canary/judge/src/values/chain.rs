@@ -13,10 +13,16 @@ use crate::numeric::{ln_beta, log_mix};
 const CANDIDATE: [f64; 6] = [0.1, 0.25, 0.45, 0.65, 0.8, 0.92];
 const BASELINE: [f64; 3] = [0.02, 0.1, 0.3];
 
+/// Values of one series among which the one that it stands at is looked for: its first point may be any.
+const EARLY: usize = 30;
+
 /// Transitions of both tracks; beyond means above the reference (or below it, for the other direction).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Chain {
     reference: Option<f64>,
+    /// One series: its first values, until the one that came oftenest among them is the reference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    early: Vec<f64>,
     baseline_points: u32,
     baseline_ties: u32,
     up: Side,
@@ -112,6 +118,11 @@ impl Side {
     }
 }
 
+/// Whether two values are one, zeros of either sign included.
+fn same(value: f64, other: f64) -> bool {
+    value.total_cmp(&other).is_eq() || (value - other).abs() <= 0.0
+}
+
 /// Log likelihood of hits and misses at a probability.
 pub(super) fn bernoulli(p: f64, hits: f64, misses: f64) -> f64 {
     hits * p.ln() + misses * (-p).ln_1p()
@@ -141,6 +152,32 @@ impl Chain {
 
     /// Adds the value of one series that is compared with its past.
     pub(super) fn absorb_alone(&mut self, value: f64, changed: bool) {
+        if self.reference.is_none() {
+            if !changed {
+                self.early.push(value);
+            }
+            if changed || self.early.len() >= EARLY {
+                self.settle();
+            }
+            if !changed {
+                return;
+            }
+        }
+        self.count_alone(value, changed);
+    }
+
+    /// Takes the value that came oftenest so far for the one that the series stands at.
+    fn settle(&mut self) {
+        let early = std::mem::take(&mut self.early);
+        let times = |value: &f64| early.iter().filter(|other| same(**other, *value)).count();
+        let most = early.iter().map(times).max();
+        self.reference = early.iter().copied().find(|value| Some(times(value)) == most);
+        for value in early {
+            self.count_alone(value, false);
+        }
+    }
+
+    fn count_alone(&mut self, value: f64, changed: bool) {
         let reference = self.reference(value, !changed);
         self.up.absorb_alone(value > reference, changed);
         self.down.absorb_alone(value < reference, changed);
@@ -150,8 +187,8 @@ impl Chain {
     fn reference(&mut self, value: f64, counts: bool) -> f64 {
         let reference = *self.reference.get_or_insert(value);
         self.baseline_points = self.baseline_points.saturating_add(u32::from(counts));
-        let again = value.total_cmp(&reference).is_eq() || (value - reference).abs() <= 0.0;
-        self.baseline_ties = self.baseline_ties.saturating_add(u32::from(counts && again));
+        let again = counts && same(value, reference);
+        self.baseline_ties = self.baseline_ties.saturating_add(u32::from(again));
         reference
     }
 
@@ -165,8 +202,13 @@ impl Chain {
         self.said(up, Side::log_e_alone)
     }
 
+    /// Whether the baseline stands still: half of its points and more are the reference.
+    pub(super) fn stands(&self) -> bool {
+        self.baseline_points > 0 && 2 * u64::from(self.baseline_ties) >= u64::from(self.baseline_points)
+    }
+
     fn said(&self, up: bool, log_e: impl Fn(&Side) -> f64) -> f64 {
-        if self.baseline_points == 0 || 2 * u64::from(self.baseline_ties) < u64::from(self.baseline_points) {
+        if !self.stands() {
             return 0.0;
         }
         log_e(if up { &self.up } else { &self.down })

@@ -84,6 +84,8 @@ pub enum Assumption {
     OneTimeScale,
     /// The time before the change resembles the time after it, slow components included.
     HistoryHolds,
+    /// Of one series: the same, and that nothing else moved it at that time. Nobody beside it could tell.
+    OwnPastHolds,
 }
 
 /// Running evidence about one metric that is a value per interval. Below 4 kB.

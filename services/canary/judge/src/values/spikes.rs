@@ -17,6 +17,8 @@ use crate::numeric::{log_mix, log_sum_exp};
 
 /// Past differences whose median is the scale.
 const WINDOW: usize = 121;
+/// Differences from which a median is one to go by.
+const ENOUGH: usize = 40;
 const SPIKE: f64 = 6.0;
 const CALM: f64 = 3.0;
 const BETS: [(f64, f64); 3] = [(0.75, 0.2), (0.9, 0.3), (0.99, 0.5)];
@@ -73,6 +75,11 @@ impl Spikes {
     /// Spikes upwards and downwards, and calm intervals, after the change.
     pub(super) const fn counted(&self) -> (u32, u32, u32) {
         (self.up, self.down, self.tries)
+    }
+
+    /// The same, once there are differences enough to go by.
+    pub(super) fn settled(&self, median: Option<f64>) -> Option<f64> {
+        median.filter(|_| self.window.len() >= ENOUGH)
     }
 
     /// Counts an interval in which a spike could begin.

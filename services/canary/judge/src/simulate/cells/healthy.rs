@@ -14,6 +14,7 @@ pub(super) fn cells() -> Vec<Cell> {
         tempting_alarms(),
         history_alarms(),
         series_alarms(),
+        beyond_alarms(),
         peer_alarms(),
     ];
     groups.into_iter().flatten().collect()
@@ -227,7 +228,7 @@ fn history_alarms() -> Vec<Cell> {
 
 /// One series with nobody beside it, 240 points (five minutes apart) after the change.
 fn series_alarms() -> Vec<Cell> {
-    use Pattern::{Days, Flat, Weeks, Zeros};
+    use Pattern::{Days, Few, Flat, Hours, Skewed, Weeks, Zeros};
     let scenes = [
         (Flat, 0.0, false),
         (Flat, 0.5, false),
@@ -243,6 +244,10 @@ fn series_alarms() -> Vec<Cell> {
         (Weeks, 0.8, false),
         (Zeros, 0.0, false),
         (Zeros, 0.8, false),
+        (Hours, 0.0, false),
+        (Hours, 0.8, true),
+        (Few, 0.0, false),
+        (Skewed, 0.8, false),
     ];
     let alarm = |name: String, scene| {
         let play = Play::Series { scene };
@@ -274,6 +279,22 @@ fn series_alarms() -> Vec<Cell> {
     .collect()
 }
 
+/// Healthy series that nothing in the judge allows for: told, so that nobody takes them for safe.
+fn beyond_alarms() -> Vec<Cell> {
+    let beyond = |pattern: Pattern| {
+        let scene = SeriesScene {
+            phi: 0.0,
+            ..series(pattern)
+        };
+        let play = Play::Series { scene };
+        cell(
+            format!("beyond what is assumed: one series, {}", pattern.name()),
+            Kind::Told { play },
+        )
+    };
+    [Pattern::Walk, Pattern::Jumps].map(beyond).to_vec()
+}
+
 /// What a test that takes intervals for independent says of the same paths.
 fn peer_alarms() -> Vec<Cell> {
     let peer = |phi: f64| {
@@ -282,7 +303,7 @@ fn peer_alarms() -> Vec<Cell> {
         };
         cell(
             format!("values, AR({phi}), GrowthBook's sequential test"),
-            Kind::Peer { play },
+            Kind::Told { play },
         )
     };
     [0.0, 0.5, 0.8].map(peer).to_vec()

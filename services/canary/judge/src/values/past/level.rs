@@ -10,6 +10,8 @@
 //! is an e-value, so their sum is one, at every look (Shin, Ramdas and Rinaldo 2023, *E-detectors*, with weights spent once).
 //! What is not counted, a beginning too young or dropped for want of room, only lowers the sum.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::ahead::whole as whole_number;
@@ -29,6 +31,11 @@ const AT_CHANGE: f64 = 0.6;
 const WEIGHT: f64 = 16.0;
 /// Nats by which a later beginning must lead the change itself before the shift is measured from there.
 const LEAD: f64 = 3.0;
+/// Coefficients that a null may have besides those of pairs, and their part of the likelihood: one series may all but walk.
+static SLOWER: LazyLock<Vec<(f64, f64)>> = LazyLock::new(|| {
+    let part = |f: f64| (f, 0.5 * (-f * f).ln_1p());
+    [0.99, 0.995, 0.999].map(part).to_vec()
+});
 /// Nats below the greatest likelihood from which a term is not worth its logarithms.
 const NEGLIGIBLE: f64 = 7.0;
 
@@ -263,7 +270,7 @@ impl Level {
     pub(super) fn log_null(&self, shift: f64, view: Option<&View>) -> f64 {
         let start = self.starts.first().filter(|_| shift.abs() > 0.0);
         let half = 0.5 * self.freedom();
-        let pairs = NULLS.iter().map(|(f, norm)| {
+        let pairs = NULLS.iter().chain(SLOWER.iter()).map(|(f, norm)| {
             let centred = self.centred(*f);
             let yy = start.map_or(centred.2.max(self.least()), |start| {
                 self.moments(start.moments(*f, self.first_changed, self.last), centred, shift)

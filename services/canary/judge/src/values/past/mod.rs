@@ -37,6 +37,9 @@ pub struct PastTest {
     past: Option<(u32, u32, u32)>,
     /// Median difference as of the change: what differences are held by afterwards.
     usual: Option<f64>,
+    /// The greatest such median of the past: what spikes are told by afterwards. Nights are calmer than days, and a change at
+    /// dawn would else find a day full of spikes.
+    widest: f64,
     /// Whether a difference after the change was held from below, and from above.
     held: (bool, bool),
     /// Sum of the expectations' sizes after the change.
@@ -82,8 +85,15 @@ impl PastTest {
             self.usual = median;
             self.past = Some(self.spikes.counted());
         }
-        let scale = if changed { self.usual } else { median };
-        let held = self.hold(settings, d, scale);
+        if !changed {
+            self.widest = self.widest.max(self.spikes.settled(median).unwrap_or(0.0));
+        }
+        let held = self.hold(settings, d, if changed { self.usual } else { median });
+        let scale = if changed {
+            self.usual.map(|usual| usual.max(self.widest))
+        } else {
+            median
+        };
         if changed {
             self.held = (self.held.0 || held > d, self.held.1 || held < d);
             self.expected += within(expected).abs();
@@ -133,7 +143,8 @@ impl PastTest {
     fn lanes(&self, settings: &ValueSettings, level: &Level, (above, below): (f64, f64)) -> f64 {
         let null = level.log_null(0.0, None).max(self.wander.log_null());
         // Where most points repeat one value there is no noise to measure a shift against: that is the chain's.
-        let still = level.size() <= 0.0 || self.usual == Some(0.0);
+        let stands = self.usual == Some(0.0) && self.chain.stands();
+        let still = stands || level.size() <= 0.0;
         let one_way = |up: bool| {
             let shift = if up { above } else { below } - null;
             let lanes = [
@@ -142,7 +153,7 @@ impl PastTest {
                 self.chain.log_e_alone(up),
             ];
             // The past decides which lanes can say anything.
-            let weights = if self.usual == Some(0.0) { STILL } else { LANES };
+            let weights = if stands { STILL } else { LANES };
             log_mix(weights.into_iter().zip(lanes))
         };
         settings.direction.mixed(one_way)
@@ -245,7 +256,7 @@ impl PastTest {
             high,
             samples: u64::from(points),
             history: u64::from(self.level.history()),
-            assumes: Assumption::HistoryHolds,
+            assumes: Assumption::OwnPastHolds,
             equal_constants: points > 0 && !self.varies,
             not_finite: (points == 0 && self.broken > 0) || silent(self.broken_run),
             silent_candidate: false,

@@ -1,5 +1,7 @@
 //! What one series shows and does not show.
 
+use std::f64::consts::TAU;
+
 use super::*;
 use crate::simulate::random::Random;
 
@@ -116,6 +118,53 @@ fn nothing_is_said_without_a_past_and_spikes_that_were_usual_are_no_harm() {
         test.log_e_worse(&settings)
     );
     (0..300).for_each(|_| test.absorb(&settings, &pair(spiky(0.25))));
+    assert!(
+        test.log_e_worse(&settings) > 4.6,
+        "{}",
+        test.log_e_worse(&settings)
+    );
+}
+
+#[test]
+fn a_day_that_is_livelier_than_its_night_is_no_harm() {
+    let settings = ValueSettings::default();
+    let called = |path: u64| {
+        let (mut random, mut test) = (Random::new(6, path), PastTest::default());
+        // The change comes at the calmest point of the day: nine times as much scatter follows within half of one.
+        let mut at =
+            |k: u32| pair(100.0 + 5.0 * (1.0 - 0.8 * (f64::from(k) / 288.0 * TAU).cos()) * random.normal());
+        (0..1_440).for_each(|k| test.absorb_history(&settings, &at(k)));
+        (0..288).any(|k| {
+            test.absorb(&settings, &at(k));
+            test.log_e_worse(&settings) > 4.6
+        })
+    };
+    assert!((0..100).filter(|path| called(*path)).count() <= 2);
+}
+
+#[test]
+fn where_a_series_stands_its_first_point_does_not_say() {
+    let settings = ValueSettings {
+        direction: Direction::Increase,
+        ..ValueSettings::default()
+    };
+    let told = |first: f64, rate: f64| {
+        let (mut random, mut test) = (Random::new(7, 7), PastTest::default());
+        let mut some = |rate: f64| pair(f64::from(u8::from(random.chance(rate))));
+        test.absorb_history(&settings, &pair(first));
+        (0..400).for_each(|_| test.absorb_history(&settings, &some(0.1)));
+        (0..80).for_each(|_| test.absorb(&settings, &some(rate)));
+        test.log_e_worse(&settings)
+    };
+    for first in [0.0, 1.0, 7.0] {
+        assert!(told(first, 0.1) < 2.0, "{first}: {}", told(first, 0.1));
+        assert!(told(first, 0.5) > 4.6, "{first}: {}", told(first, 0.5));
+    }
+    // Hardly half of it is one value: there is noise to measure a shift against.
+    let (mut random, mut test) = (Random::new(8, 8), PastTest::default());
+    let mut some = |mean: f64| pair(crate::numeric::real(random.poisson(mean)));
+    (0..400).for_each(|_| test.absorb_history(&settings, &some(0.75)));
+    (0..200).for_each(|_| test.absorb(&settings, &some(1.5)));
     assert!(
         test.log_e_worse(&settings) > 4.6,
         "{}",
