@@ -11,20 +11,29 @@ use auspex_proto::command::Ask;
 use auspex_proto::wire;
 use house::{House, text};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_switch_comes_when_its_analysis_has_approved() {
-    let house = House::start(1).await;
-    house
-        .begin(
-            "
+/// Blue and green, with an analysis before the switch or after it.
+fn switch(analysis: &str) -> String {
+    format!(
+        "
     blueGreen:
       activeService: shop
       previewService: shop-preview
       scaleDownDelaySeconds: 0
-      prePromotionAnalysis: {templates: [{templateName: errors}]}
-",
-        )
-        .await;
+      {analysis}: {{templates: [{{templateName: errors}}]}}
+"
+    )
+}
+
+/// Paused, with everything on the candidate.
+fn paused(view: &wire::RolloutView) -> bool {
+    let last = view.last.clone().unwrap_or_default();
+    view.phase() == wire::Phase::Baking && last.action() == wire::Action::Pause
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_comes_when_its_analysis_has_approved() {
+    let house = House::start(1).await;
+    house.begin(&switch("prePromotionAnalysis")).await;
     let over = house
         .until("the switch", |view| view.phase() == wire::Phase::Promoted)
         .await;
@@ -70,23 +79,9 @@ async fn an_inconclusive_step_waits_and_is_measured_anew_by_who_resumes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_inconclusive_analysis_after_a_switch_pauses_and_who_resumes_lets_it_run_anew() {
+async fn an_inconclusive_analysis_after_a_switch_pauses_and_who_resumes_or_promotes_lets_it_run_anew() {
     let house = House::start(20).await;
-    house
-        .begin(
-            "
-    blueGreen:
-      activeService: shop
-      previewService: shop-preview
-      scaleDownDelaySeconds: 0
-      postPromotionAnalysis: {templates: [{templateName: errors}]}
-",
-        )
-        .await;
-    let paused = |view: &wire::RolloutView| {
-        let last = view.last.clone().unwrap_or_default();
-        view.phase() == wire::Phase::Baking && last.action() == wire::Action::Pause
-    };
+    house.begin(&switch("postPromotionAnalysis")).await;
     let waits = house.until("the pause after the switch", paused).await;
     assert!(
         text(&waits).contains("analysis postPromotionAnalysis is Inconclusive"),
@@ -109,7 +104,8 @@ async fn an_inconclusive_analysis_after_a_switch_pauses_and_who_resumes_lets_it_
         })
         .await;
     house.percent.store(1, Ordering::Relaxed);
-    house.ask(Ask::Resume).await;
+    // As with Argo Rollouts: what is paused is not ended by it.
+    house.ask(Ask::Promote { full: false }).await;
     let over = house
         .until("the end", |view| view.phase() == wire::Phase::Promoted)
         .await;

@@ -1,5 +1,7 @@
 //! The cluster, the mesh, Prometheus, and what plays pods and traffic.
 
+#![allow(dead_code, reason = "each test uses its own part")]
+
 mod metrics;
 mod settings;
 
@@ -140,6 +142,21 @@ impl Scene {
             assert!(begin.elapsed() < PATIENCE, "{image} is not shown: {shown:#}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Applies a route as somebody who owns what it says.
+    pub(crate) async fn apply(&self, route: &Value, manager: &str) {
+        let name = route["metadata"]["name"].as_str().unwrap();
+        let path = format!("{ROUTES}/{name}?fieldManager={manager}&force=true");
+        ask(&self.admin, "PATCH", &path, "application/apply-patch+yaml", route)
+            .await
+            .unwrap();
+    }
+
+    /// Writes a note to Auspex's rollout.
+    pub(crate) async fn annotate(&self, key: &str, value: &str) {
+        let note = json!({ "metadata": { "annotations": { key: value } } });
+        self.ask("PATCH", &format!("{ROLLOUT}/frontend"), &note).await;
     }
 
     /// A route as it stands, to the last byte.
