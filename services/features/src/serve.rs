@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use auspex_chassis::{Group, House, Stop, View};
 use auspex_proto::stage;
-use auspex_proto::wire::feature_store_server::FeatureStoreServer;
 
 use crate::config::Config;
 use crate::extract::Extract;
 use crate::offline::{self, Log, Offline, Writer};
 use crate::online::Online;
 use crate::query::Answers;
+use crate::query::parcel::Door;
 use crate::shelf::Shelf;
 use crate::store::{State, Store};
 
@@ -22,10 +22,8 @@ const AT_ONCE: usize = 512;
 
 /// The door for these answers.
 #[must_use]
-pub fn door(answers: Answers) -> FeatureStoreServer<Answers> {
-    FeatureStoreServer::new(answers)
-        .max_decoding_message_size(LARGEST)
-        .max_encoding_message_size(LARGEST)
+pub fn door(answers: Answers) -> Door {
+    Door::new(answers, LARGEST)
 }
 
 /// Starts the stages, and answers what they come to.

@@ -30,6 +30,12 @@ use super::row::{Better, Row, median, micros};
 const WIDTH: usize = 32;
 const ENTITIES: usize = 10_000;
 const MANY: usize = 1_000_000;
+/// Rows of one request: as `auspex features push` sends them, as a client of one's own may, and as many as are taken.
+const USUAL: usize = 250;
+const LARGE: [usize; 2] = [2_000, 10_000];
+const MEMORY_OF: &str = "memory of the server, 10,000 entities x 32";
+/// The most memory of a server with [`ENTITIES`], MB.
+const MEMORY: f64 = 60.0;
 const PROJECT: &str = "bench";
 
 pub(super) async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
@@ -37,6 +43,9 @@ pub(super) async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
     let many = many(if quick { MANY / 10 } else { MANY });
     let mut rows = updates(quick)?;
     rows.extend(served(quick).await?);
+    for at_once in LARGE {
+        rows.push(after_pushes_of(at_once).await?);
+    }
     rows.push(many);
     Ok(rows)
 }
@@ -187,39 +196,62 @@ fn rate(count: usize, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
 }
 
+/// A server of its own, which has the definitions.
+struct Serving {
+    client: FeatureStoreClient<Channel>,
+    child: Child,
+    _broker: Broker,
+    _folder: tempfile::TempDir,
+}
+
+impl Serving {
+    async fn start() -> anyhow::Result<Self> {
+        let folder = super::scratch()?;
+        let broker = Broker::start(None, &folder.path().join("nats"), Sync::EverySecond).await?;
+        let child = Child::start(&broker.url()).await?;
+        let mut client = FeatureStoreClient::connect(child.address()).await?;
+        let define = DefinitionsRequest {
+            documents: documents(),
+            remove: Vec::new(),
+        };
+        let applied = client.apply(define).await?.into_inner();
+        anyhow::ensure!(
+            applied.applied,
+            "definitions were refused: {:?}",
+            applied.problems
+        );
+        Ok(Self {
+            client,
+            child,
+            _broker: broker,
+            _folder: folder,
+        })
+    }
+}
+
+/// The memory of a server that was told every entity in requests of so many rows.
+async fn after_pushes_of(at_once: usize) -> anyhow::Result<Row> {
+    let Serving { client, child, .. } = &mut Serving::start().await?;
+    fill(client, at_once).await?;
+    let name = format!("{MEMORY_OF}, {at_once} rows a request");
+    Ok(Row::told(name, child.resident()?, "MB").floor(MEMORY, Better::Less))
+}
+
 /// Reads of a server of its own, with everything in it.
 async fn served(quick: bool) -> anyhow::Result<Vec<Row>> {
-    let folder = super::scratch()?;
-    let broker = Broker::start(None, &folder.path().join("nats"), Sync::EverySecond).await?;
-    let child = Child::start(&broker.url()).await?;
-    let mut client = FeatureStoreClient::connect(child.address()).await?;
-    let define = DefinitionsRequest {
-        documents: documents(),
-        remove: Vec::new(),
-    };
-    let applied = client.apply(define).await?.into_inner();
-    anyhow::ensure!(
-        applied.applied,
-        "definitions were refused: {:?}",
-        applied.problems
-    );
-    let took = fill(&mut client).await?;
+    let Serving { client, child, .. } = &mut Serving::start().await?;
+    let took = fill(client, USUAL).await?;
     let mut rows = vec![
         Row::told(
             format!("{ENTITIES} rows pushed over gRPC until readable"),
             rate(ENTITIES, took),
             "updates/s",
         ),
-        Row::told(
-            "memory of the server, 10,000 entities x 32",
-            child.resident()?,
-            "MB",
-        )
-        .floor(60.0, Better::Less),
+        Row::told(MEMORY_OF, child.resident()?, "MB").floor(MEMORY, Better::Less),
     ];
     for (entities, calls, floor) in [(1, 4_000, 0.1), (50, 800, 1.0)] {
         let count = if quick { calls / 8 } else { calls };
-        let (cpu, wall) = reads(&mut client, &child, entities, count).await?;
+        let (cpu, wall) = reads(client, child, entities, count).await?;
         let name = format!("read {entities} x {WIDTH} over gRPC");
         rows.push(Row::told(format!("{name}, CPU of the server"), cpu, "ms").floor(floor, Better::Less));
         rows.push(Row::told(format!("{name}, wall p50"), median(&wall), "us"));
@@ -232,8 +264,8 @@ async fn served(quick: bool) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Pushes every entity; how long until the last can be read.
-async fn fill(client: &mut FeatureStoreClient<Channel>) -> anyhow::Result<Duration> {
+/// Pushes every entity, so many a request; how long until the last can be read.
+async fn fill(client: &mut FeatureStoreClient<Channel>, at_once: usize) -> anyhow::Result<Duration> {
     let row = |n: usize| PushRow {
         keys: [("bench_id".to_owned(), n.to_string())].into(),
         numbers: (0..WIDTH)
@@ -242,8 +274,8 @@ async fn fill(client: &mut FeatureStoreClient<Channel>) -> anyhow::Result<Durati
         ..PushRow::default()
     };
     let began = Instant::now();
-    for first in (0..ENTITIES).step_by(250) {
-        let rows = (first..first + 250).map(row).collect();
+    for first in (0..ENTITIES).step_by(at_once) {
+        let rows = (first..first + at_once).map(row).collect();
         let request = PushRequest {
             project: PROJECT.to_owned(),
             view: "bench_view".to_owned(),

@@ -136,6 +136,9 @@ fn feature(view: &ViewSpec, feature: &FeatureSpec, wrong: &mut Vec<String>) {
     if let Err(text) = duration(&feature.half_life) {
         fault(format!("half_life: {text}"));
     }
+    if feature.default.is_some_and(|default| !default.is_finite()) {
+        fault("default: is no finite number".to_owned());
+    }
     if !feature.half_life.is_empty() && (made != Aggregate::Ewma || !view.source.push) {
         fault("half_life: belongs to ewma of what is pushed; streams have six hours".to_owned());
     }
@@ -194,6 +197,9 @@ fn wrong_window(made: Aggregate, window: i64) -> Option<&'static str> {
 fn arithmetic(on_demand: &OnDemandSpec, all: &Registry, wrong: &mut Vec<String>) {
     twice(on_demand.features.iter().map(|f| &f.name), "feature", wrong);
     for feature in &on_demand.features {
+        if feature.default.is_some_and(|default| !default.is_finite()) {
+            wrong.push(format!("feature {}: default: is no finite number", feature.name));
+        }
         let expression = match Expression::parse(&feature.expression) {
             Ok(expression) => expression,
             Err(fault) => {

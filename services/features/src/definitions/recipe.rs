@@ -84,8 +84,18 @@ impl Served {
         for column in &self.shape.columns {
             let value = columns.remove(&column.name).unwrap_or(Value::Null);
             match (&value, column.text) {
-                (Value::Text(_), false) => return Err(format!("{}: is a number, not a text", column.name)),
-                (Value::Number(_), true) => return Err(format!("{}: is a text, not a number", column.name)),
+                (Value::Text(_), false) => {
+                    return Err(format!(
+                        "{}: is told as a text, its column holds numbers",
+                        column.name
+                    ));
+                }
+                (Value::Number(_), true) => {
+                    return Err(format!(
+                        "{}: is told as a number, its column holds texts",
+                        column.name
+                    ));
+                }
                 _ => values.push(value),
             }
         }

@@ -25,7 +25,10 @@ pub fn duration(text: &str) -> Result<i64, String> {
         "w" => 7 * DAY,
         _ => return Err(fault()),
     };
-    number.checked_mul(unit).filter(|ms| *ms > 0).ok_or_else(fault)
+    match number.checked_mul(unit) {
+        Some(0) => Err(format!("{text} is no time at all; one such as 5m, 12h, 30d is")),
+        ms => ms.ok_or_else(fault),
+    }
 }
 
 /// An aggregate by its word; empty is `latest`.

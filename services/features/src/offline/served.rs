@@ -84,7 +84,14 @@ impl Offline {
             }
             let bytes = self.bytes(&name).await?;
             for line in String::from_utf8_lossy(&bytes).lines() {
-                let vector: Vector = serde_json::from_str(line)?;
+                let vector: Vector = match serde_json::from_str(line) {
+                    Ok(vector) => vector,
+                    // One of them must not hide all others.
+                    Err(fault) => {
+                        tracing::warn!(name, %fault, "a vector that was served cannot be read");
+                        continue;
+                    }
+                };
                 if vector.at >= since && vector.project == project {
                     found.push(vector);
                 }

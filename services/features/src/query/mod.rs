@@ -3,6 +3,7 @@
 pub mod change_risk;
 mod definitions;
 mod online;
+pub mod parcel;
 mod past;
 mod push;
 
@@ -75,7 +76,8 @@ impl FeatureStore for Answers {
     }
 
     async fn push(&self, request: Request<PushRequest>) -> Answered<PushResponse> {
-        self.push_rows(request.into_inner()).await.map(Response::new)
+        let (pushed, rows) = parcel::opened(request.into_inner());
+        self.push_rows(pushed, rows).await.map(Response::new)
     }
 
     async fn list_views(&self, _: Request<ListViewsRequest>) -> Answered<ListViewsResponse> {

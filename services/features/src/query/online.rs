@@ -21,18 +21,18 @@ const READY: Duration = Duration::from_secs(10);
 /// The most entities one may ask for at once.
 const AT_ONCE: usize = 1_000;
 
-/// Who is asked about; every key that is needed must be told.
-pub(super) fn asked(recipe: &Recipe, entity: FeatureEntity) -> Result<Asked, Status> {
+/// Who is asked about, the so-many-th; every key that is needed must be told. A number of the request that is none is not told.
+pub(super) fn asked(recipe: &Recipe, entity: FeatureEntity, number: usize) -> Result<Asked, Status> {
+    let request = entity.request.into_iter();
     let mut asked = Asked {
         keys: entity.keys.into_iter().collect(),
-        request: entity.request.into_iter().collect(),
+        request: request.filter(|(_, value)| value.is_finite()).collect(),
     };
+    let wrong = |told: String| Status::invalid_argument(format!("entities[{number}].keys: {told}"));
     for key in recipe.keys() {
         match asked.keys.get(key) {
-            None => return Err(Status::invalid_argument(format!("entities: {key} is not told"))),
-            Some(value) if value.is_empty() => {
-                return Err(Status::invalid_argument(format!("entities: {key} is empty")));
-            }
+            None => return Err(wrong(format!("{key} is not told"))),
+            Some(value) if value.is_empty() => return Err(wrong(format!("{key} is empty"))),
             Some(_) => {}
         }
     }
@@ -77,8 +77,8 @@ impl Answers {
         }
         let at = self.house.now().0;
         let mut rows = Vec::with_capacity(asked.entities.len());
-        for entity in asked.entities {
-            let who = self::asked(&recipe, entity)?;
+        for (number, entity) in asked.entities.into_iter().enumerate() {
+            let who = self::asked(&recipe, entity, number)?;
             let found = self
                 .online
                 .read(&recipe, project.as_str(), &who, (at, asked.scaled));

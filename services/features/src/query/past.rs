@@ -42,8 +42,7 @@ impl Answers {
         let mut labels = Vec::with_capacity(asked.entities.len());
         for (row, entity) in asked.entities.into_iter().enumerate() {
             let at = entity.time_ms;
-            let asked = super::online::asked(&recipe, entity)
-                .map_err(|fault| Status::invalid_argument(format!("row {row}: {}", fault.message())))?;
+            let asked = super::online::asked(&recipe, entity, row)?;
             labels.push(Labels { asked, at });
         }
         let question = Question {
@@ -90,10 +89,33 @@ impl Answers {
             (asked.reference_from_ms, asked.reference_to_ms),
             (asked.from_ms, to),
         ];
-        if spans.iter().any(|(from, to)| from >= to) {
-            return Err(Status::invalid_argument(
-                "reference_to_ms, to_ms: lie not after their beginnings",
-            ));
+        for ((from, to), (first, last)) in spans
+            .iter()
+            .zip([("reference_from_ms", "reference_to_ms"), ("from_ms", "to_ms")])
+        {
+            if from >= to {
+                return Err(Status::invalid_argument(format!(
+                    "{last}: does not lie after {first}"
+                )));
+            }
+        }
+        if !(0.0..1.0).contains(&asked.alpha) {
+            return Err(Status::invalid_argument(format!(
+                "alpha: is {}, it lies above 0 and below 1; 0 is 0.05",
+                asked.alpha
+            )));
+        }
+        for (name, weight) in &asked.importance {
+            if !recipe.names.contains(name) {
+                return Err(Status::invalid_argument(format!(
+                    "importance: {name} is none of the features"
+                )));
+            }
+            if !(weight.is_finite() && *weight >= 0.0) {
+                return Err(Status::invalid_argument(format!(
+                    "importance: {name} is {weight}"
+                )));
+            }
         }
         let (mut samples, mut sources) = (Vec::new(), Vec::new());
         for view in &recipe.parts {
@@ -117,7 +139,7 @@ impl Answers {
         }
         let mut limits = Limits::default();
         if asked.alpha > 0.0 {
-            limits.alpha = asked.alpha.min(0.5);
+            limits.alpha = asked.alpha;
         }
         let found = drift(&samples, &limits);
         let standings = self.online.standings();

@@ -6,11 +6,12 @@ use std::time::Duration;
 use auspex_algebra::distinct::hash;
 use auspex_algebra::{Row, Value};
 use auspex_proto::rows::{FeatureRow, FeatureRows, MOST_ROWS};
-use auspex_proto::wire::{MaterializeRequest, MaterializeResponse, PushRequest, PushResponse, PushRow};
+use auspex_proto::wire::{MaterializeRequest, MaterializeResponse, PushResponse, PushRow};
 use auspex_proto::{Fact, FactId, Meta, Project};
 use sha2::{Digest, Sha256};
 use tonic::Status;
 
+use super::parcel::{Addressed, Unread};
 use super::{Answers, away, project};
 use crate::definitions::Served;
 use crate::extract::STAGE;
@@ -28,12 +29,13 @@ const VISIBLE: Duration = Duration::from_secs(2);
 const AHEAD: i64 = 5 * 60_000;
 
 impl Answers {
-    pub(super) async fn push_rows(&self, pushed: PushRequest) -> Result<PushResponse, Status> {
-        if pushed.rows.is_empty() || pushed.rows.len() > AT_ONCE {
-            let told = format!(
-                "rows: are {}, from 1 to {AT_ONCE} may be pushed",
-                pushed.rows.len()
-            );
+    pub(super) async fn push_rows<R: Unread>(
+        &self,
+        pushed: Addressed,
+        unread: Vec<R>,
+    ) -> Result<PushResponse, Status> {
+        if unread.is_empty() || unread.len() > AT_ONCE {
+            let told = format!("rows: are {}, from 1 to {AT_ONCE} may be pushed", unread.len());
             return Err(Status::invalid_argument(told));
         }
         let project = project(pushed.project)?;
@@ -48,9 +50,10 @@ impl Answers {
             return Err(Status::failed_precondition(told));
         }
         let now = self.house.now().0;
-        let mut rows = Vec::with_capacity(pushed.rows.len());
-        for (number, row) in pushed.rows.into_iter().enumerate() {
-            let row = self::row(view, row, now);
+        let mut rows = Vec::with_capacity(unread.len());
+        // All are looked at before one is published.
+        for (number, row) in unread.into_iter().enumerate() {
+            let row = row.read().and_then(|row| self::row(view, row, now));
             rows.push(row.map_err(|fault| Status::invalid_argument(format!("rows[{number}].{fault}")))?);
         }
         let last: Vec<String> = rows.iter().rev().take(1).map(|row| row.entity.clone()).collect();
@@ -130,6 +133,9 @@ impl Answers {
         } else {
             asked.to_ms
         };
+        if to < asked.from_ms {
+            return Err(Status::invalid_argument("to_ms: lies before from_ms"));
+        }
         let mut done = MaterializeResponse::default();
         for view in views {
             // Share by share: a long span of a busy source would not fit into memory.
@@ -193,17 +199,20 @@ fn fact(
 
 /// When it happened and when it became known: never after now, and never the one after the other.
 fn times(event: i64, created: i64, now: i64) -> Result<(i64, i64), String> {
-    let created = if created == 0 { now } else { created };
-    let event = if event == 0 { created } else { event };
-    if event < 0 || created < 0 {
-        return Err("event_ms: lies before 1970".to_owned());
+    let known = if created == 0 { now } else { created };
+    let event = if event == 0 { known } else { event };
+    for (name, at) in [("event_ms", event), ("created_ms", known)] {
+        if at < 0 {
+            return Err(format!("{name}: lies before 1970"));
+        }
+        if at > now.saturating_add(AHEAD) {
+            return Err(format!("{name}: lies in the future"));
+        }
     }
-    if created > now + AHEAD {
-        return Err("created_ms: lies in the future".to_owned());
+    if event > known.saturating_add(AHEAD) {
+        return Err("event_ms: lies after created_ms: nothing is known before it happens".to_owned());
     }
-    if event > created + AHEAD {
-        return Err("event_ms: lies after it became known".to_owned());
-    }
+    let created = known;
     let created = created.min(now);
     Ok((event.min(created), created))
 }
@@ -212,15 +221,16 @@ fn columns(
     numbers: impl IntoIterator<Item = (String, f64)>,
     texts: impl IntoIterator<Item = (String, String)>,
 ) -> Result<BTreeMap<String, Value>, String> {
-    let number = |number: f64| {
-        if number.is_finite() {
-            Value::Number(number)
-        } else {
-            Value::Null
-        }
-    };
-    let mut columns: BTreeMap<String, Value> =
-        numbers.into_iter().map(|(name, n)| (name, number(n))).collect();
+    let mut columns: BTreeMap<String, Value> = BTreeMap::new();
+    for (name, number) in numbers {
+        let value = match number {
+            number if number.is_finite() => Value::Number(number),
+            // As everybody says that there is none.
+            number if number.is_nan() => Value::Null,
+            _ => return Err(format!("{name}: is infinite")),
+        };
+        columns.insert(name, value);
+    }
     for (name, text) in texts {
         if text.len() > 1_024 {
             return Err(format!("{name}: is longer than 1,024 bytes"));
@@ -248,8 +258,7 @@ fn row(view: &Served, pushed: PushRow, now: i64) -> Result<FeatureRow, String> {
     if asked.keys.values().any(String::is_empty) {
         return Err("keys: one is empty".to_owned());
     }
-    let entity =
-        entity_of(view, &asked).ok_or_else(|| format!("keys: {} are needed", view.keys.join(", ")))?;
+    let entity = entity_of(view, &asked).ok_or_else(|| format!("keys: it needs {}", view.keys.join(", ")))?;
     if entity.len() > auspex_proto::rows::LONGEST_ENTITY {
         return Err("keys: are too long".to_owned());
     }
