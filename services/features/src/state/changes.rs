@@ -12,8 +12,10 @@ use crate::paths::{PathKinds, counts};
 use crate::schema::column;
 use auspex_proto::issue::refers_to_issue;
 
-/// How many revisions are remembered; typically 200, at most 800 bytes each.
+/// How many revisions are remembered; typically 200, at most 1,000 bytes each.
 pub const REVISIONS: usize = 256;
+/// How many first folders of a change are told apart.
+pub const PARTS: usize = 8;
 /// How many runs of a revision are remembered; the oldest goes first.
 const RUNS: usize = 8;
 
@@ -56,7 +58,7 @@ pub struct Known {
     /// The author's name, at most 64 bytes.
     #[serde(rename = "w", skip_serializing_if = "String::is_empty")]
     pub who: String,
-    /// First folders touched: at most 3 of at most 40 bytes.
+    /// First folders touched: at most 8 of at most 40 bytes, as many as a change's own rows are told of.
     #[serde(rename = "f", skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<String>,
     /// Paths by kind.
@@ -134,7 +136,7 @@ impl Known {
 fn parts(change: &Change) -> Vec<String> {
     let mut parts = crate::streams::subsystems(&change.paths, usize::MAX);
     parts.retain(|part| part.len() <= 40);
-    parts.truncate(3);
+    parts.truncate(PARTS);
     parts
 }
 

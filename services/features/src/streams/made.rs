@@ -15,7 +15,7 @@ use crate::paths::PathKinds;
 use crate::rows::{entity, wire_row, wire_shape};
 use crate::schema;
 use crate::state::builds::{Before, failed};
-use crate::state::changes::Remembered;
+use crate::state::changes::{PARTS, Remembered};
 use crate::streams::Surroundings;
 
 /// Rows of one stream, before they are facts.
@@ -188,7 +188,7 @@ pub fn change(told: &Told<'_>, change: &Change, remembered: &Remembered) -> Made
     cells.calendar(told.calendar());
     let author = change.author.trim();
     cells.text("author", author);
-    let parts = subsystems(&change.paths, 8);
+    let parts = subsystems(&change.paths, PARTS);
     let affected = parts
         .iter()
         .filter_map(|part| told.around.affected(part))

@@ -138,7 +138,7 @@ pub const STREAMS: [Stream; 7] = [
             "attempt" number "attempts" "which attempt it was";
             "retried" number "0 or 1" "it was not the first attempt";
             "flaky" number "0 or 1" "a later attempt at the same revision succeeded";
-            "duration_ratio" number "ratio" "against the mean of earlier runs of its name";
+            "duration_ratio" number "ratio" "against the mean of earlier runs of its name that succeeded";
             "dependency_files" number "files" "manifests and lock files its change touched";
             "runner" text "name" "where it ran";
         },

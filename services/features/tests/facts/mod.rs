@@ -190,6 +190,8 @@ pub struct Log {
     pub now: i64,
     /// Rows made, by stream.
     pub rows: Vec<FeatureRows>,
+    /// What the project lives in.
+    pub around: auspex_features::streams::Surroundings,
 }
 
 impl Log {
@@ -197,7 +199,11 @@ impl Log {
     pub fn at(&mut self, now: i64, fact: &Fact) -> Option<FeatureVector> {
         self.now = self.now.max(now);
         self.seq += 1;
-        let Route::Key(key) = verb().route(fact) else {
+        let verb = Extract {
+            around: self.around.clone(),
+            ..verb()
+        };
+        let Route::Key(key) = verb.route(fact) else {
             return None;
         };
         let input = Input {
@@ -207,7 +213,7 @@ impl Log {
             now: Timestamp(self.now),
         };
         let (mut vectors, before) = (Vec::new(), self.rows.len());
-        for made in verb().absorb(&mut self.state, &input).unwrap() {
+        for made in verb.absorb(&mut self.state, &input).unwrap() {
             match made {
                 Fact::Vector(vector) => vectors.push(vector),
                 // As others read it: what cannot be said on the wire dies here.
