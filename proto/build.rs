@@ -7,7 +7,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .collect::<Result<_, std::io::Error>>()?;
     files.sort();
     files.push("open_inference/grpc_predict_v2.proto".to_owned());
-    let descriptors = protox::compile(&files, ["."])?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    let mut compiler = protox::Compiler::new(["."])?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(&files)?;
+    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    // What gRPC reflection tells: without comments, they are two thirds of it.
+    let told = compiler.include_source_info(false).encode_file_descriptor_set();
+    let out = std::env::var_os("OUT_DIR").ok_or("OUT_DIR: is not set")?;
+    std::fs::write(std::path::Path::new(&out).join("descriptors.bin"), told)?;
     Ok(())
 }

@@ -55,6 +55,9 @@ pub mod open_inference {
     tonic::include_proto!("inference");
 }
 
+/// All contracts as an encoded `FileDescriptorSet`: what gRPC reflection tells.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 pub use alert::Alert;
 pub use command::Command;
 pub use decision::Decision;

@@ -4,6 +4,7 @@ mod access;
 mod drain;
 mod limits;
 mod listener;
+mod reflection;
 mod settings;
 
 use std::sync::Arc;
@@ -54,6 +55,10 @@ impl Doors {
         for part in parts {
             names.extend(part.grpc);
             router = router.merge(part.router);
+        }
+        match reflection::doors(&names) {
+            Ok(part) => router = router.merge(part.router),
+            Err(fault) => tracing::warn!(%fault, "gRPC reflection is not served"),
         }
         let router = router
             .route("/livez", get(|| async { "ok\n" }))

@@ -86,7 +86,9 @@ fn needed(method: &Method, path: &str) -> Option<Role> {
         | "/auspex.v1.FeatureStore/Compact" => return Some(Role::Operator),
         // Asking a model changes nothing.
         path if path.starts_with("/inference.") || path.starts_with("/v2/") => return Some(Role::Reader),
-        path if path.starts_with("/auspex.v1.") => return Some(Role::Reader),
+        path if path.starts_with("/auspex.v1.") || path.starts_with("/grpc.reflection.") => {
+            return Some(Role::Reader);
+        }
         _ => {}
     }
     Some(if matches!(*method, Method::GET | Method::HEAD) {
