@@ -141,7 +141,7 @@ impl DeadLetters for Letters {
         let mut letter = self.entry(number).await?.letter.unwrap_or_default();
         let address = subject::parse(&letter.subject).map_err(|_| {
             Status::failed_precondition(format!(
-                "{} has no place in the log to go back to",
+                "it was refused at the door ({}) and never was a fact: mend it, and send it there again",
                 letter.subject
             ))
         })?;

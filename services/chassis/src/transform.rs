@@ -1,5 +1,6 @@
 //! Running a stateless stage: one shared durable with explicit acks, batching what has arrived. Order does not matter to it.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -152,13 +153,17 @@ async fn turn<T: Transform>(
         }
     }
     // Who takes long over a batch does not keep the one before it waiting: the server would give it again.
-    let mut applying = transform.apply(facts);
-    let results = match timeout(ACK_WITHIN, &mut applying).await {
-        Ok(results) => results,
+    let mut applying = AssertUnwindSafe(transform.apply(facts)).catch_unwind();
+    let applied = match timeout(ACK_WITHIN, &mut applying).await {
+        Ok(applied) => applied,
         Err(_) => {
             acknowledge(std::mem::take(&mut before)).await?;
             applying.await
         }
+    };
+    let results = match applied {
+        Ok(results) => results,
+        Err(_) => one_by_one(stage, transform, &heads).await?,
     };
     for ((message, seq), result) in heads.into_iter().zip(results) {
         match result {
@@ -175,6 +180,24 @@ async fn turn<T: Transform>(
     }
     crate::stage::publish_all(bus, outgoing, acknowledge(before)).await?;
     Ok(batch)
+}
+
+/// A fact that a stage panics on takes no other with it, nor the process: given again and again it would never come to rest.
+async fn one_by_one<T: Transform>(
+    stage: Stage,
+    transform: &T,
+    heads: &[(&Message, u64)],
+) -> anyhow::Result<Vec<Result<Vec<Fact>, Reject>>> {
+    let mut results = Vec::with_capacity(heads.len());
+    for (message, seq) in heads {
+        let address = subject::parse(&message.subject)?;
+        let alone = vec![(*seq, Fact::decode(address.kind, &message.payload)?)];
+        let applied = AssertUnwindSafe(transform.apply(alone)).catch_unwind().await;
+        let panicked = || Reject(format!("{} panicked on it", stage.name));
+        let result = applied.ok().and_then(|mut results| results.pop());
+        results.push(result.unwrap_or_else(|| Err(panicked())));
+    }
+    Ok(results)
 }
 
 async fn acknowledge(messages: Vec<Message>) -> anyhow::Result<()> {

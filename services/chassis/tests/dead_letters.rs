@@ -7,8 +7,13 @@ mod parts;
 use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
-use auspex_proto::subject;
+use auspex_chassis::{Reject, Transform};
+use auspex_proto::event::Body;
+use auspex_proto::stage::{Keeps, Stage};
+use auspex_proto::subject::{self, FactKind};
 use auspex_proto::wire::DeadLetter;
+use auspex_proto::{Event, Fact};
+use futures::future::BoxFuture;
 use parts::{COUNTER, Counter, assert_each_once, event, insist, log_with_alerts};
 use prost::Message;
 
@@ -63,6 +68,62 @@ async fn rejected_panicking_and_undecodable_messages_are_kept_with_their_reason(
             .all(|l| l.stage == "counter" && l.subject == place && l.sequence > 0)
     );
     assert!(letters.iter().any(|l| l.payload == "\u{ff}garbage".as_bytes()));
+}
+
+const SHARED: Stage = Stage {
+    name: "shared",
+    does: "say each event as an event of another project",
+    reads: &[FactKind::Event],
+    writes: &[FactKind::Event],
+    keeps: Keeps::Nothing,
+};
+
+/// Panics on `poison`, refuses `bad`, and says of the others that they came.
+struct Shy;
+
+impl Transform for Shy {
+    fn apply(&self, batch: Vec<(u64, Fact)>) -> BoxFuture<'_, Vec<Result<Vec<Fact>, Reject>>> {
+        Box::pin(async move {
+            let one = |(_, fact): &(u64, Fact)| match fact {
+                Fact::Event(Event {
+                    meta,
+                    body: Body::Other { kind, .. },
+                }) => match kind.as_str() {
+                    "poison" => panic!("poison"),
+                    "bad" => Err(Reject("it is bad".to_owned())),
+                    "x" => Ok(vec![event("told", &format!("told-{}", meta.id), "told")]),
+                    _ => Ok(Vec::new()),
+                },
+                _ => Ok(Vec::new()),
+            };
+            batch.iter().map(one).collect()
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_without_memory_that_panics_on_one_fact_goes_on_with_the_others() {
+    let test = TestHouse::start().await.unwrap();
+    let bus = test.house.bus();
+    // All there before it begins, so that they come in one batch.
+    for (id, kind) in [("one", "x"), ("bad", "bad"), ("poison", "poison"), ("two", "x")] {
+        insist(bus, &event("a", id, kind)).await;
+    }
+    test.house.run_transform(SHARED, Shy).await.unwrap();
+    let letters = letters(&test.settings.url, 2).await;
+    let mut reasons: Vec<&str> = letters.iter().map(|letter| letter.reason.as_str()).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["it is bad", "shared panicked on it"]);
+    let told = |id: &str| event("told", id, "told").message_id();
+    for _ in 0..300 {
+        let log = auspex_chassis::stage::Logged::read_all(bus).await.unwrap();
+        let came = |id: &str| log.iter().any(|logged| logged.message_id == told(id));
+        if came("told-one") && came("told-two") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the others were not told of");
 }
 
 #[tokio::test(flavor = "multi_thread")]
