@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use auspex_algebra::Row;
-use auspex_chassis::testing::gcs::{Fault, Gcs};
+use auspex_chassis::testing::gcs::{Gcs, every_third};
 use auspex_chassis::testing::{TestHouse, again, is_again};
 use auspex_features::offline::{self, Wanted, Whose};
 use shop::*;
@@ -80,14 +80,7 @@ async fn rows_reach_gcs_once_and_are_read_as_of_then() {
     if is_again() {
         return the_shop_keeps_its_orders_there().await;
     }
-    let server = Gcs::start(|n| match n % 12 {
-        0 => Some(Fault::Behind(500)),
-        3 => Some(Fault::Unsaid),
-        6 => Some(Fault::Refused(429)),
-        9 => Some(Fault::Denied(503)),
-        _ => None,
-    });
-    let server = server.await.unwrap();
+    let server = Gcs::start(every_third).await.unwrap();
     again(&server.variables()).unwrap();
     let (uploads, failed) = server.uploads();
     assert!(

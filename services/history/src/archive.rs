@@ -12,6 +12,7 @@ pub mod chain;
 pub mod segment;
 pub mod store;
 pub mod summary;
+pub mod survey;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -184,11 +184,12 @@ impl History for Answers {
             rollout: asked.rollout,
             actor: asked.actor,
         };
+        let (from_ms, to_ms) = answers::span(asked.from_ms, asked.to_ms)?;
         let filter = Filter {
             kinds: AUDITED.map(str::to_owned).into(),
             marks: audit.marks(),
-            from_ms: asked.from_ms,
-            to_ms: asked.to_ms,
+            from_ms,
+            to_ms,
         };
         // The newest are what a person looks for.
         let mut entries = std::collections::VecDeque::new();

@@ -72,7 +72,10 @@ impl Ask {
             return Err("metric: is empty".to_owned());
         }
         if self.from_ms < 0 || self.to_ms <= self.from_ms {
-            return Err(format!("from {} is not before to {}", self.from_ms, self.to_ms));
+            return Err(format!(
+                "from_ms: {} is not before to_ms, {}",
+                self.from_ms, self.to_ms
+            ));
         }
         let length = self.to_ms - self.from_ms;
         if self.step_ms == 0 {

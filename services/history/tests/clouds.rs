@@ -15,12 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use auspex_chassis::testing::{TestHouse, again, is_again};
-use auspex_history::archive::{Appended, Archive, segment, store};
+use auspex_history::archive::{Archive, store};
 use auspex_history::config::ArchiveConfig;
-use auspex_proto::wire::ArchivedFact;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use parts::{config, event, kept_at_least, log, publish, stop, unpackable};
+use parts::{config, event, insists, kept_at_least, log, publish, stop};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -121,23 +120,6 @@ fn open(port: u16) -> Archive {
     store::open(&settings.location, &settings).unwrap()
 }
 
-fn sealed(number: u64, previous: &str, bytes: usize) -> segment::Sealed {
-    let record = ArchivedFact {
-        sequence: number,
-        time_ms: 1,
-        subject: "auspex.v1.p1.tick.a.tick".to_owned(),
-        payload: unpackable(number, bytes),
-        ..ArchivedFact::default()
-    };
-    let place = segment::Place {
-        number,
-        previous: previous.to_owned(),
-        log_created_ms: 5,
-        gap_before: 0,
-    };
-    segment::seal(place, &[record]).unwrap()
-}
-
 /// The provider's variables are its own: the test runs itself with them.
 fn with_keys() -> bool {
     if !is_again() {
@@ -192,31 +174,8 @@ async fn an_upload_that_breaks_in_the_middle_is_done_again_and_one_whose_answer_
         _ => None,
     })
     .await;
-    let shaky = open(own);
-    let mut previous = segment::NOTHING.to_owned();
-    for number in 1..=4 {
-        let sealed = sealed(number, &previous, 400_000);
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            assert!(attempts < 50, "segment {number} never arrives");
-            match shaky.append(&sealed).await {
-                Ok(appended) => {
-                    assert_eq!(appended, Appended::Stored, "it is nobody else's");
-                    break;
-                }
-                Err(fault) => println!("segment {number}: {fault:#}"),
-            }
-        }
-        previous = sealed.sha256;
-    }
+    insists(&open(own), &open(port), 4).await;
     assert!(broken.load(Ordering::SeqCst) >= 4, "{broken:?}");
-    let archive = open(port);
-    let report = archive.verify(Some(previous)).await.unwrap();
-    assert!(report.sound && report.segments == 4, "{report:?}");
-    // Another writer's segment in the place of ours is no fault of the store's.
-    let other = sealed(4, segment::NOTHING, 10);
-    assert_eq!(archive.append(&other).await.unwrap(), Appended::Taken);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use auspex_chassis::Entry;
 use auspex_chassis::testing::TestHouse;
-use auspex_history::restore;
+use auspex_history::restore::{self, Damaged, Wish};
 use auspex_proto::Timestamp;
 use auspex_proto::subject::ORIGIN_HEADER;
-use parts::{archive, config, event, kept_at_least, log, publish, stop};
+use parts::{archive, config, event, kept_at_least, log, publish, stop, until};
 
 /// What stands at which place, without the header that says where it came from.
 fn places(entries: &[Entry]) -> Vec<(u64, i64, String, Vec<u8>)> {
@@ -180,4 +180,126 @@ async fn what_is_repeated_beyond_the_servers_window_keeps_its_place() {
         .await
         .unwrap();
     assert_eq!(places(&log(other.house.bus()).await), places(&before));
+}
+
+/// Damages a segment, and answers the sequences in it.
+async fn damage(folder: &std::path::Path, number: usize, how: &str) -> std::ops::RangeInclusive<u64> {
+    let head = archive(folder).index().await.unwrap()[number - 1].head.clone();
+    let file = folder.join(format!("archive/segments/{number:020}.seg"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    match how {
+        "cut" => bytes.truncate(bytes.len() / 2),
+        "altered" => *bytes.last_mut().unwrap() ^= 1,
+        _ => {
+            return std::fs::remove_file(&file)
+                .map(|()| head.first_sequence..=head.last_sequence)
+                .unwrap();
+        }
+    }
+    std::fs::write(&file, bytes).unwrap();
+    head.first_sequence..=head.last_sequence
+}
+
+fn saving(damaged: Damaged) -> Wish {
+    Wish {
+        damaged,
+        ..Wish::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_whole_of_a_damaged_archive_comes_back_and_what_is_lost_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lost, before) = kept_house(folder.path(), 300).await;
+    drop(lost);
+    let archive = archive(folder.path());
+    let segments = archive.index().await.unwrap().len();
+    assert!(segments >= 6, "{segments} segments");
+    let mut gone = Vec::new();
+    for (number, how) in [(2, "cut"), (4, "altered"), (5, "removed")] {
+        gone.push(damage(folder.path(), number, how).await);
+    }
+    let test = TestHouse::start().await.unwrap();
+    let refused = restore::plan(&archive, &test.settings, Wish::default())
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("--skip-damaged"), "{refused:#}");
+
+    // What is before the first damage.
+    let plan = restore::plan(&archive, &test.settings, saving(Damaged::UpTo))
+        .await
+        .unwrap();
+    let lost: u64 = plan.losses.iter().map(|loss| loss.facts.unwrap()).sum();
+    assert_eq!(
+        (plan.facts(), lost),
+        (gone[0].start() - 1, 300 - (gone[0].start() - 1))
+    );
+
+    // All that is whole, each fact at the place it had.
+    let plan = restore::plan(&archive, &test.settings, saving(Damaged::Skipped))
+        .await
+        .unwrap();
+    let told: Vec<_> = plan
+        .losses
+        .iter()
+        .map(|l| l.first_sequence.unwrap()..=l.last_sequence.unwrap())
+        .collect();
+    assert_eq!(told, gone);
+    let saved: Vec<Entry> = before
+        .into_iter()
+        .filter(|e| !gone.iter().any(|gone| gone.contains(&e.seq)))
+        .collect();
+    assert_eq!(plan.facts(), saved.len() as u64);
+    let done = plan.carry_out(&archive, &test.settings).await.unwrap();
+    let empty: u64 = gone.iter().map(|gone| gone.end() - gone.start() + 1).sum();
+    assert_eq!(
+        (done.facts, done.empty, done.moved),
+        (saved.len() as u64, empty, 0)
+    );
+    // What keeps the place of a lost fact is gone after a second.
+    let bus = test.house.bus();
+    until("empty places are empty", || async {
+        bus.log_ends().await.unwrap().messages == saved.len() as u64
+    })
+    .await;
+    assert_eq!(places(&log(bus).await), places(&saved));
+
+    // Once more: it goes on where the log ends, and nothing behind that is lost any more.
+    let plan = restore::plan(&archive, &test.settings, saving(Damaged::Skipped))
+        .await
+        .unwrap();
+    assert_eq!(plan.losses, []);
+    assert_eq!(plan.carry_out(&archive, &test.settings).await.unwrap().facts, 0);
+
+    // A new archive is whole, has all that was saved, and says where facts are missing.
+    let new = tempfile::tempdir().unwrap();
+    auspex_history::start(&test.house, &config(new.path()))
+        .await
+        .unwrap();
+    publish(bus, (300..320).map(event)).await;
+    let kept = kept_at_least(&parts::archive(new.path()), saved.len() + 20).await;
+    assert_eq!(places(&kept), places(&log(bus).await));
+    let report = parts::archive(new.path()).verify(None).await.unwrap();
+    assert!(report.sound && report.gaps.len() == 2, "{report:?}");
+    stop(&test).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_index_and_end_the_beginning_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lost, before) = kept_house(folder.path(), 150).await;
+    drop(lost);
+    let archive = archive(folder.path());
+    let last = archive.index().await.unwrap().len();
+    let gone = damage(folder.path(), last, "cut").await;
+    std::fs::remove_dir_all(folder.path().join("archive/index")).unwrap();
+    let test = TestHouse::start().await.unwrap();
+    let plan = restore::plan(&archive, &test.settings, saving(Damaged::UpTo))
+        .await
+        .unwrap();
+    assert_eq!(plan.losses.len(), 1);
+    assert_eq!(plan.losses[0].first_sequence, Some(*gone.start()));
+    plan.carry_out(&archive, &test.settings).await.unwrap();
+    let saved: Vec<Entry> = before.into_iter().filter(|e| e.seq < *gone.start()).collect();
+    assert_eq!(places(&log(test.house.bus()).await), places(&saved));
 }

@@ -31,6 +31,18 @@ pub enum Fault {
     Denied(u16),
 }
 
+/// Every third upload goes wrong, each time otherwise.
+#[must_use]
+pub fn every_third(upload: usize) -> Option<Fault> {
+    match upload % 12 {
+        0 => Some(Fault::Behind(500)),
+        3 => Some(Fault::Unsaid),
+        6 => Some(Fault::Refused(429)),
+        9 => Some(Fault::Denied(503)),
+        _ => None,
+    }
+}
+
 /// A server in this process; it ends with it.
 #[derive(Debug, Clone)]
 pub struct Gcs {

@@ -261,7 +261,7 @@ impl Walk {
         self.report.last_sequence = head.last_sequence;
         if head.gap_before > 0 {
             self.report.gaps.push(format!(
-                "{} facts before {}: expired before they could be archived",
+                "{} facts before {}: they had expired, or were lost, before they could be archived",
                 head.gap_before, head.first_sequence
             ));
         }

@@ -8,6 +8,7 @@ use object_store::{ObjectStoreExt as _, PutPayload};
 
 use super::chain::{self, Base, Link, Report, Walk};
 use super::segment::{self, Flaw};
+use super::survey::{Stand, Survey};
 use super::{Archive, BASE};
 
 impl Archive {
@@ -78,6 +79,27 @@ impl Archive {
     /// # Errors
     /// When the store is away.
     pub async fn verify(&self, wanted: Option<String>) -> anyhow::Result<Report> {
+        self.walk(wanted, |_, _, _| ()).await
+    }
+
+    /// Reads all of it and says what can be put back of it, damaged or not.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn survey(&self) -> anyhow::Result<Survey> {
+        let mut stands = Vec::new();
+        let report = self.walk(None, |number, bytes, link| {
+            stands.push(Stand::of(number, bytes, link))
+        });
+        let report = report.await?;
+        Ok(Survey::of(stands, &report.faults))
+    }
+
+    async fn walk(
+        &self,
+        wanted: Option<String>,
+        mut each: impl FnMut(u64, Option<&[u8]>, Option<&Link>),
+    ) -> anyhow::Result<Report> {
         let base = self.base().await?;
         let listed = self.listed().await?;
         let there: BTreeSet<u64> = self.numbers().await?.into_iter().collect();
@@ -90,6 +112,7 @@ impl Archive {
                 false => None,
             };
             walk.step(number, bytes.as_deref(), listed.get(&number));
+            each(number, bytes.as_deref(), listed.get(&number));
             // A large archive is read beside the mesh's own work.
             tokio::task::yield_now().await;
         }

@@ -82,6 +82,15 @@ fn window(window: &Window) -> wire::MetricWindow {
     }
 }
 
+/// A span of time, 0 where an end of it is not told.
+pub(super) fn span(from_ms: i64, to_ms: i64) -> Result<(i64, i64), Status> {
+    if from_ms < 0 || to_ms < 0 || (to_ms != 0 && to_ms <= from_ms) {
+        let told = format!("from_ms: {from_ms} is not before to_ms, {to_ms}");
+        return Err(Status::invalid_argument(told));
+    }
+    Ok((from_ms, to_ms))
+}
+
 pub(super) fn export(asked: &wire::ExportRequest, rows: Rows) -> Result<Filter, Status> {
     let known = |kind: &&String| FACT_KINDS.iter().any(|known| known.token() == kind.as_str());
     if let Some(unknown) = asked.facts.iter().find(|kind| !known(kind)) {
@@ -96,11 +105,12 @@ pub(super) fn export(asked: &wire::ExportRequest, rows: Rows) -> Result<Filter, 
         Rows::Observations => [auspex_proto::FactKind::Observation.token().to_owned()].into(),
     };
     let project = Some(&asked.project).filter(|p| !p.is_empty());
+    let (from_ms, to_ms) = span(asked.from_ms, asked.to_ms)?;
     Ok(Filter {
         kinds,
         marks: project.map(|p| [crate::archive::summary::project(p)].into()),
-        from_ms: asked.from_ms,
-        to_ms: asked.to_ms,
+        from_ms,
+        to_ms,
     })
 }
 

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{Bus, Entry};
-use auspex_history::archive::{Archive, segment, store};
+use auspex_history::archive::{Appended, Archive, segment, store};
 use auspex_history::config::{ArchiveConfig, Config};
+use auspex_proto::Fact;
 use auspex_proto::subject::{FACT_KINDS, FactKind};
-use auspex_proto::{Fact, wire};
+use auspex_proto::wire::{self, ArchivedFact};
 
 pub const PROJECT: &str = "acme/shop";
 
@@ -257,4 +258,44 @@ pub fn unpackable(seed: u64, bytes: usize) -> Vec<u8> {
         state.to_le_bytes()[0]
     };
     (0..bytes).map(|_| random()).collect()
+}
+
+/// A segment of one fact of so many bytes.
+pub fn sealed(number: u64, previous: &str, bytes: usize) -> segment::Sealed {
+    let record = ArchivedFact {
+        sequence: number,
+        time_ms: 1,
+        subject: "auspex.v1.p1.tick.a.tick".to_owned(),
+        payload: unpackable(number, bytes),
+        ..ArchivedFact::default()
+    };
+    let place = segment::Place {
+        number,
+        previous: previous.to_owned(),
+        log_created_ms: 5,
+        gap_before: 0,
+    };
+    segment::seal(place, &[record]).unwrap()
+}
+
+/// Stores so many segments of 400 kB over a line that breaks, each until it is there; what is there then is whole, and
+/// another writer's segment in the place of ours is no fault of the store's.
+pub async fn insists(shaky: &Archive, straight: &Archive, count: u64) {
+    let mut previous = segment::NOTHING.to_owned();
+    for number in 1..=count {
+        let sealed = sealed(number, &previous, 400_000);
+        let mut attempts = 0;
+        while let Err(fault) = shaky.append(&sealed).await.map(|appended| {
+            assert_eq!(appended, Appended::Stored, "it is nobody else's");
+        }) {
+            attempts += 1;
+            println!("segment {number}: {fault:#}");
+            assert!(attempts < 50, "segment {number} never arrives: {fault:#}");
+        }
+        previous = sealed.sha256;
+    }
+    let report = straight.verify(Some(previous)).await.unwrap();
+    assert!(report.sound && report.segments == count, "{report:?}");
+    let other = sealed(count, segment::NOTHING, 10);
+    assert_eq!(straight.append(&other).await.unwrap(), Appended::Taken);
 }
