@@ -1,12 +1,12 @@
 //! The plans there are, and a worker for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use auspex_argo::plan::Document;
 use auspex_chassis::ledger::{Ledger, SaveError};
-use auspex_chassis::{Followed, From, Group, House};
+use auspex_chassis::{Claim, Followed, From, Group, House};
 use auspex_proto::decision::{Action, Decision};
 use auspex_proto::subject::{FactKind, PLANS};
 use auspex_proto::{Fact, Project, RolloutName, stage};
@@ -17,8 +17,10 @@ use crate::config::Config;
 use crate::record::Record;
 use crate::worker::{Shown, Word, Worker};
 
-/// Most plans that are kept.
+/// Most rollouts whose decisions are remembered for a plan that comes later.
 const MOST: usize = 1_000;
+/// How long a plan whose rollout nobody has heard of is kept when there is no room, in milliseconds: the log forgets decisions.
+const UNHEARD_MS: i64 = 7 * 24 * 3_600 * 1_000;
 /// Most decisions of one rollout that are kept for a plan that comes later.
 const MOST_HEARD: usize = 400;
 /// A plan that somebody else writes at the same moment is written again so often.
@@ -36,6 +38,8 @@ pub struct Kept {
     pub document: Document,
     /// By whom.
     pub actor: String,
+    /// When, milliseconds since 1970; 0: long ago.
+    pub put_ms: i64,
 }
 
 type Key = (Project, String);
@@ -45,6 +49,8 @@ struct Line {
     words: mpsc::UnboundedSender<Word>,
     shown: Shown,
     plan: Document,
+    put_ms: i64,
+    claim: Claim<Record>,
     stop: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -58,6 +64,19 @@ struct Inner {
 }
 
 impl Inner {
+    /// Which plan goes first where there is no room: the one that has been over the longest, else the oldest that nobody speaks
+    /// of any more.
+    fn dispensable(&self, now_ms: i64) -> Option<Key> {
+        let stands = self.lines.iter().filter_map(|(key, line)| {
+            let stand = line.shown.lock().ok()?;
+            Some((key, line.put_ms, stand.over, stand.seq))
+        });
+        let old = |put_ms: i64| self.live && now_ms.saturating_sub(put_ms) > UNHEARD_MS;
+        let going = stands.filter(|(_, put_ms, over, seq)| *over || (*seq == 0 && old(*put_ms)));
+        let first = going.min_by_key(|(_, put_ms, over, seq)| (!*over, *seq, *put_ms));
+        first.map(|(key, ..)| key.clone())
+    }
+
     /// Keeps a decision as far as it says something new of the steps.
     fn keep(&mut self, key: &Key, decision: &Decision, seq: u64) {
         let heard = self.heard.entry(key.clone()).or_default();
@@ -192,16 +211,63 @@ impl Board {
         }
     }
 
-    /// Starts workers for plans that are new here.
+    /// Starts workers for plans that are new here, and ends those of plans that are gone.
     async fn refresh(&self) -> anyhow::Result<()> {
+        let mut gone: BTreeSet<Key> = {
+            let inner = self.inner.lock().ok().context("the board is broken")?;
+            inner.lines.keys().cloned().collect()
+        };
         for found in self.ledger.list::<Kept>(&[]).await? {
             let [project, name] = found.key.as_slice() else {
                 continue;
             };
             let key = (Project::new(project.as_str())?, name.clone());
+            gone.remove(&key);
             self.work(key, found.document).await?;
         }
+        gone.iter().for_each(|key| self.dismiss(key));
         Ok(())
+    }
+
+    fn dismiss(&self, key: &Key) {
+        let line = self
+            .inner
+            .lock()
+            .ok()
+            .and_then(|mut inner| inner.lines.remove(key));
+        if let Some(line) = line {
+            (line.stop)();
+        }
+    }
+
+    /// Removes a plan that is over, with what was measured; whether there was one.
+    async fn make_room(&self) -> anyhow::Result<bool> {
+        let now = self.house.now().0;
+        let found = {
+            let inner = self.inner.lock().ok().context("the board is broken")?;
+            let key = inner.dispensable(now);
+            key.and_then(|key| {
+                inner
+                    .lines
+                    .get(&key)
+                    .map(|line| (key.clone(), line.claim.clone()))
+            })
+        };
+        let Some((key, claim)) = found else {
+            return Ok(false);
+        };
+        let parts = [key.0.as_str(), key.1.as_str()];
+        if let Some(kept) = self.ledger.get::<Kept>(&parts).await? {
+            self.ledger.remove(&parts, kept.revision).await?;
+        }
+        // What was measured goes too, unless somebody holds it still.
+        if claim.take().await?.is_some() {
+            claim.save(Record::default()).await.ok();
+            claim.release().await;
+        }
+        self.dismiss(&key);
+        tracing::info!(project = %key.0, rollout = key.1, "the plan is over: it has made room");
+        Ok(true)
     }
 
     async fn work(&self, key: Key, kept: Kept) -> anyhow::Result<()> {
@@ -225,7 +291,7 @@ impl Board {
             project,
             name: RolloutName::new(name)?,
             plan: kept.document.spec.clone(),
-            claim,
+            claim: claim.clone(),
             shown: Arc::clone(&shown),
             words,
             own: own.clone(),
@@ -236,6 +302,8 @@ impl Board {
             words: own.clone(),
             shown,
             plan: kept.document,
+            put_ms: kept.put_ms,
+            claim: claim.clone(),
             stop: Box::new(halt),
         };
         {
@@ -282,16 +350,20 @@ impl Board {
         let name = document.metadata.name.clone();
         let key = [project.as_str(), name.as_str()];
         let away = |fault: anyhow::Error| format!("{fault:#}");
-        let full = self.inner.lock().map_or(0, |inner| inner.lines.len()) >= MOST;
+        let most = self.config.plans;
         for _ in 0..TRIES {
             let known = self.ledger.get::<Kept>(&key).await.map_err(away)?;
-            if known.is_none() && full {
-                return Err(format!("there are {MOST} plans already"));
+            let full = self.inner.lock().map_or(0, |inner| inner.lines.len()) >= most;
+            if known.is_none() && full && !self.make_room().await.map_err(away)? {
+                return Err(format!(
+                    "there are {most} plans already, and none of them is over"
+                ));
             }
             let kept = Kept {
                 version: known.as_ref().map_or(1, |known| known.document.version + 1),
                 document: document.clone(),
                 actor: actor.to_owned(),
+                put_ms: self.house.now().0,
             };
             let saved = match &known {
                 None => self.ledger.create(&key, &kept).await,
@@ -320,14 +392,14 @@ impl Board {
                 let wanted = format!("{project}/{name}");
                 let kept = claimed.iter().find(|(key, ..)| *key == wanted);
                 let holder = kept.and_then(|(_, _, holder)| holder.clone()).unwrap_or_default();
-                let (step, own) = line.shown.lock().map(|shown| shown.clone()).unwrap_or_default();
+                let stand = line.shown.lock().map(|shown| shown.clone()).unwrap_or_default();
                 let elsewhere = holder != self.house.instance();
                 let record = kept.filter(|_| elsewhere).map(|(_, kept, _)| kept.record.clone());
                 Seen {
                     project: project.to_string(),
                     plan: line.plan.clone(),
-                    step,
-                    record: record.unwrap_or(own),
+                    step: stand.step,
+                    record: record.unwrap_or(stand.record),
                     holder,
                 }
             })

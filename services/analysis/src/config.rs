@@ -23,6 +23,8 @@ pub struct Config {
     pub ca: String,
     /// The token for that, of a reader.
     pub token: Secret,
+    /// Most plans that are kept; where there is no room, the one that has been over the longest goes. Default 1,000: some 20 MB.
+    pub plans: usize,
     /// Answers to GitHub's deployment protection rules.
     pub github: Github,
 }
@@ -37,6 +39,7 @@ impl Default for Config {
             mesh: "http://127.0.0.1:7700".to_owned(),
             ca: String::new(),
             token: Secret::default(),
+            plans: 1_000,
             github: Github::default(),
         }
     }
@@ -111,6 +114,9 @@ impl Settings for Config {
         }
         for name in self.secrets.keys().filter(|name| !name.contains('/')) {
             found.push(format!("secrets.{name}: is not secret/key"));
+        }
+        if !(1..=10_000).contains(&self.plans) {
+            found.push(format!("plans: {} is not within 1..=10000", self.plans));
         }
         let github = &self.github;
         if !is_http(&github.api) || !github.api.ends_with('/') {

@@ -34,8 +34,21 @@ pub(crate) enum Word {
     GotOn(String, Box<Run>),
 }
 
+/// Where it stands, as others may see it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stand {
+    /// The rollout's step.
+    pub step: usize,
+    /// There is nothing left to measure, until its rollout begins anew.
+    pub over: bool,
+    /// Sequence of the last decision; 0: none is known.
+    pub seq: u64,
+    /// Its runs.
+    pub record: Record,
+}
+
 /// What others may see of it.
-pub(crate) type Shown = Arc<Mutex<(usize, Record)>>;
+pub(crate) type Shown = Arc<Mutex<Stand>>;
 
 pub(crate) struct Worker {
     pub house: House,
@@ -69,6 +82,7 @@ impl Worker {
         let mut live = false;
         loop {
             self.hear(&mut heard, &mut live).await;
+            self.tell_end(&heard);
             if !live || (heard.start.is_empty() && !self.has_own()) {
                 continue;
             }
@@ -150,9 +164,26 @@ impl Worker {
         }
     }
 
-    fn show(&self, heard: &Heard, record: &Record) {
+    /// Says whether it is over, whoever measures.
+    fn tell_end(&self, heard: &Heard) {
         if let Ok(mut shown) = self.shown.lock() {
-            *shown = (heard.course.at, record.clone());
+            (shown.over, shown.seq) = (heard.course.is_over(&self.plan), heard.seq);
+        }
+    }
+
+    fn show(&self, heard: &Heard, record: &Record) {
+        let done = |run: &Planned| {
+            let attempt = record.attempts.get(&run.name);
+            attempt.is_some_and(|attempt| attempt.run.phase.is_completed())
+        };
+        let own = self.has_own() && self.plan.runs.iter().all(done);
+        if let Ok(mut shown) = self.shown.lock() {
+            *shown = Stand {
+                step: heard.course.at,
+                over: own || heard.course.is_over(&self.plan),
+                seq: heard.seq,
+                record: record.clone(),
+            };
         }
     }
 

@@ -185,6 +185,59 @@ async fn a_step_goes_on_when_it_is_good_and_a_bad_background_aborts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_room_the_plan_that_is_over_goes() {
+    let test = TestHouse::start().await.unwrap();
+    let config = Config {
+        plans: 2,
+        ..Config::default()
+    };
+    let board = Board::open(&test.house, config.clone()).await.unwrap();
+    board.start().await.unwrap();
+    let (other, _going) = TestHouse::another(&test.settings).await.unwrap();
+    let second = Board::open(&other, config).await.unwrap();
+    second.start().await.unwrap();
+    let project = Project::new("p").unwrap();
+    let named = |name: &str| {
+        let mut plan = plan("http://127.0.0.1:9");
+        name.clone_into(&mut plan.metadata.name);
+        plan
+    };
+    board.put(&project, named("other"), "me").await.unwrap();
+    board.put(&project, named("shop"), "me").await.unwrap();
+    let full = board.put(&project, named("late"), "me").await.unwrap_err();
+    assert_eq!(full, "there are 2 plans already, and none of them is over");
+    decide(&test.house, 1, BEGUN, 0).await;
+    decide(
+        &test.house,
+        2,
+        (Action::Promote, Phase::Promoted, Reason::StepDone),
+        100,
+    )
+    .await;
+    let begun = std::time::Instant::now();
+    while let Err(fault) = board.put(&project, named("late"), "me").await {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{fault}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for board in [&board, &second] {
+        let names = async || {
+            let seen = board.seen("p").await.unwrap();
+            seen.into_iter()
+                .map(|one| one.plan.metadata.name)
+                .collect::<Vec<_>>()
+        };
+        while names().await != ["late", "other"] {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", names().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    // The same name may come again.
+    decide(&test.house, 3, BEGUN, 0).await;
+    let again = board.put(&project, named("shop"), "me").await.unwrap_err();
+    assert!(again.contains("none of them is over"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_data_asks_a_person_and_another_process_takes_over_without_asking_twice() {
     let web = Web::start(|_| (200, vector(&[]))).await;
     let test = TestHouse::start().await.unwrap();

@@ -122,6 +122,19 @@ impl Ledger {
             Err(fault) => Err(SaveError::Unavailable(fault.to_string())),
         }
     }
+
+    /// Removes a document that was read at this revision; its key may be used anew.
+    ///
+    /// # Errors
+    /// [`SaveError::Conflict`] when another has been saved since.
+    pub async fn remove(&self, key: &[&str], revision: u64) -> Result<(), SaveError> {
+        let key = subject::document_key(key);
+        match self.store.purge_expect_revision(key, Some(revision)).await {
+            Ok(()) => Ok(()),
+            Err(fault) if fault.to_string().contains("wrong last sequence") => Err(SaveError::Conflict),
+            Err(fault) => Err(SaveError::Unavailable(fault.to_string())),
+        }
+    }
 }
 
 fn encode<D: Serialize>(document: &D) -> Result<bytes::Bytes, SaveError> {
