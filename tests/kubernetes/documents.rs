@@ -65,6 +65,7 @@ async fn an_inconclusive_step_waits_and_is_measured_anew_by_who_resumes() {
         .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let waits = house.until("it still waits", |_| true).await;
+    assert_eq!(house.gate().await, "Inconclusive", "waiting is no pass");
     assert_eq!(
         (waits.phase(), waits.weight),
         (wire::Phase::Paused, 20),
@@ -143,9 +144,11 @@ async fn a_step_of_an_experiment_measures_what_runs_and_goes_on_or_back() {
         "{}",
         text(&over)
     );
+    assert_eq!(house.gate().await, "Failed");
     house.percent.store(1, Ordering::Relaxed);
     house.begin(strategy).await;
     house
         .until("the end", |view| view.phase() == wire::Phase::Promoted)
         .await;
+    assert_eq!(house.gate().await, "Successful");
 }

@@ -8,6 +8,8 @@
     reason = "each test uses its own part"
 )]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -150,6 +152,22 @@ impl House {
             .await
             .unwrap();
         assert_eq!(answer.into_inner().refused, "");
+    }
+
+    /// What Argo's web metric is answered (`jsonPath: "{$.phase}"`).
+    pub async fn gate(&self) -> String {
+        let address = self.mesh.address();
+        let ask = move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let request = "GET /gate/argo/shop?project=default HTTP/1.1\r\nhost: auspex\r\nconnection: close\r\n\r\n";
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let body = answer.split_once("\r\n\r\n").unwrap().1;
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            body["phase"].as_str().unwrap().to_owned()
+        };
+        tokio::task::spawn_blocking(ask).await.unwrap()
     }
 
     pub async fn ask(&self, ask: Ask) {

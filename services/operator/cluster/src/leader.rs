@@ -39,11 +39,23 @@ pub async fn lead(
     let mut renewed = begin;
     tokio::pin!(stop);
     loop {
-        match attempt(&cluster, &place, &mut candidate, begin.elapsed()).await {
-            Ok(true) => {
-                renewed = Instant::now();
+        let asked = Instant::now();
+        let attempt = attempt(&cluster, &place, &mut candidate, begin.elapsed());
+        tokio::pin!(attempt);
+        let done = tokio::select! {
+            done = &mut attempt => done,
+            // An answer that keeps waiting is none: others may take over while it does.
+            () = tokio::time::sleep_until(renewed + give_up) => {
+                tell(&leads, false, &of);
+                attempt.await
+            }
+        };
+        match done {
+            Ok(true) if asked.elapsed() < of.duration => {
+                renewed = asked;
                 tell(&leads, true, &of);
             }
+            Ok(true) => {}
             Ok(false) | Err(Fault::Conflict(_)) => tell(&leads, false, &of),
             Err(fault) => {
                 tracing::warn!(%fault, lease = of.lease, "the lease could not be read or renewed");

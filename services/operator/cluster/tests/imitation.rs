@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use auspex_cluster::testing::{Answer, Imitation};
-use auspex_cluster::{Cluster, Fault, Grant, Kind, Patch, Seen, watch};
+use auspex_cluster::{Cluster, Fault, Grant, Kind, Leadership, Patch, Seen, lead, watch};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -116,6 +116,46 @@ async fn a_slow_server_counts_as_away() {
     );
     let fault = cluster.get(&THINGS.named("shop", "a")).await.unwrap_err();
     assert_eq!(fault, Fault::Away("no answer within 200ms".to_owned()));
+}
+
+#[tokio::test]
+async fn who_leads_gives_up_while_a_renewal_hangs() {
+    const LEADS: &[Grant] = &[Grant {
+        group: "coordination.k8s.io",
+        resource: "leases",
+        verbs: &["get", "create", "update"],
+        why: "a test",
+    }];
+    let server = Imitation::start().await.unwrap();
+    let config = kube::Config::new(server.url().parse().unwrap());
+    // The client itself would wait for much longer than the lease lasts.
+    let cluster = Cluster::with(config, Duration::from_secs(600), LEADS).unwrap();
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/shop/leases";
+    let lease =
+        json!({ "metadata": { "name": "l", "resourceVersion": "1" }, "spec": { "holderIdentity": "me" } });
+    let missing = "leases.coordination.k8s.io \"l\" not found";
+    server.on("GET", leases, Answer::status(404, "NotFound", missing));
+    server.on("POST", leases, Answer::object(&lease));
+    server.on(
+        "GET",
+        leases,
+        Answer::object(&lease).after(Duration::from_secs(600)),
+    );
+    let (told, mut leads) = tokio::sync::watch::channel(false);
+    let of = Leadership {
+        namespace: "shop".to_owned(),
+        lease: "l".to_owned(),
+        name: "me".to_owned(),
+        duration: Duration::from_secs(3),
+    };
+    tokio::spawn(lead(cluster, of, told, std::future::pending()));
+    for wanted in [true, false] {
+        let changed = leads.wait_for(|leads| *leads == wanted);
+        tokio::time::timeout(Duration::from_secs(60), changed)
+            .await
+            .unwrap_or_else(|_| panic!("never {wanted}: {:?}", server.seen()))
+            .unwrap();
+    }
 }
 
 #[tokio::test]
