@@ -38,6 +38,12 @@ impl Answers {
         self.with(&head, version).await
     }
 
+    /// The model of this name.
+    async fn head(&self, name: &str) -> Result<Head, Status> {
+        given("name", name)?;
+        self.gate.shelf().head(name).await.map_err(by("name"))
+    }
+
     async fn with(&self, head: &Head, version: Version) -> Result<ModelVersion, Status> {
         let tags = self.gate.shelf().tags(&version.name, version.version).await;
         let tags = tags.map_err(|fault| status(fault.into()))?;
@@ -53,6 +59,22 @@ pub(crate) fn status(fault: Fault) -> Status {
         Fault::Refused(Refusal::Unmet(text)) => Status::failed_precondition(text),
         Fault::Unavailable(fault) => Status::unavailable(format!("{fault:#}")),
     }
+}
+
+/// The same, naming the field of the request by which nothing was found.
+pub(crate) fn by(field: &'static str) -> impl Fn(Fault) -> Status {
+    move |fault| match fault {
+        Fault::Refused(Refusal::NotFound(text)) => Status::not_found(format!("{field}: {text}")),
+        other => status(other),
+    }
+}
+
+/// Refuses a request whose field says nothing.
+pub(crate) fn given(field: &str, text: &str) -> Result<(), Status> {
+    if text.is_empty() {
+        return Err(Status::invalid_argument(format!("{field}: is empty")));
+    }
+    Ok(())
 }
 
 /// A share of units, 0..=100.
@@ -152,8 +174,8 @@ impl ModelRegistry for Answers {
         &self,
         request: Request<GetModelRequest>,
     ) -> Result<Response<RegisteredModel>, Status> {
-        let head = self.gate.shelf().head(&request.into_inner().name).await;
-        Ok(Response::new(shown::model(head.map_err(status)?)))
+        let head = self.head(&request.into_inner().name).await?;
+        Ok(Response::new(shown::model(head)))
     }
 
     async fn list_versions(
@@ -161,7 +183,7 @@ impl ModelRegistry for Answers {
         request: Request<ListModelVersionsRequest>,
     ) -> Result<Response<ListModelVersionsResponse>, Status> {
         let name = request.into_inner().name;
-        let head = self.gate.shelf().head(&name).await.map_err(status)?;
+        let head = self.head(&name).await?;
         let found = self
             .gate
             .shelf()
@@ -180,16 +202,16 @@ impl ModelRegistry for Answers {
         request: Request<GetModelVersionRequest>,
     ) -> Result<Response<ModelVersion>, Status> {
         let asked = request.into_inner();
-        let head = self.gate.shelf().head(&asked.name).await.map_err(status)?;
+        let head = self.head(&asked.name).await?;
         let number = head
             .resolve(&asked.version)
-            .map_err(|refusal| status(refusal.into()))?;
+            .map_err(|refusal| by("version")(refusal.into()))?;
         let version = self
             .gate
             .shelf()
             .version(&asked.name, number)
             .await
-            .map_err(status)?;
+            .map_err(by("version"))?;
         self.with(&head, version).await.map(Response::new)
     }
 
@@ -198,7 +220,8 @@ impl ModelRegistry for Answers {
         request: Request<SetAliasRequest>,
     ) -> Result<Response<RegisteredModel>, Status> {
         let asked = request.into_inner();
-        let head = self.gate.shelf().head(&asked.name).await.map_err(status)?;
+        let head = self.head(&asked.name).await?;
+        given("alias", &asked.alias)?;
         if asked.version.is_empty() {
             let now = self.gate.now();
             let taken = self.gate.shelf().change(&asked.name, now, |head| {
@@ -207,11 +230,11 @@ impl ModelRegistry for Answers {
                 }
                 Err(Refusal::NotFound(format!("{} has no alias {}", asked.name, asked.alias)).into())
             });
-            return Ok(Response::new(shown::model(taken.await.map_err(status)?)));
+            return Ok(Response::new(shown::model(taken.await.map_err(by("alias"))?)));
         }
         let version = head
             .resolve(&asked.version)
-            .map_err(|refusal| status(refusal.into()))?;
+            .map_err(|refusal| by("version")(refusal.into()))?;
         let percent = share(asked.percent).map_err(|refusal| status(refusal.into()))?;
         let cause = if asked.alias == "champion" {
             Cause::Promote
@@ -236,7 +259,7 @@ impl ModelRegistry for Answers {
         request: Request<RollbackModelRequest>,
     ) -> Result<Response<RegisteredModel>, Status> {
         let asked = request.into_inner();
-        let head = self.gate.shelf().head(&asked.name).await.map_err(status)?;
+        let head = self.head(&asked.name).await?;
         let former = head.former().map_err(|refusal| status(refusal.into()))?;
         let gift = Gift {
             alias: "champion".to_owned(),
@@ -267,7 +290,7 @@ impl ModelRegistry for Answers {
             .file(&digest)
             .await
             .map_err(|fault| status(fault.into()))?;
-        let bytes = found.ok_or_else(|| Status::not_found(format!("there is no file {digest}")))?;
+        let bytes = found.ok_or_else(|| Status::not_found(format!("sha256: there is no file {digest}")))?;
         let pieces: Vec<_> = bytes
             .chunks(PIECE)
             .map(|piece| {

@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 
 use crate::feedback::figures::{BINS, ModelFigures, Tally};
 use crate::feedback::state::State;
+use crate::query::given;
 
 const WEEK_MS: i64 = 7 * 86_400_000;
 
@@ -144,6 +145,7 @@ impl Feedback for Answers {
         }
         let invalid = |fault: auspex_proto::Invalid| Status::invalid_argument(fault.to_string());
         let project = Project::new(asked.project).map_err(invalid)?;
+        given("model", &asked.model)?;
         let found = self
             .view
             .get(&project, project.as_str())

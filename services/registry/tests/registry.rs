@@ -9,8 +9,10 @@
 mod mesh;
 
 use auspex_chassis::From;
+use auspex_proto::wire::experiments_client::ExperimentsClient;
 use auspex_proto::wire::{
-    DownloadRequest, GetModelVersionRequest, ListModelVersionsRequest, RollbackModelRequest, SetAliasRequest,
+    DownloadRequest, GetModelRequest, GetModelVersionRequest, ListModelVersionsRequest, RollbackModelRequest,
+    SetAliasRequest, StartExperimentRequest, StopExperimentRequest,
 };
 use auspex_proto::{Fact, FactKind, Model};
 use auspex_registry::Config;
@@ -228,4 +230,61 @@ async fn a_replica_that_was_stopped_between_number_and_alias_is_completed() {
     gate.seed().await.unwrap();
     let head = gate.shelf().head("change-risk").await.unwrap();
     assert_eq!((head.latest, head.aliases["champion"].version), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_the_field_of_the_request() {
+    let up = Up::start(&[]).await;
+    up.model().await.unwrap();
+    let mut client = up.client();
+    let mut said: Vec<(Code, String)> = Vec::new();
+    let mut note = |fault: tonic::Status| said.push((fault.code(), fault.message().to_owned()));
+    for name in ["", "nothing"] {
+        let name = name.to_owned();
+        note(client.get_model(GetModelRequest { name }).await.unwrap_err());
+    }
+    for (version, of) in [("7", "champion"), ("1", ""), ("", "")] {
+        note(client.set_alias(alias(version, of)).await.unwrap_err());
+    }
+    note(client.set_alias(alias("", "nobody")).await.unwrap_err());
+    let asked = GetModelVersionRequest {
+        name: "change-risk".to_owned(),
+        version: "nobody".to_owned(),
+    };
+    note(client.get_version(asked).await.unwrap_err());
+    let mut trials = ExperimentsClient::new(up.channel.clone());
+    for (model, challenger) in [
+        ("", ""),
+        ("nothing", "1"),
+        ("change-risk", ""),
+        ("change-risk", "9"),
+    ] {
+        let asked = StartExperimentRequest {
+            model: model.to_owned(),
+            challenger: challenger.to_owned(),
+            ..StartExperimentRequest::default()
+        };
+        note(trials.start(asked).await.unwrap_err());
+    }
+    let asked = StopExperimentRequest {
+        name: "nothing".to_owned(),
+        ..StopExperimentRequest::default()
+    };
+    note(trials.stop(asked).await.unwrap_err());
+    let (empty, unknown) = (Code::InvalidArgument, Code::NotFound);
+    let expected = [
+        (empty, "name: is empty"),
+        (unknown, "name: there is no model nothing"),
+        (unknown, "version: change-risk has no version 7"),
+        (empty, "alias: is empty"),
+        (empty, "alias: is empty"),
+        (unknown, "alias: change-risk has no alias nobody"),
+        (unknown, "version: change-risk has no alias nobody"),
+        (empty, "model: is empty"),
+        (unknown, "model: there is no model nothing"),
+        (empty, "challenger: is empty"),
+        (unknown, "challenger: change-risk has no version 9"),
+        (unknown, "name: there is no experiment nothing"),
+    ];
+    assert_eq!(said, expected.map(|(code, text)| (code, text.to_owned())));
 }

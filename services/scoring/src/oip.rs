@@ -106,6 +106,13 @@ fn rows(served: &Served, question: &Question) -> Result<usize, String> {
             there.join(", ")
         ));
     }
+    // A tree would take one for a large number, the interval for a missing one.
+    if let Some(at) = question.values.iter().position(|value| value.is_infinite()) {
+        let row = at / columns.max(1);
+        return Err(format!(
+            "inputs.data: row {row} has a value beyond FP32; a missing one is NaN, in JSON null"
+        ));
+    }
     let rows = question.values.len() / columns.max(1);
     let told = question
         .shape

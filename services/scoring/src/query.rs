@@ -61,12 +61,12 @@ impl Scoring for Answers {
         let vector = vector(asked.vector)?;
         let served = self.serving.table().named(&asked.model, &vector.schema_hash);
         let served = served.ok_or_else(|| {
-            let what = if asked.model.is_empty() {
-                &vector.schema_hash
+            Status::not_found(if asked.model.is_empty() {
+                let hash = &vector.schema_hash;
+                format!("vector.schema_hash: nothing that is served reads {hash}")
             } else {
-                &asked.model
-            };
-            Status::not_found(format!("nothing that is served reads {what}"))
+                format!("model: {} is not served here", asked.model)
+            })
         })?;
         let explaining = tokio::task::spawn_blocking(move || {
             let explained = served.pool.explain(&vector);
@@ -117,7 +117,9 @@ impl Scoring for Answers {
         let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
         match latest.get(&project, &revision) {
             Some(score) => Ok(Response::new(score.to_wire())),
-            None => Err(Status::not_found(format!("{project} has no score of {revision}"))),
+            None => Err(Status::not_found(format!(
+                "revision: {project} has no score of {revision}"
+            ))),
         }
     }
 }
@@ -178,8 +180,8 @@ fn invalid(fault: Invalid) -> Status {
 
 fn refused(fault: ScoreFault) -> Status {
     match fault {
-        ScoreFault::Schema { .. } => Status::failed_precondition(fault.to_string()),
-        ScoreFault::Features(_) => Status::invalid_argument(fault.to_string()),
+        ScoreFault::Schema { .. } => Status::failed_precondition(format!("vector.{fault}")),
+        ScoreFault::Features(_) => Status::invalid_argument(format!("vector.{fault}")),
         ScoreFault::NoNumber | ScoreFault::Runtime(_) | ScoreFault::Panicked => {
             Status::internal(fault.to_string())
         }

@@ -108,6 +108,16 @@ async fn rows_are_answered_over_rest_and_over_grpc_alike() {
         assert!(refused.json::<Value>().await.unwrap()["error"].is_string());
     }
 
+    let beyond: Vec<f64> = (0..14).map(|at| if at == 3 { 1e39 } else { 1.0 }).collect();
+    let beyond =
+        json!({"inputs": [{"name": "features", "shape": [1, 14], "datatype": "FP64", "data": beyond}]});
+    let refused = http.post(&infer).json(&beyond).send().await.unwrap();
+    let why = refused.json::<Value>().await.unwrap()["error"].to_string();
+    assert!(
+        why.contains("inputs.data: row 0 has a value beyond FP32"),
+        "{why}"
+    );
+
     let binary = http.post(&infer).header("Inference-Header-Content-Length", "9");
     let refused = binary.body("{}").send().await.unwrap();
     let why = refused.json::<Value>().await.unwrap()["error"].to_string();
@@ -153,6 +163,13 @@ async fn rows_are_answered_over_rest_and_over_grpc_alike() {
     });
     let typed = client.model_infer(request.clone()).await.unwrap().into_inner();
     assert_eq!(typed.outputs[0].contents.as_ref().unwrap().fp32_contents, raw);
+    let mut beyond = request.clone();
+    if let Some(contents) = &mut beyond.inputs[0].contents {
+        contents.fp32_contents[15] = f32::INFINITY;
+    }
+    let refused = client.model_infer(beyond).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("row 1 "), "{refused}");
     request.model_name = "nothing".to_owned();
     assert_eq!(
         client.model_infer(request).await.unwrap_err().code(),
@@ -215,7 +232,11 @@ async fn an_explanation_adds_up_and_names_what_is_served() {
         model: "nothing@7".to_owned(),
         ..request
     };
-    assert_eq!(client.explain(other).await.unwrap_err().code(), Code::NotFound);
+    let missing = client.explain(other).await.unwrap_err();
+    assert_eq!(
+        (missing.code(), missing.message()),
+        (Code::NotFound, "model: nothing@7 is not served here")
+    );
     let served = client
         .list_served(ListServedRequest {})
         .await

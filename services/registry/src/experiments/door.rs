@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Experiment, Trials};
 use crate::catalog::trial::{Ruling, Standing, Why, rule};
-use crate::query::status;
+use crate::query::{by, given, status};
 use crate::shelf::Fault;
 
 impl Trials {
@@ -68,7 +68,14 @@ impl Experiments for Trials {
         &self,
         request: Request<StartExperimentRequest>,
     ) -> Result<Response<wire::Experiment>, Status> {
-        let begun = self.begin(request.into_inner()).await.map_err(status)?;
+        let asked = request.into_inner();
+        given("model", &asked.model)?;
+        given("challenger", &asked.challenger)?;
+        let shelf = self.gate.shelf();
+        let head = shelf.head(&asked.model).await.map_err(by("model"))?;
+        let resolved = head.resolve(&asked.challenger).map_err(Fault::from);
+        resolved.map_err(by("challenger"))?;
+        let begun = self.begin(asked).await.map_err(status)?;
         self.shown(begun).await.map(Response::new).map_err(status)
     }
 
@@ -77,15 +84,16 @@ impl Experiments for Trials {
         request: Request<StopExperimentRequest>,
     ) -> Result<Response<wire::Experiment>, Status> {
         let asked = request.into_inner();
+        given("name", &asked.name)?;
         let all = self.all().await.map_err(status)?;
         let found = all
             .into_iter()
             .find(|e| e.name == asked.name || (e.model == asked.name && e.ended.is_none()));
         let found =
-            found.ok_or_else(|| Status::not_found(format!("there is no experiment {}", asked.name)))?;
+            found.ok_or_else(|| Status::not_found(format!("name: there is no experiment {}", asked.name)))?;
         if found.ended.is_some() {
             return Err(Status::failed_precondition(format!(
-                "{} has ended already",
+                "name: {} has ended already",
                 found.name
             )));
         }
