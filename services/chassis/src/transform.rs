@@ -24,8 +24,9 @@ pub trait Transform: Send + Sync + 'static {
     fn apply(&self, batch: Vec<(u64, Fact)>) -> BoxFuture<'_, Vec<Result<Vec<Fact>, Reject>>>;
 }
 
-/// The most that is taken at once.
+/// The most that is taken at once, and its bytes: of large messages fewer.
 const BATCH: usize = 128;
+const BATCH_BYTES: usize = 4 << 20;
 /// Batches under way at once: while one is being published the next is applied.
 const TURNS: usize = 4;
 /// How long what is published waits to be acknowledged with the next batch: a message of its own for each acknowledgement
@@ -82,6 +83,7 @@ async fn open(bus: &Bus, stage: Stage) -> anyhow::Result<pull::Stream> {
     let messages = consumer
         .stream()
         .max_messages_per_batch(BATCH)
+        .max_bytes_per_batch(BATCH_BYTES)
         .heartbeat(Duration::from_secs(1))
         .expires(Duration::from_secs(30))
         .messages()

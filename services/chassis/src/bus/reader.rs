@@ -21,6 +21,10 @@ use super::{Bus, timestamp};
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const EXPIRES: Duration = Duration::from_secs(30);
 const INACTIVE: Duration = Duration::from_secs(60);
+/// Messages on their way at once, and their bytes: of large ones fewer, so that a backlog does not come into memory at once.
+/// A message has at most 1 MB; half as much again may be asked for before the first half is read.
+const AHEAD: usize = 512;
+const AHEAD_BYTES: usize = 4 << 20;
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +79,6 @@ pub(crate) struct Reader {
     filters: Vec<String>,
     start: Start,
     created: Option<Timestamp>,
-    batch: usize,
     open: Option<pull::Stream>,
     /// Which connection of the client's it was opened on.
     connection: u64,
@@ -89,7 +92,6 @@ impl Reader {
             filters,
             start,
             created: None,
-            batch: 512,
             open: None,
             connection: 0,
         }
@@ -205,7 +207,8 @@ impl Reader {
         let consumer = stream.create_consumer(config).await.map_err(|f| transient(&f))?;
         consumer
             .stream()
-            .max_messages_per_batch(self.batch)
+            .max_messages_per_batch(AHEAD)
+            .max_bytes_per_batch(AHEAD_BYTES)
             .heartbeat(HEARTBEAT)
             .expires(EXPIRES)
             .messages()
