@@ -21,6 +21,12 @@ impl Invalid {
         }
     }
 
+    /// The same fault of a field that is called otherwise where it stands.
+    #[must_use]
+    pub fn at(self, field: &str) -> Self {
+        Self::new(field, self.reason)
+    }
+
     /// The same fault seen from the message that holds the field.
     #[must_use]
     pub fn within(self, parent: &str) -> Self {

@@ -18,6 +18,57 @@ pub enum Band {
     High,
 }
 
+/// What is worth doing at a risk: the words that a Score carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mitigation {
+    /// A person says yes first.
+    RequireManualApproval,
+    /// Slower, and in smaller steps.
+    EnableConservativeMode,
+    /// A CI job tries again more often.
+    EnableExtraRetries,
+    /// A CI job waits longer.
+    IncreaseTimeouts,
+    /// A build in parts.
+    SplitBuildIntoChunks,
+    /// Parts of a build beside one another.
+    EnableParallelBuilds,
+    /// A cache filled before the build.
+    WarmCachePreemptively,
+    /// Another cache.
+    UseAlternativeCache,
+}
+
+impl Mitigation {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::RequireManualApproval,
+        Self::EnableConservativeMode,
+        Self::EnableExtraRetries,
+        Self::IncreaseTimeouts,
+        Self::SplitBuildIntoChunks,
+        Self::EnableParallelBuilds,
+        Self::WarmCachePreemptively,
+        Self::UseAlternativeCache,
+    ];
+
+    /// As a Score carries it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::RequireManualApproval => "require_manual_approval",
+            Self::EnableConservativeMode => "enable_conservative_mode",
+            Self::EnableExtraRetries => "enable_extra_retries",
+            Self::IncreaseTimeouts => "increase_timeouts",
+            Self::SplitBuildIntoChunks => "split_build_into_chunks",
+            Self::EnableParallelBuilds => "enable_parallel_builds",
+            Self::WarmCachePreemptively => "warm_cache_preemptively",
+            Self::UseAlternativeCache => "use_alternative_cache",
+        }
+    }
+}
+
 /// How much one feature moved the score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {

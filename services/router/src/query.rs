@@ -58,6 +58,9 @@ impl RouterService for Answers {
         request: Request<wire::GetRouterRequest>,
     ) -> Result<Response<wire::RouteView>, Status> {
         let name = request.into_inner().name;
+        if name.is_empty() {
+            return Err(Status::invalid_argument("name: is empty"));
+        }
         let found = self.all().await?.into_iter().find(|view| view.name == name);
         found
             .map(Response::new)
