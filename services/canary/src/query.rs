@@ -67,7 +67,7 @@ impl Answers {
     /// The project in which the one rollout of this name is, when the asker does not say.
     async fn project_of(&self, project: &str, name: &RolloutName) -> Result<Project, Status> {
         if !project.is_empty() {
-            return Project::new(project).map_err(invalid);
+            return Project::new(project).map_err(|fault| invalid(fault.at("project")));
         }
         let mut found = Vec::new();
         for (key, kept) in self.view.list().await.map_err(away)? {
@@ -158,9 +158,10 @@ impl RolloutService for Answers {
             }
             (project, Some(_)) => project,
         };
-        let project = Project::new(project).map_err(invalid)?;
+        let project = Project::new(project).map_err(|fault| invalid(fault.at("project")))?;
         let command = Command {
-            rollout: RolloutName::new(document.metadata.name).map_err(invalid)?,
+            rollout: RolloutName::new(document.metadata.name)
+                .map_err(|fault| invalid(fault.at("document.metadata.name")))?,
             meta: self.meta(project),
             actor: asked.actor,
             note: String::new(),
@@ -177,12 +178,13 @@ impl RolloutService for Answers {
     ) -> Result<Response<CommandRolloutResponse>, Status> {
         let mut asked = request.into_inner().command.unwrap_or_default();
         let given = asked.meta.take().unwrap_or_default();
-        let name = RolloutName::new(asked.rollout.as_str()).map_err(invalid)?;
+        let name =
+            RolloutName::new(asked.rollout.as_str()).map_err(|fault| invalid(fault.at("command.rollout")))?;
         let project = self.project_of(&given.project, &name).await?;
         let mut meta = self.meta(project);
         // An id of the asker's own makes a repeated request the same command.
         if !given.id.is_empty() {
-            meta.id = FactId::new(given.id).map_err(invalid)?;
+            meta.id = FactId::new(given.id).map_err(|fault| invalid(fault.at("command.meta.id")))?;
         }
         asked.meta = meta.to_wire();
         if let Some(wire::command::Ask::Start(start)) = &asked.ask {
@@ -212,7 +214,7 @@ impl RolloutService for Answers {
 
     async fn get(&self, request: Request<GetRolloutRequest>) -> Result<Response<RolloutView>, Status> {
         let asked = request.into_inner();
-        let name = RolloutName::new(asked.name).map_err(invalid)?;
+        let name = RolloutName::new(asked.name).map_err(|fault| invalid(fault.at("name")))?;
         let project = self.project_of(&asked.project, &name).await?;
         self.look(&project, &name).await.map(Response::new)
     }
@@ -222,7 +224,7 @@ impl RolloutService for Answers {
         request: Request<wire::HistoryRequest>,
     ) -> Result<Response<wire::HistoryResponse>, Status> {
         let asked = request.into_inner();
-        let name = RolloutName::new(asked.name).map_err(invalid)?;
+        let name = RolloutName::new(asked.name).map_err(|fault| invalid(fault.at("name")))?;
         let project = self.project_of(&asked.project, &name).await?;
         let entries = history::of(&self.house, &project, &name, asked.limit)
             .await
@@ -235,7 +237,7 @@ impl RolloutService for Answers {
         let found = if asked.name.is_empty() {
             self.of_service(&asked).await?
         } else {
-            let name = RolloutName::new(asked.name.as_str()).map_err(invalid)?;
+            let name = RolloutName::new(asked.name.as_str()).map_err(|fault| invalid(fault.at("name")))?;
             let project = self.project_of(&asked.project, &name).await?;
             self.look(&project, &name).await?
         };
@@ -247,7 +249,7 @@ impl RolloutService for Answers {
         request: Request<GetRolloutRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let asked = request.into_inner();
-        let name = RolloutName::new(asked.name).map_err(invalid)?;
+        let name = RolloutName::new(asked.name).map_err(|fault| invalid(fault.at("name")))?;
         let project = self.project_of(&asked.project, &name).await?;
         let first = self.look(&project, &name).await?;
         let (sender, receiver) = mpsc::channel(8);
@@ -259,6 +261,11 @@ impl RolloutService for Answers {
 impl Answers {
     /// The newest rollout of a service, one under way before those that are over.
     async fn of_service(&self, asked: &wire::GateRequest) -> Result<RolloutView, Status> {
+        if asked.service.is_empty() {
+            return Err(Status::invalid_argument(
+                "name: is empty, and so is service: one of them says which rollout",
+            ));
+        }
         let mut found = Vec::new();
         for (key, kept) in self.view.list().await.map_err(away)? {
             if asked.project.is_empty() || asked.project == key {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use auspex_judge::CountSettings;
 use auspex_proto::decision::{Affinity, Mode};
+use auspex_proto::score::Mitigation;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -59,6 +60,8 @@ pub struct Terms {
     pub bake: Bake,
     pub sla: SlaChoice,
     pub criticality: Criticality,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mitigations: Vec<Mitigation>,
 }
 
 impl Default for Terms {
@@ -111,6 +114,7 @@ impl Terms {
             bake: spec.bake.clone().unwrap_or_default(),
             sla: spec.sla.clone().unwrap_or_else(|| config.sla.clone()),
             criticality: spec.criticality.unwrap_or_default(),
+            mitigations: spec.mitigations.clone(),
         }
     }
 
@@ -146,10 +150,10 @@ impl Terms {
         }
     }
 
-    /// How long harm goes on unseen after a raise.
+    /// How long an interval stays unseen at most.
     #[must_use]
-    pub fn horizon(&self) -> Duration {
-        self.min_dwell.duration() + self.interval.duration() + self.lateness.duration()
+    pub fn unseen(&self) -> Duration {
+        self.interval.duration() + self.lateness.duration()
     }
 }
 

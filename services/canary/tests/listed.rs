@@ -81,13 +81,30 @@ fn what_is_no_longer_reported_proves_nothing() {
 }
 
 #[test]
-fn counts_without_a_direction_of_harm_are_no_evidence() {
-    let spec = "metrics: [{name: m, direction: either, critical: true}]";
-    let mut stage = begin(spec, Extra::Counts([0.5, 0.5]));
-    let said = seconds(&mut stage, 60);
-    let last = said.last().unwrap();
-    assert_eq!(last.reason, Reason::NoEvidence);
-    assert!(last.reason_text.contains("counted"), "{}", last.reason_text);
+fn counts_that_may_go_either_way_are_judged_both_ways() {
+    let judged = |direction: &str, rates: [f64; 2]| {
+        let spec = format!("metrics: [{{name: m, {direction}critical: true}}]");
+        let said = seconds(&mut begin(&spec, Extra::Counts(rates)), 120);
+        let last = said.last().unwrap();
+        (last.reason, last.phase, last.reason_text.clone())
+    };
+    let either = "direction: either, ";
+    for rates in [[0.2, 0.05], [0.05, 0.2], [0.95, 0.8], [0.8, 0.95]] {
+        let (reason, phase, text) = judged(either, rates);
+        assert_eq!(
+            (reason, phase),
+            (Reason::EvidenceWorse, Phase::RolledBack),
+            "{rates:?}: {text}"
+        );
+    }
+    for rates in [[0.2, 0.2], [0.8, 0.8]] {
+        let (_, phase, text) = judged(either, rates);
+        assert_eq!(phase, Phase::Promoted, "{rates:?}: {text}");
+    }
+    // Who says nothing means bad units: fewer of them are no harm.
+    let (_, phase, text) = judged("", [0.2, 0.05]);
+    assert_eq!(phase, Phase::Promoted, "{text}");
+    assert_eq!(judged("", [0.05, 0.2]).0, Reason::EvidenceWorse);
 }
 
 #[test]

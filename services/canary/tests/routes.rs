@@ -135,7 +135,12 @@ impl World {
             return;
         };
         let told = rollout.last.as_ref().and_then(|last| last.step);
-        assert_eq!(told, u32::try_from(rollout.cursor.index).ok(), "{:?}", rollout.last);
+        assert_eq!(
+            told,
+            u32::try_from(rollout.cursor.index).ok(),
+            "{:?}",
+            rollout.last
+        );
     }
 
     /// Holds decisions to what the document says.

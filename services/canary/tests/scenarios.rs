@@ -284,6 +284,8 @@ impl Script {
                 } else {
                     EntityKind::Deployment
                 };
+                let asks = words.iter().skip_while(|word| **word != "asks").skip(1);
+                self.stage.asks = asks.map(|word| (*word).to_owned()).collect();
                 let said = self.stage.score(kind, words[2], words[1].parse().unwrap());
                 self.hear(Ok(said));
             }

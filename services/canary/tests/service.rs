@@ -65,6 +65,28 @@ async fn a_rollout_is_started_watched_and_aborted() {
 
     let refused = answers.start(start("kind: Pod")).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
+    let (_, said) = (refused.code(), refused.message().to_owned());
+    for field in ["apiVersion", "metadata", "spec"] {
+        assert!(said.contains(&format!("missing field `{field}`")), "{said}");
+    }
+    // A fault names the field as the request calls it.
+    let nameless = answers.get(named("")).await.unwrap_err();
+    assert_eq!(nameless.message(), "name: is empty");
+    let nameless = answers
+        .command(ask("", wire::command::Ask::Pause(wire::Pause {})))
+        .await
+        .unwrap_err();
+    assert_eq!(nameless.message(), "command.rollout: is empty");
+    let nameless = answers
+        .gate(Request::new(wire::GateRequest::default()))
+        .await
+        .unwrap_err();
+    assert!(
+        nameless
+            .message()
+            .starts_with("name: is empty, and so is service"),
+        "{nameless}"
+    );
     let unknown = answers.get(named("checkout")).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
 

@@ -5,9 +5,10 @@ use auspex_proto::decision::{Phase, Reason};
 use auspex_proto::{Command, Timestamp};
 
 use super::{course, gates};
+use crate::state::rollout::cut;
 use crate::state::{Pass, Rollout};
 
-/// Longest note, name or detail that is kept, in characters.
+/// Longest note, name or detail that is kept, in bytes.
 const LONGEST_DETAIL: usize = 160;
 
 /// A check has been carried out. One that nobody waits for any more says nothing.
@@ -20,7 +21,7 @@ pub(super) fn reported(rollout: &mut Rollout, report: &CheckReport) -> Result<()
         ));
     };
     run.passed = Some(report.passed);
-    run.detail = report.detail.chars().take(LONGEST_DETAIL).collect();
+    run.detail = cut(&report.detail, LONGEST_DETAIL).to_owned();
     Ok(())
 }
 
@@ -35,18 +36,19 @@ pub(super) fn approved(
     let waits = rollout.last.as_ref().map(|last| last.reason);
     let passed = |name: &str| rollout.course.passed.contains_key(name);
     let switch = course::switch(rollout).is_some_and(|switch| !switch.auto_promotion);
-    let mut open = gates.approvals.iter().filter(|approval| !passed(&approval.name));
+    let open = rollout.approvals().find(|approval| !passed(&approval.name));
+    let open = open.map(|approval| approval.name.clone());
     let gate = match (gate, ticket.is_empty(), waits) {
         ("", false, _) | ("", _, Some(Reason::TicketWanted)) => gates::TICKET.to_owned(),
         ("", true, Some(Reason::Frozen)) => gates::FREEZE.to_owned(),
-        ("", true, _) => match open.next() {
-            Some(approval) => approval.name.clone(),
+        ("", true, _) => match open {
+            Some(name) => name,
             None if switch && !passed("switch") => "switch".to_owned(),
             None => return Err("it has no gate that waits for a person".to_owned()),
         },
         (gate, _, _) => gate.to_owned(),
     };
-    let listed = gates.approvals.iter().find(|approval| approval.name == gate);
+    let listed = rollout.approvals().find(|approval| approval.name == gate);
     let known = match gate.as_str() {
         gates::TICKET => gates.ticket.is_some(),
         gates::FREEZE => !gates.freeze.is_empty(),
@@ -66,21 +68,12 @@ pub(super) fn approved(
         return Err(format!("{who} is not among those who may approve {gate}: {by}"));
     }
     if gate == gates::TICKET {
-        let prefix = gates
-            .ticket
-            .as_ref()
-            .map(|t| t.prefix.clone())
-            .unwrap_or_default();
-        if ticket.is_empty() || !ticket.starts_with(&prefix) || ticket.len() > 64 {
-            return Err(format!(
-                "`{ticket}` is no ticket: one that begins with `{prefix}` is wanted"
-            ));
-        }
+        named(rollout, ticket)?;
     }
     let pass = Pass {
-        actor: command.actor.chars().take(LONGEST_DETAIL).collect(),
+        actor: cut(&command.actor, LONGEST_DETAIL).to_owned(),
         at: now,
-        note: command.note.chars().take(LONGEST_DETAIL).collect(),
+        note: cut(&command.note, LONGEST_DETAIL).to_owned(),
         ticket: ticket.to_owned(),
     };
     rollout.course.passed.insert(gate.clone(), pass);
@@ -91,4 +84,16 @@ pub(super) fn approved(
         format!("approved {gate}")
     };
     Ok((asked && rollout.phase == Phase::Paused).then_some(what))
+}
+
+/// Whether a ticket is one that will do.
+fn named(rollout: &Rollout, ticket: &str) -> Result<(), String> {
+    let wanted = rollout.terms.gates.ticket.as_ref();
+    let prefix = wanted.map(|wanted| wanted.prefix.as_str()).unwrap_or_default();
+    if ticket.is_empty() || !ticket.starts_with(prefix) || ticket.len() > 64 {
+        return Err(format!(
+            "`{ticket}` is no ticket: one that begins with `{prefix}` is wanted"
+        ));
+    }
+    Ok(())
 }

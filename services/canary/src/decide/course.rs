@@ -54,8 +54,25 @@ pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pushe
     }
 }
 
-/// The leg at hand; a state of before there were legs has one canary.
+/// The leg at hand, with the care that its score asks for; a state of before there were legs has one canary.
 fn current(rollout: &Rollout) -> Option<Leg> {
+    let leg = plain(rollout)?;
+    if !rollout.course.mitigated.cautious {
+        return Some(leg);
+    }
+    let kind = match leg.kind {
+        Kind::Ramp { policy, to } => Kind::Ramp {
+            policy: policy.cautious(),
+            to,
+        },
+        Kind::Roll(steps) => Kind::Roll(steps.iter().map(Step::longer).collect()),
+        kind => kind,
+    };
+    Some(Leg { kind, ..leg })
+}
+
+/// The same as its document has it.
+fn plain(rollout: &Rollout) -> Option<Leg> {
     if rollout.terms.legs.is_empty() && rollout.course.leg == 0 {
         let kind = Kind::Ramp {
             policy: rollout.terms.policy.clone(),
@@ -209,6 +226,8 @@ fn outcome(rollout: &Rollout, split: &Ab, judged: &Judged) -> (bool, String) {
     use auspex_judge::Direction;
     let listed = rollout.terms.metrics.iter().find(|listed| &listed.name == goal);
     let better = match (row.difference, listed.and_then(|listed| listed.direction)) {
+        // Where any change is worse nothing is better.
+        (_, Some(Direction::Either)) => false,
         // Of counts the effect is how many times worse.
         (false, _) => row.high < 1.0,
         (true, Some(Direction::Decrease)) => row.low > 0.0,

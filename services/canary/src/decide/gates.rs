@@ -61,13 +61,20 @@ pub(super) fn open(rollout: &Rollout, point: &str) -> bool {
 /// Persons who have to say yes here.
 fn approvals(rollout: &Rollout, point: &str) -> Option<Wish> {
     let passed = &rollout.course.passed;
-    let mut wanted = rollout.terms.gates.approvals.iter();
+    let mut wanted = rollout.approvals();
     let wanted = wanted.find(|approval| approval.point() == point && !passed.contains_key(&approval.name))?;
     let by = match wanted.by.as_slice() {
         [] => String::new(),
         by => format!(" by {}", by.join(" or ")),
     };
-    let text = format!("{} has to be approved{by} before {point}", wanted.name);
+    let mitigated = &rollout.course.mitigated;
+    let text = match mitigated.approval.as_ref() == Some(wanted) {
+        true => format!(
+            "{} has to be approved before the first traffic: {}",
+            wanted.name, mitigated.why
+        ),
+        false => format!("{} has to be approved{by} before {point}", wanted.name),
+    };
     Some(Wish::new(
         Action::Pause,
         rollout.weight,
@@ -249,11 +256,8 @@ pub(super) fn refusal(rollout: &Rollout, now: Timestamp) -> Option<String> {
             "{window} holds until {until}; auspex rollout approve {name} --gate freeze passes it"
         ));
     }
-    if let Some(wanted) = gates
-        .approvals
-        .iter()
-        .find(|approval| !course.passed.contains_key(&approval.name))
-    {
+    let mut approvals = rollout.approvals();
+    if let Some(wanted) = approvals.find(|approval| !course.passed.contains_key(&approval.name)) {
         let gate = &wanted.name;
         return Some(format!(
             "{gate} is not approved: auspex rollout approve {name} --gate {gate}"

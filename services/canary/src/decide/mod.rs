@@ -36,7 +36,8 @@ use auspex_proto::{Fact, ObservationBatch, Project, Tick, Timestamp};
 use self::voice::Voice;
 use crate::config::Config;
 use crate::state::history::Clock;
-use crate::state::window::Now;
+use crate::state::rollout::MOST_ROUTERS_TOGETHER;
+use crate::state::window::{MOST_SEEN, MOST_SEEN_TOGETHER, Now};
 use crate::state::{State, Ticked};
 
 /// The canary's verb, with its configuration.
@@ -99,6 +100,7 @@ impl Verb for Decide {
 /// Observations accumulate, and nothing else: for the rollout of their service, else for the history of its next one.
 fn observe(clock: Clock, state: &mut State, batch: &ObservationBatch, now: Timestamp) {
     state.histories.forget(now, clock);
+    let most = MOST_SEEN.min(MOST_SEEN_TOGETHER / state.active.len().max(1));
     for seen in &batch.observations {
         let service = seen.service.as_str();
         let Some(rollout) = state.active.get_mut(service) else {
@@ -108,12 +110,13 @@ fn observe(clock: Clock, state: &mut State, batch: &ObservationBatch, now: Times
         state.histories.touch(service, now, clock);
         if let Some(track) = seen.track {
             let (width, listed) = (rollout.terms.interval.duration(), &rollout.terms.metrics);
-            rollout.window.add((seen, track), width, listed, now);
+            rollout.window.add((seen, track), (width, most), listed, now);
         }
     }
+    let share = MOST_ROUTERS_TOGETHER / state.active.len().max(1);
     for applied in &batch.applied {
         match state.active.get_mut(applied.service.as_str()) {
-            Some(rollout) => rollout.applied(applied, batch.meta.time),
+            Some(rollout) => rollout.applied(applied, batch.meta.time, share),
             None => returned(state, applied, now),
         }
     }

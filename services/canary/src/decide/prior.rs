@@ -4,16 +4,20 @@
 
 use auspex_judge::{Portfolio, posterior};
 use auspex_proto::decision::{Action, Phase, Reason};
-use auspex_proto::score::Band;
+use auspex_proto::score::{Band, Mitigation};
 use auspex_proto::{EntityKind, Score};
 
 use super::judge::judge;
 use super::voice::Voice;
 use super::{course, rules, start, succession};
 use crate::config::Config;
+use crate::document::gates::Approval;
 use crate::policy::Wish;
 use crate::state::scores::{Known, Scores};
 use crate::state::{Prior, Rollout, State};
+
+/// Longest name of a model that is kept with what it asks, in characters.
+const LONGEST_MODEL: usize = 80;
 
 /// A score has come.
 pub(super) fn learn(config: &Config, state: &mut State, score: &Score, voice: &mut Voice<'_>) {
@@ -25,6 +29,9 @@ pub(super) fn learn(config: &Config, state: &mut State, score: &Score, voice: &m
     for (service, mut rollout) in std::mem::take(&mut state.active) {
         rollout.course.blocked = blocked.get(&service).cloned();
         if about(&known, &rollout) {
+            if rollout.phase != Phase::Waiting {
+                mitigate(&mut rollout, &known);
+            }
             if rollout.phase == Phase::Waiting {
                 settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
             } else {
@@ -55,6 +62,32 @@ fn compare(rollout: &mut Rollout, known: &Known, voice: &mut Voice<'_>) {
         let wish = rules::risk(rollout, known.p_failure);
         voice.carry(rollout, wish, &judged);
     }
+}
+
+/// Notes what a score asks, as far as the document lets it. A gate stands before the first traffic or not at all.
+fn mitigate(rollout: &mut Rollout, known: &Known) {
+    if known.cause <= rollout.prior.as_ref().map_or(0, |prior| prior.cause) && rollout.prior.is_some() {
+        return;
+    }
+    let hears = |what| rollout.terms.mitigations.contains(&what);
+    let approval = known.approval && hears(Mitigation::RequireManualApproval) && !rollout.course.open;
+    let caution = known.caution && hears(Mitigation::EnableConservativeMode);
+    let mitigated = &mut rollout.course.mitigated;
+    let news = (approval && mitigated.approval.is_none()) || (caution && !mitigated.cautious);
+    if !news {
+        return;
+    }
+    if approval {
+        mitigated.approval.get_or_insert_with(|| Approval {
+            name: Mitigation::RequireManualApproval.word().to_owned(),
+            at: "start".to_owned(),
+            by: Vec::new(),
+        });
+    }
+    mitigated.cautious |= caution;
+    let model = known.model.chars().take(LONGEST_MODEL).collect::<String>();
+    mitigated.why = format!("P(failure) {:.2} by {model} asks for that", known.p_failure);
+    rollout.course.stirred = true;
 }
 
 /// Ends the wait when there is what was waited for, or when it has been long enough.
@@ -95,14 +128,25 @@ pub(super) fn settle_now(rollout: &mut Rollout, state: &mut State, voice: &mut V
     freeze(rollout, known, &mut state.portfolio, voice);
 }
 
+/// Said where a rollout goes with more care than its document has.
+fn care(rollout: &Rollout) -> &'static str {
+    match rollout.course.mitigated.cautious {
+        true => ", in conservative mode",
+        false => "",
+    }
+}
+
 fn freeze(rollout: &mut Rollout, known: Option<Known>, portfolio: &mut Portfolio, voice: &mut Voice<'_>) {
+    if let Some(known) = &known {
+        mitigate(rollout, known);
+    }
     let p_failure = known
         .as_ref()
         .map_or(rollout.terms.base_rate, |known| known.p_failure);
     let (reason, text) = match &known {
         Some(known) => (
             Reason::ScoreArrived,
-            format!("P(failure) {p_failure:.2} by {}", known.model),
+            format!("P(failure) {p_failure:.2} by {}{}", known.model, care(rollout)),
         ),
         None => (
             Reason::ScoreMissing,

@@ -7,8 +7,7 @@ use std::time::Duration;
 use auspex_proto::Timestamp;
 use auspex_proto::decision::Phase;
 
-use crate::legs::Kind;
-use crate::policy::Policy;
+use crate::legs::{self, Kind};
 use crate::state::Rollout;
 use crate::state::rollout::ROUTER_LIFE;
 
@@ -74,30 +73,29 @@ fn timers(rollout: &Rollout) -> Vec<Timestamp> {
 fn watched(rollout: &Rollout) -> Vec<Timestamp> {
     let (terms, course) = (&rollout.terms, &rollout.course);
     let dwells = rollout.dwells();
-    let mut out = vec![
-        dwells + terms.min_dwell.duration(),
-        dwells + terms.max_dwell.duration(),
-    ];
+    let mut out = vec![dwells + rollout.min_dwell(), dwells + terms.max_dwell.duration()];
     let region = course.regions.checked_sub(1).and_then(|at| terms.regions.get(at));
     out.extend(region.map(|region| course.region_since + region.bake.duration()));
     let (since, began) = (rollout.cursor.since, course.since.max(rollout.cursor.since));
-    let pause = |policy: &Policy| match policy {
-        Policy::Steps(steps) => step_end(steps, rollout.cursor.index, since),
-        _ => None,
-    };
     out.extend(match rollout.leg().map(|leg| &leg.kind) {
         Some(Kind::Cohorts { dwell }) => Some(began + dwell.duration()),
         Some(Kind::Split(split)) => Some(dwells + split.duration.duration()),
         Some(Kind::Switch(switch)) => Some(began + switch.preview.duration()),
-        Some(Kind::Ramp { policy, .. }) => pause(policy),
-        Some(Kind::Roll(steps)) => step_end(steps, rollout.cursor.index, since),
-        None => pause(&terms.policy),
+        Some(Kind::Ramp { .. } | Kind::Roll(_)) | None => pause(rollout).map(|pause| since + pause),
     });
     out.extend(course.baking.map(|since| since + super::bake::longest(rollout)));
     out
 }
 
-fn step_end(steps: &[crate::document::Step], index: usize, since: Timestamp) -> Option<Timestamp> {
-    let pause = steps.get(index)?.pause.as_ref()?.duration?;
-    Some(since + pause.duration())
+/// How long the step at hand pauses.
+fn pause(rollout: &Rollout) -> Option<Duration> {
+    let steps = match rollout.leg().map(|leg| &leg.kind) {
+        Some(Kind::Roll(steps)) => steps.as_slice(),
+        _ => legs::steps(&rollout.terms, rollout.course.leg),
+    };
+    let pause = steps.get(rollout.cursor.index)?.pause.as_ref()?.duration?;
+    Some(match rollout.course.mitigated.cautious {
+        true => pause.twice().duration(),
+        false => pause.duration(),
+    })
 }

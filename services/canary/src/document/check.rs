@@ -90,6 +90,10 @@ impl Spec {
             }
         }
         found.extend(super::listed::problems(&self.metrics, &format!("{path}.metrics")));
+        found.extend(super::mitigations::problems(
+            &self.mitigations,
+            &format!("{path}.mitigations"),
+        ));
         found.extend(self.policy.problems(&format!("{path}.policy")));
         self.course_problems(path, &mut found);
         if found.is_empty() {

@@ -1,8 +1,10 @@
 //! Everything that is wrong with a file of documents, each with its line and field.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use super::{Document, LONGEST, locate};
+use super::shape::{self, Read};
+use super::{Document, LONGEST};
 
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,19 @@ pub struct Finding {
     pub field: String,
     /// What is wrong.
     pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.message)?;
+        match self.line {
+            Some(line) => write!(f, " (line {line})"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Every fault of a text of one document, or of several with `---` between them; empty: there is none.
@@ -72,30 +87,13 @@ fn one(text: &str, offset: usize, found: &mut Vec<Finding>) -> Option<Document> 
         ));
         return None;
     }
-    match serde_yaml_ng::from_str::<Document>(text) {
-        Err(fault) => {
-            let line = fault.location().map(|at| offset + at.line());
-            let said = fault.to_string();
-            let said = said
-                .rsplit_once(" at line ")
-                .map_or(said.as_str(), |(said, _)| said);
-            let (field, message) = match said.split_once(": ") {
-                Some((field, message)) if !field.contains(' ') => (field, message),
-                _ => ("", said),
-            };
-            found.push(finding(line.or(Some(offset + 1)), field, message));
-            None
-        }
-        Ok(document) => {
-            for problem in document.problems() {
-                let field = field(&problem);
-                let message = problem.get(field.len()..).unwrap_or_default();
-                let line = locate::line_of(text, field).map(|line| offset + line);
-                found.push(finding(line, field, message.trim_start_matches(": ")));
-            }
-            Some(document)
-        }
-    }
+    let Read { document, found: own } = shape::read(text);
+    let moved = |finding: Finding| Finding {
+        line: finding.line.map(|line| offset + line),
+        ..finding
+    };
+    found.extend(own.into_iter().map(moved));
+    document
 }
 
 /// The field of a fault: what stands before its first colon.

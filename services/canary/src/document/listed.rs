@@ -23,7 +23,8 @@ const BUILT_IN: [(&str, &str); 3] = [
 pub struct Listed {
     /// As it is observed: `latency_ms`, or any metric's own name.
     pub name: String,
-    /// Which way is worse; absent: either for values, increase for histograms and for counts (of bad units).
+    /// Which way is worse; absent: either for values, increase for histograms and for counts (of bad units). Where it says
+    /// `either`, both ways share its part of alpha, whatever is observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
     /// Its part in alpha, where `requests` and `slow` together have 1; within 0.01..=100. Default 1.

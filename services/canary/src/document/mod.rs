@@ -1,7 +1,7 @@
 //! `Rollout` documents: how a person says what they want of a rollout.
 //!
-//! What a document leaves out, the configuration supplies ([`crate::terms::Terms::of`]). Unknown fields are errors; an error
-//! names the line and the field where the YAML reader gives them, and every fault of content is reported at once.
+//! What a document leaves out, the configuration supplies ([`crate::terms::Terms::of`]). Unknown fields are errors; every fault
+//! of shape and of content is reported at once, with its line and field.
 
 mod check;
 mod check_gates;
@@ -10,15 +10,20 @@ pub mod gates;
 mod lint;
 pub mod listed;
 mod locate;
+mod mitigations;
 mod policy;
+mod shape;
 mod span;
 pub mod strategy;
 pub mod version;
 mod window;
 
 use auspex_proto::decision::{Affinity, Mode};
+use auspex_proto::score::Mitigation;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use self::shape::Read;
 
 pub use self::gates::{Check, Gates};
 pub use self::lint::{Finding, cycle, lint};
@@ -145,6 +150,9 @@ pub struct Spec {
     /// What it may cost its users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sla: Option<SlaChoice>,
+    /// What its score may ask of it; others of the score's words are not heard. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mitigations: Vec<Mitigation>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -253,22 +261,16 @@ impl Document {
     /// Reads and checks a document.
     ///
     /// # Errors
-    /// [`Fault`]: line and field where the reader gives them, or every fault of content.
+    /// [`Fault`]: every fault of shape and content, with line and field.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         if text.len() > LONGEST {
             return Err(Fault::Unreadable(format!("is longer than {LONGEST} bytes")));
         }
-        let document: Self =
-            serde_yaml_ng::from_str(text).map_err(|fault| Fault::Unreadable(fault.to_string()))?;
-        let problems = document.problems();
-        if problems.is_empty() {
-            return Ok(document);
+        let Read { document, found } = shape::read(text);
+        match document.filter(|_| found.is_empty()) {
+            Some(document) => Ok(document),
+            None => Err(Fault::Wrong(found.iter().map(Finding::to_string).collect())),
         }
-        let lined = |problem: String| match locate::line_of(text, lint::field(&problem)) {
-            Some(line) => format!("{problem} (line {line})"),
-            None => problem,
-        };
-        Err(Fault::Wrong(problems.into_iter().map(lined).collect()))
     }
 }
 

@@ -41,6 +41,17 @@ pub struct Step {
     pub analysis: String,
 }
 
+impl Step {
+    /// The same with twice the pause.
+    #[must_use]
+    pub fn longer(&self) -> Self {
+        let mut step = self.clone();
+        let pause = step.pause.as_mut().and_then(|pause| pause.duration.as_mut());
+        pause.into_iter().for_each(|span| *span = span.twice());
+        step
+    }
+}
+
 /// A wait between weights.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

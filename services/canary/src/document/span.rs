@@ -32,6 +32,12 @@ impl Span {
         self.0
     }
 
+    /// Twice as long, at most a year.
+    #[must_use]
+    pub fn twice(self) -> Self {
+        Self((self.0 * 2).min(LONGEST))
+    }
+
     /// Reads `1h30m`, `30s`, `500ms`, `10` (seconds).
     ///
     /// # Errors

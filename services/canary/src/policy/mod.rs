@@ -48,6 +48,31 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// The same with more care: increments and stakes are halved. The steps of a schedule stay, its pauses last twice as long.
+    #[must_use]
+    pub fn cautious(&self) -> Self {
+        let half = |points: u8| points.div_ceil(2);
+        match self {
+            Self::Steps(steps) => Self::Steps(steps.iter().map(Step::longer).collect()),
+            Self::Adaptive(bands) => Self::Adaptive(Adaptive {
+                fast: half(bands.fast),
+                gradual: half(bands.gradual),
+                limit: half(bands.limit),
+                below: half(bands.below),
+                above: half(bands.above),
+                ..*bands
+            }),
+            Self::Budget(budget) => Self::Budget(Budget {
+                stake: budget.stake / 2.0,
+                first_weight: half(budget.first_weight),
+                growth: 1.0 + (budget.growth - 1.0) / 2.0,
+                ..*budget
+            }),
+        }
+    }
+}
+
 /// What a policy sees.
 #[derive(Debug, Clone, Copy)]
 pub struct Sight<'a> {

@@ -191,3 +191,22 @@ fn steps_follow_in_order() {
     };
     assert_eq!(go(cursor, &pushed).1, (Action::Promote, 100));
 }
+
+#[test]
+fn a_cautious_policy_raises_half_as_much() {
+    let Policy::Budget(budget) = Policy::Budget(Budget::default()).cautious() else {
+        panic!("a budget stays one");
+    };
+    let plain = Budget::default();
+    assert_eq!(budget.stake, plain.stake / 2.0);
+    assert_eq!(budget.growth - 1.0, (plain.growth - 1.0) / 2.0);
+    assert!(budget.first_weight >= 1 && budget.first_weight <= plain.first_weight);
+    assert_eq!((budget.harmed, budget.ceiling), (plain.harmed, plain.ceiling));
+    let Policy::Adaptive(bands) = Policy::Adaptive(Adaptive::default()).cautious() else {
+        panic!("bands stay bands");
+    };
+    assert_eq!(
+        (bands.fast, bands.gradual, bands.below, bands.above),
+        (13, 5, 5, 3)
+    );
+}

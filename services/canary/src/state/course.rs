@@ -7,6 +7,7 @@ use auspex_proto::{FactId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Watch;
+use crate::document::gates::Approval;
 
 /// Most persons and checks that are remembered, each: what a document may name, and some more.
 pub const MOST_PASSES: usize = 40;
@@ -14,7 +15,7 @@ pub const MOST_PASSES: usize = 40;
 /// Most decisions of one move that are remembered.
 const MOST_MOVES: usize = 8;
 
-/// Where a rollout stands. At most 16 kB: 40 passes of at most 200 bytes, 40 checks of at most 200.
+/// Where a rollout stands. At most 16 kB: 40 passes and checks, whose texts are cut at 160 bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Course {
@@ -60,6 +61,9 @@ pub struct Course {
     pub routed: bool,
     /// Since when the candidate has not been ready while it has everything.
     pub unready: Option<Timestamp>,
+    /// What its score has asked.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub mitigated: Mitigated,
     /// The time that counts as watched.
     pub watch: Watch,
     /// When the weight last changed, or somebody resumed, by the watched clock; `None`: not since it began.
@@ -67,7 +71,17 @@ pub struct Course {
     pub dwells: Option<Timestamp>,
 }
 
+fn is_nothing(mitigated: &Mitigated) -> bool {
+    *mitigated == Mitigated::default()
+}
+
 impl Course {
+    /// Whether a decision is one of those that a report may name.
+    #[must_use]
+    pub fn knows(&self, id: &FactId) -> bool {
+        self.weighed_by.contains(id) || self.sized_by.contains(id)
+    }
+
     /// Notes a decision, and whether it moved weight or sizes.
     pub fn decided(&mut self, id: &FactId, weight: bool, sizes: bool) {
         for (list, moved) in [(&mut self.weighed_by, weight), (&mut self.sized_by, sizes)] {
@@ -80,6 +94,19 @@ impl Course {
             list.push(id.clone());
         }
     }
+}
+
+/// What a score has asked of a rollout whose document lets it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mitigated {
+    /// A person has to say yes before the first traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// Its policy is cautious.
+    pub cautious: bool,
+    /// Whose words these are: P(failure) and model.
+    pub why: String,
 }
 
 /// A person let it pass.

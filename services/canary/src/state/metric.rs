@@ -130,6 +130,17 @@ pub enum Test {
     /// Units of which fewer are worse, and that are the exception, as orders among visits. Judged with the tracks exchanged: of
     /// visits without an order, which are the rule, a ratio shows nothing.
     Fewer(Box<CountTest>),
+    /// Units of which more are worse, and fewer: twice the same counts, the tracks exchanged in the second. `rest`: counted is
+    /// what was not, for what was is the rule.
+    Either {
+        /// More of them.
+        more: Box<CountTest>,
+        /// Fewer of them.
+        fewer: Box<CountTest>,
+        /// The others are counted.
+        #[serde(default)]
+        rest: bool,
+    },
     /// A distribution.
     Histogram(Box<HistogramTest>),
     /// A value per interval.
@@ -142,10 +153,15 @@ impl Test {
         match cell {
             Cell {
                 counts: Some(counts), ..
-            } => match listed.fewer(counts) {
-                Some(true) => Self::Fewer(Box::default()),
-                Some(false) => Self::Counts(Box::default()),
-                None => Self::Nothing,
+            } => match (listed.exception(counts), listed.direction) {
+                (None, _) => Self::Nothing,
+                (Some(exception), Some(Direction::Either)) => Self::Either {
+                    more: Box::default(),
+                    fewer: Box::default(),
+                    rest: !exception,
+                },
+                (Some(true), Some(Direction::Decrease)) => Self::Fewer(Box::default()),
+                _ => Self::Counts(Box::default()),
             },
             Cell {
                 histograms: Some(_), ..
@@ -177,6 +193,16 @@ impl Test {
                 },
             ) => {
                 test.absorb(&listed.counts(terms), &counts.exchanged());
+            }
+            (
+                Self::Either { more, fewer, rest },
+                Cell {
+                    counts: Some(counts), ..
+                },
+            ) => {
+                let counts = if *rest { others(counts) } else { counts };
+                more.absorb(&listed.counts(terms), &counts);
+                fewer.absorb(&listed.counts(terms), &counts.exchanged());
             }
             (
                 Self::Histogram(test),
@@ -257,24 +283,29 @@ impl Listed {
         }
     }
 
-    /// Whether fewer of these are worse and they are the exception; `None`: nothing has been counted. Which it is the first
+    /// Whether what is counted is the exception among all units; `None`: nothing has been counted. Which it is the first
     /// interval tells, both tracks together: their sum is what the test takes as given, so it may be chosen by.
-    fn fewer(&self, counts: &Counts) -> Option<bool> {
+    fn exception(&self, counts: &Counts) -> Option<bool> {
         let all = counts.candidate_total.saturating_add(counts.baseline_total);
         let counted = counts.candidate_bad.saturating_add(counts.baseline_bad);
-        (all > 0).then_some(self.direction == Some(Direction::Decrease) && counted <= all / 2)
+        (all > 0).then_some(counted <= all / 2)
     }
 
     /// Counts as the test wants them: where fewer bad ones are worse, the others are the bad ones.
     fn bad(&self, counts: Counts) -> Counts {
-        if self.direction != Some(Direction::Decrease) {
-            return counts;
+        match self.direction {
+            Some(Direction::Decrease) => others(counts),
+            _ => counts,
         }
-        Counts {
-            candidate_bad: counts.candidate_total.saturating_sub(counts.candidate_bad),
-            baseline_bad: counts.baseline_total.saturating_sub(counts.baseline_bad),
-            ..counts
-        }
+    }
+}
+
+/// The units that were not counted.
+fn others(counts: Counts) -> Counts {
+    Counts {
+        candidate_bad: counts.candidate_total.saturating_sub(counts.candidate_bad),
+        baseline_bad: counts.baseline_total.saturating_sub(counts.baseline_bad),
+        ..counts
     }
 }
 

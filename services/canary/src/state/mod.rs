@@ -3,10 +3,11 @@
 //!
 //! Bounded: at most [`MOST_ACTIVE`] rollouts, those included that wait for one to be back, whose terms take at most
 //! [`crate::terms::size::MOST_TOGETHER`] bytes together (more does not begin, and is told which field is too large); what grows
-//! on the way is bounded part by part: 40 passes and 40 checks, 32 routers; [`MOST_LISTED`] listed metrics of at most 11 kB;
-//! [`MOST_ENDED`] summaries of at most 5 kB, of which [`MOST_WHOLE`] with their terms; [`scores::MOST`] scores, usually of 0.3 kB;
-//! [`history`] of at most 100 kB. Some 10 kB in the usual case. With the decisions under way it is one value of the bus, which
-//! takes 1 MiB; beyond that its stage stops and says so.
+//! on the way is bounded part by part: 40 passes and 40 checks, 32 routers and [`rollout::MOST_ROUTERS_TOGETHER`] in all;
+//! [`MOST_LISTED`] listed metrics of at most 11 kB; open intervals of at most 24 kB; [`MOST_ENDED`] summaries of at most 5 kB, of
+//! which [`MOST_WHOLE`] with their terms; [`scores::MOST`] scores, usually of 0.3 kB; [`history`] of at most 100 kB. Some 10 kB in
+//! the usual case. With the decisions under way it is one value of the bus, which takes 1 MiB; beyond that its stage stops and
+//! says so. `tests/growth.rs` lets all of it grow as far as it can.
 
 pub mod course;
 pub mod history;

@@ -14,16 +14,19 @@ use serde::{Deserialize, Serialize};
 use super::metric::Test;
 use super::{Course, Ended, Toll, Window};
 use crate::control::Seen;
+use crate::document::gates::Approval;
 use crate::legs::Leg;
 use crate::policy::Cursor;
 use crate::terms::Terms;
 
-/// Most routers that are told apart.
+/// Most routers of a rollout that are told apart.
 const MOST_ROUTERS: usize = 32;
-/// Longest text of a router's report, in characters.
-const LONGEST_REPORT: usize = 120;
-/// Longest name of a router, in bytes.
-const LONGEST_NAME: usize = 256;
+/// Most routers of all rollouts of a project under way that are told apart.
+pub const MOST_ROUTERS_TOGETHER: usize = 192;
+/// Longest name of a router, in bytes; a longer one is cut, with a hash of the rest.
+const LONGEST_NAME: usize = 96;
+/// Longest texts of a router's report, in bytes: its kind, its region, its fault, who moved it.
+const LONGEST: [usize; 4] = [24, 64, 96, 48];
 /// Routers that have been silent for so long are no longer there.
 pub const ROUTER_LIFE: Duration = Duration::from_secs(10);
 /// Intervals over which a user's own rates are taken.
@@ -186,10 +189,11 @@ pub struct Router {
 }
 
 impl Rollout {
-    /// Notes what a router does.
-    pub fn applied(&mut self, applied: &Applied, time: Timestamp) {
-        let room = self.routers.len() < MOST_ROUTERS && applied.instance.len() <= LONGEST_NAME;
-        let known = self.routers.get(&applied.instance);
+    /// Notes what a router does; `share`: how many routers this rollout may tell apart beside those of others.
+    pub fn applied(&mut self, applied: &Applied, time: Timestamp, share: usize) {
+        let room = self.routers.len() < MOST_ROUTERS.min(share);
+        let name = called(&applied.instance);
+        let known = self.routers.get(&name);
         if known.is_some_and(|router| router.time >= time) || (known.is_none() && !room) {
             return;
         }
@@ -198,7 +202,7 @@ impl Rollout {
             weight: applied.weight,
             suspended: applied.suspended,
             report: brief(&applied.report),
-            decision: applied.decision.clone(),
+            decision: applied.decision.clone().filter(|id| self.course.knows(id)),
         };
         let same = |known: &Router| {
             (known.weight, known.suspended, &known.report)
@@ -221,7 +225,7 @@ impl Rollout {
         }
         self.course.routed |= !applied.report.scaler;
         self.course.stirred |= !known.is_some_and(same);
-        self.routers.insert(applied.instance.clone(), router);
+        self.routers.insert(name, router);
     }
 
     /// Notes that the weight changes at this moment, or begins to count anew.
@@ -297,6 +301,22 @@ impl Rollout {
         self.terms.mode == Mode::Act && self.terms.scale.is_some()
     }
 
+    /// Every approval that is wanted: what the score asks for, then the document's.
+    pub fn approvals(&self) -> impl Iterator<Item = &Approval> {
+        let asked = self.course.mitigated.approval.iter();
+        asked.chain(&self.terms.gates.approvals)
+    }
+
+    /// Least time between two raises.
+    #[must_use]
+    pub fn min_dwell(&self) -> Duration {
+        let dwell = self.terms.min_dwell.duration();
+        match self.course.mitigated.cautious {
+            true => dwell * 2,
+            false => dwell,
+        }
+    }
+
     /// The leg at hand; `None`: it is past the last one.
     #[must_use]
     pub fn leg(&self) -> Option<&Leg> {
@@ -354,15 +374,31 @@ fn kept(rollout: Rollout) -> Option<Box<Rollout>> {
     }))
 }
 
+/// The name under which a router is kept.
+fn called(name: &str) -> String {
+    if name.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    let begin = cut(name, LONGEST_NAME - 17);
+    format!("{begin}~{:016x}", super::window::hash(&[name.as_bytes()]))
+}
+
+/// The beginning of a text, at most so many bytes.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= most).last().unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}
+
 /// A report with its texts cut to what a state can hold.
 fn brief(report: &RouterReport) -> RouterReport {
-    let cut = |text: &str| text.chars().take(LONGEST_REPORT).collect::<String>();
+    let [router, region, fault, by] = LONGEST;
     RouterReport {
-        router: cut(&report.router),
-        region: cut(&report.region),
-        fault: cut(&report.fault),
+        router: cut(&report.router, router).to_owned(),
+        region: cut(&report.region, region).to_owned(),
+        fault: cut(&report.fault, fault).to_owned(),
         drift: report.drift.clone().map(|drift| Drift {
-            by: cut(&drift.by),
+            by: cut(&drift.by, by).to_owned(),
             ..drift
         }),
         ..report.clone()

@@ -1,6 +1,6 @@
 //! Recent scores by what they are about. Of two for the same thing, the one with the greatest cause sequence wins.
 
-use auspex_proto::score::Band;
+use auspex_proto::score::{Band, Mitigation};
 use auspex_proto::{EntityKind, FactId, Score};
 use serde::{Deserialize, Serialize};
 
@@ -35,12 +35,19 @@ pub struct Known {
     pub features: String,
     /// Sequence of the vector it was made from.
     pub cause: u64,
+    /// It asks for a person's yes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
+    /// It asks for caution.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub caution: bool,
 }
 
 impl Known {
     /// The part of a score that matters here.
     #[must_use]
     pub fn of(score: &Score) -> Self {
+        let asks = |what: Mitigation| score.mitigations.iter().any(|word| word == what.word());
         Self {
             id: score.meta.id.clone(),
             kind: score.entity.kind,
@@ -52,6 +59,8 @@ impl Known {
             model: score.model.clone(),
             features: score.schema_hash.clone(),
             cause: score.meta.cause,
+            approval: asks(Mitigation::RequireManualApproval),
+            caution: asks(Mitigation::EnableConservativeMode),
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use auspex_judge::Counts;
 use auspex_proto::observation::{Observation, Value};
 use auspex_proto::{Timestamp, Track};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::metric::{Cell, MOST_HISTOGRAMS, MOST_TOLD};
 use crate::document::Listed;
@@ -24,6 +24,8 @@ pub const MOST_OPEN: u32 = 120;
 const BUILT_IN: [&str; 3] = ["requests", "slow", "ready"];
 /// Most observations that are told apart while open: 50 proxies with 4 observations each, 5 intervals.
 pub const MOST_SEEN: usize = 1_024;
+/// The same of all rollouts of a project under way, in equal parts.
+pub const MOST_SEEN_TOGETHER: usize = 6_144;
 
 /// The measure of intervals.
 #[derive(Debug, Clone, Copy)]
@@ -63,20 +65,40 @@ pub struct Window {
 #[serde(default)]
 pub struct Interval {
     /// Requests, bad are errors.
+    #[serde(serialize_with = "row", skip_serializing_if = "is_empty")]
     pub requests: Counts,
     /// Requests, bad are slow.
+    #[serde(serialize_with = "row", skip_serializing_if = "is_empty")]
     pub slow: Counts,
     /// Whether anybody reported `slow`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub has_slow: bool,
     /// What the candidate says it can take, 0..=1: the least that any instance reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<f64>,
     /// What the document lists, by its place there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub listed: BTreeMap<usize, Cell>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     seen: BTreeSet<u64>,
     /// Requests of the candidate apart from the comparison, bad and all.
     #[serde(skip_serializing_if = "is_nothing")]
     pub apart: [u64; 2],
+}
+
+/// Counts without the names of their fields: there are many, and they are read all the same.
+fn row<S: Serializer>(counts: &Counts, to: S) -> Result<S::Ok, S::Error> {
+    (
+        counts.candidate_bad,
+        counts.candidate_total,
+        counts.baseline_bad,
+        counts.baseline_total,
+    )
+        .serialize(to)
+}
+
+fn is_empty(counts: &Counts) -> bool {
+    *counts == Counts::default()
 }
 
 fn is_nothing(apart: &[u64; 2]) -> bool {
@@ -94,11 +116,11 @@ impl Window {
     }
 
     /// Adds an observation of a track to its interval: `requests`, `slow`, `ready` and what is listed; nothing else.
-    /// `now`: when it arrived, by the log.
+    /// `now`: when it arrived, by the log; `most`: how many are told apart.
     pub fn add(
         &mut self,
         (seen, track): (&Observation, Track),
-        width: Duration,
+        (width, most): (Duration, usize),
         listed: &[Listed],
         now: Timestamp,
     ) {
@@ -114,7 +136,7 @@ impl Window {
             && room
             && match at {
                 Some(at) => self.add_listed(start, at, (seen, track)),
-                None => self.add_built_in(start, (seen, track)),
+                None => self.add_built_in(start, (seen, track), most),
             };
         if !taken {
             self.late = self.late.saturating_add(1);
@@ -122,9 +144,9 @@ impl Window {
     }
 
     /// Whether there was room for it.
-    fn add_built_in(&mut self, start: Timestamp, (seen, track): (&Observation, Track)) -> bool {
+    fn add_built_in(&mut self, start: Timestamp, (seen, track): (&Observation, Track), most: usize) -> bool {
         let told = self.open.values().map(|interval| interval.seen.len());
-        let room = told.sum::<usize>() < MOST_SEEN;
+        let room = told.sum::<usize>() < most;
         let apart = self.apart.contains(&seen.region);
         let interval = self.open.entry(start.0).or_default();
         let key = key(seen, track);
@@ -237,27 +259,27 @@ pub(super) fn count(counts: &mut Counts, track: Track, bad: u64, total: u64) {
     *sum_total = sum_total.saturating_add(total);
 }
 
-/// FNV-1a over what makes an observation the same one: the same on every machine and in every version.
+/// What makes an observation the same one.
 pub(super) fn key(seen: &Observation, track: Track) -> u64 {
     let length = u64::try_from(seen.length.as_millis()).unwrap_or(u64::MAX);
-    let numbers = [seen.start.0.to_le_bytes(), length.to_le_bytes(), [track as u8; 8]];
+    let numbers = [seen.start.0.to_le_bytes(), length.to_le_bytes(), [track as u8; 8]].concat();
     let texts = [
         seen.instance.as_bytes(),
+        &[0],
         seen.region.as_bytes(),
+        &[0],
         seen.metric.as_bytes(),
+        &[0],
+        &numbers,
     ];
+    hash(&texts)
+}
+
+/// FNV-1a: the same on every machine and in every version.
+pub(super) fn hash(parts: &[&[u8]]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut eat = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    };
-    for text in texts {
-        eat(text);
-        eat(&[0]);
-    }
-    for number in numbers {
-        eat(&number);
+    for byte in parts.iter().copied().flatten() {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     }
     hash
 }

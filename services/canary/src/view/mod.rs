@@ -189,6 +189,10 @@ fn warnings(rollout: &Rollout) -> Vec<String> {
         }
     }
     said.extend(unwatched(rollout));
+    let mitigated = &rollout.course.mitigated;
+    if mitigated.cautious {
+        said.push(format!("conservative mode: {}", mitigated.why));
+    }
     for (name, router) in &rollout.routers {
         if !router.report.fault.is_empty() {
             said.push(format!("router {name}: {}", router.report.fault));

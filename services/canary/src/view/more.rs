@@ -5,6 +5,7 @@ use auspex_proto::{Timestamp, wire};
 
 use crate::decide::{differs, instant};
 use crate::document::Check;
+use crate::document::gates::Approval;
 use crate::legs::Leg;
 use crate::state::{Ended, Rollout, Toll};
 
@@ -58,8 +59,13 @@ fn pass(rollout: &Rollout, (name, kind, at): (&str, &str, &str), text: String) -
 
 fn persons(rollout: &Rollout) -> Vec<wire::GateView> {
     let gates = &rollout.terms.gates;
-    let approvals = gates.approvals.iter();
-    let approvals = approvals.map(|a| pass(rollout, (&a.name, "approval", a.point()), a.by.join(", ")));
+    let mitigated = &rollout.course.mitigated;
+    let text = |a: &Approval| match mitigated.approval.as_ref() == Some(a) {
+        true => mitigated.why.clone(),
+        false => a.by.join(", "),
+    };
+    let approvals = rollout.approvals();
+    let approvals = approvals.map(|a| pass(rollout, (&a.name, "approval", a.point()), text(a)));
     let switch = crate::decide::switch(rollout).filter(|switch| !switch.auto_promotion);
     let switch = switch.map(|_| pass(rollout, ("switch", "approval", "promotion"), String::new()));
     let ticket = gates.ticket.as_ref().map(|ticket| {

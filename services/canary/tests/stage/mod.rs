@@ -44,6 +44,8 @@ pub struct Stage {
     pub keeps: bool,
     /// What is reported of both tracks besides, by its name.
     pub extra: Vec<(String, Extra)>,
+    /// What scores ask for.
+    pub asks: Vec<String>,
     pub noise: Chance,
     /// A scaler that does within a second what was asked, and its failure: the candidate is stuck at this many percent.
     pub scaler: Option<Option<u8>>,
@@ -74,6 +76,7 @@ impl Stage {
             log: Vec::new(),
             keeps: true,
             extra: Vec::new(),
+            asks: Vec::new(),
             noise: Chance(29),
             scaler: None,
             sizes: (100, 0),
@@ -322,7 +325,7 @@ impl Stage {
             schema_hash: "abc".to_owned(),
             reasons: Vec::new(),
             missing: Vec::new(),
-            mitigations: Vec::new(),
+            mitigations: self.asks.clone(),
             trial: Default::default(),
             recalibration: None,
         };

@@ -63,6 +63,8 @@ pub(super) enum Said {
     Counts(Evidence),
     /// Of units of which fewer are worse.
     Fewer(Evidence),
+    /// Of units of which any change is worse; whether those that were not counted are the ones.
+    Either(Evidence, bool),
     Histogram(HistogramEvidence),
     Values(ValueEvidence),
 }
@@ -104,8 +106,6 @@ impl<'a> Metric<'a> {
         let missing = Ruling::new(Verdict::NoEvidence, Reason::MissingSeries);
         let (said, ruling) = match test {
             Test::Nothing => (Said::Nothing, missing),
-            // Counts are bad units: which of them are, a document must say.
-            Test::Counts(_) if listed.direction == Some(Direction::Either) => (Said::Nothing, missing),
             Test::Counts(test) => {
                 let said = test.evidence(&listed.counts(&rollout.terms));
                 (Said::Counts(said), judge_counts(&said, &levels))
@@ -114,6 +114,11 @@ impl<'a> Metric<'a> {
                 // The effect stays how many times worse the candidate is: here, how many times fewer.
                 let said = test.evidence(&listed.counts(&rollout.terms)).exchanged();
                 (Said::Fewer(said), judge_counts(&said, &levels))
+            }
+            Test::Either { more, fewer, rest } => {
+                let settings = listed.counts(&rollout.terms);
+                let said = more.evidence(&settings).or_exchanged(&fewer.evidence(&settings));
+                (Said::Either(said, *rest), judge_counts(&said, &levels))
             }
             Test::Histogram(test) => {
                 let said = test.evidence(&listed.histogram(&rollout.terms));
@@ -153,7 +158,9 @@ impl<'a> Metric<'a> {
     pub(super) fn logs(&self) -> (f64, f64) {
         match &self.said {
             Said::Nothing => (0.0, 0.0),
-            Said::Counts(said) | Said::Fewer(said) => (said.log_e_worse, said.log_e_safe),
+            Said::Counts(said) | Said::Fewer(said) | Said::Either(said, _) => {
+                (said.log_e_worse, said.log_e_safe)
+            }
             Said::Histogram(said) => (said.log_e_worse, said.log_e_safe),
             Said::Values(said) => (said.log_e_worse, said.log_e_safe),
         }
@@ -174,7 +181,9 @@ impl<'a> Metric<'a> {
     fn samples(&self) -> (u64, u64) {
         match &self.said {
             Said::Nothing => (0, 0),
-            Said::Counts(said) | Said::Fewer(said) => (said.samples, said.baseline_samples),
+            Said::Counts(said) | Said::Fewer(said) | Said::Either(said, _) => {
+                (said.samples, said.baseline_samples)
+            }
             Said::Histogram(said) => (said.samples, said.baseline_samples),
             Said::Values(said) => (said.samples, said.samples),
         }
@@ -188,13 +197,6 @@ impl<'a> Metric<'a> {
                 "{candidate} requests of the candidate and {baseline} of the baseline, {least} are the least"
             ),
             _ if self.stale => format!("the candidate has not reported {name} for long"),
-            Reason::MissingSeries
-                if self
-                    .listed
-                    .is_some_and(|l| l.direction == Some(Direction::Either)) =>
-            {
-                format!("nobody reports {name}, or it is counted, where either direction says nothing")
-            }
             Reason::MissingSeries => format!("nobody reports {name}"),
             Reason::SilentCandidate => format!("the candidate does not report {name}"),
             Reason::SilentBaseline => format!("the baseline does not report {name}"),
@@ -208,7 +210,10 @@ impl<'a> Metric<'a> {
         match &self.said {
             Said::Nothing => format!("nobody reports {}", self.name),
             Said::Counts(said) => self.counted_figures(said, self.bad()),
-            Said::Fewer(said) => self.counted_figures(said, (self.name, "were counted")),
+            Said::Fewer(said) | Said::Either(said, false) => {
+                self.counted_figures(said, (self.name, "were counted"))
+            }
+            Said::Either(said, true) => self.counted_figures(said, (self.name, "were not counted")),
             Said::Histogram(said) => {
                 let quantile = self.listed.and_then(|l| l.quantile).unwrap_or(0.95);
                 format!(
@@ -284,7 +289,7 @@ impl<'a> Metric<'a> {
         };
         match &self.said {
             Said::Nothing => blank,
-            Said::Counts(said) | Said::Fewer(said) => MetricEvidence {
+            Said::Counts(said) | Said::Fewer(said) | Said::Either(said, _) => MetricEvidence {
                 effect: said.effect.unwrap_or(1.0),
                 low: said.low,
                 high: said.high,

@@ -37,7 +37,12 @@ fn instances_add_up_and_repeats_do_not() {
         observed(10_000, "b", 2),
         observed(10_000, "a", 1),
     ] {
-        window.add((&seen, Track::Candidate), SECOND, &[], Timestamp(11_050));
+        window.add(
+            (&seen, Track::Candidate),
+            (SECOND, MOST_SEEN),
+            &[],
+            Timestamp(11_050),
+        );
     }
     assert!(window.close(at(11), BEAT).is_empty(), "late ones may still come");
     assert_eq!(window.due(BEAT), Some(Timestamp(12_000)));
@@ -52,7 +57,12 @@ fn instances_add_up_and_repeats_do_not() {
     );
     let mut add = |start, now| {
         let seen = observed(start, "c", 1);
-        window.add((&seen, Track::Candidate), SECOND, &[], Timestamp(now));
+        window.add(
+            (&seen, Track::Candidate),
+            (SECOND, MOST_SEEN),
+            &[],
+            Timestamp(now),
+        );
         window.late
     };
     assert_eq!(add(10_000, 12_050), 1);
@@ -74,7 +84,12 @@ fn silence_changes_nothing_and_what_comes_too_late_in_it_is_late_all_the_same() 
     assert_eq!(window, before);
     for start in [150_000, 198_000] {
         let seen = observed(start, "a", 1);
-        window.add((&seen, Track::Candidate), SECOND, &[], Timestamp(199_500));
+        window.add(
+            (&seen, Track::Candidate),
+            (SECOND, MOST_SEEN),
+            &[],
+            Timestamp(199_500),
+        );
     }
     let closed: Vec<i64> = window
         .close(at(200), BEAT)
@@ -84,7 +99,12 @@ fn silence_changes_nothing_and_what_comes_too_late_in_it_is_late_all_the_same() 
     assert_eq!((closed, window.late), (vec![198_000], 1));
     // Where nobody looked before, nothing was over before.
     let seen = observed(299_000, "a", 1);
-    window.add((&seen, Track::Candidate), SECOND, &[], Timestamp(900_000));
+    window.add(
+        (&seen, Track::Candidate),
+        (SECOND, MOST_SEEN),
+        &[],
+        Timestamp(900_000),
+    );
     let now = Now {
         boundary: Timestamp(900_000),
         previous: Timestamp(200_000),
@@ -97,7 +117,12 @@ fn the_state_is_bounded_whoever_reports() {
     let mut window = Window::from(Timestamp(0), SECOND);
     for n in 0..3_000 {
         let seen = observed(n % 60 * 1_000, &format!("instance-{n}"), 1);
-        window.add((&seen, Track::Candidate), SECOND, &[], Timestamp(60_000));
+        window.add(
+            (&seen, Track::Candidate),
+            (SECOND, MOST_SEEN),
+            &[],
+            Timestamp(60_000),
+        );
     }
     let size = rmp_serde::to_vec_named(&window).unwrap().len();
     assert!(size < 24_000, "{size}");
@@ -123,7 +148,12 @@ fn listed_metrics_have_a_room_of_their_own() {
                 1 => Value::Gauge(0.1),
                 _ => Value::Counts { bad: 1, total: 2 },
             };
-            window.add((&seen, Track::Candidate), SECOND, &listed, Timestamp(60_000));
+            window.add(
+                (&seen, Track::Candidate),
+                (SECOND, MOST_SEEN),
+                &listed,
+                Timestamp(60_000),
+            );
         }
     }
     let cells = |at| window.open.values().filter_map(move |i| i.listed.get(&at));
@@ -136,6 +166,11 @@ fn listed_metrics_have_a_room_of_their_own() {
     assert_eq!(told, [MOST_TOLD, MOST_TOLD, 0], "what is not listed is not kept");
     let late = window.late;
     let seen = observed(1_000, "a", 1);
-    window.add((&seen, Track::Candidate), SECOND, &listed, Timestamp(60_000));
+    window.add(
+        (&seen, Track::Candidate),
+        (SECOND, MOST_SEEN),
+        &listed,
+        Timestamp(60_000),
+    );
     assert_eq!(window.late, late, "there is room for requests");
 }
