@@ -39,9 +39,17 @@ struct Inner<R> {
 
 struct State<R> {
     held: Option<Held>,
+    /// Both buckets as they were found when it was taken: to look them up costs another word with the server each time.
+    stores: Option<Stores>,
     kept: Kept<R>,
     /// Of what is kept, in its bucket; 0: nothing is.
     revision: u64,
+}
+
+#[derive(Clone)]
+struct Stores {
+    leases: kv::Store,
+    records: kv::Store,
 }
 
 #[derive(Clone, Copy)]
@@ -100,6 +108,7 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Claim<R> {
             record_key: subject::state_key(partition, name),
             state: Mutex::new(State {
                 held: None,
+                stores: None,
                 kept: Kept::default(),
                 revision: 0,
             }),
@@ -127,8 +136,10 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Claim<R> {
                 None => return Ok(None),
             },
         };
-        let (kept, saved) = inner.begin().await?;
+        let records = inner.bus.bucket(&subject::state_bucket(inner.stage)).await?;
+        let (kept, saved) = inner.begin(&records).await?;
         (state.kept, state.revision) = (kept, saved);
+        state.stores = Some(Stores { leases, records });
         state.held = Some(Held {
             revision,
             since: asked,
@@ -148,7 +159,8 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Claim<R> {
             return Err(Lost::Gone);
         };
         let asked = Instant::now();
-        match timeout(PATIENCE, inner.renew(held.revision)).await {
+        let leases = state.stores.as_ref().map(|stores| stores.leases.clone());
+        match timeout(PATIENCE, inner.renew(leases, held.revision)).await {
             Ok(Ok(Some(revision))) => {
                 state.held = Some(Held {
                     revision,
@@ -185,7 +197,10 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Claim<R> {
             record,
             ..state.kept.clone()
         };
-        match timeout(PATIENCE, inner.write(&kept, state.revision)).await {
+        let Some(records) = state.stores.as_ref().map(|stores| stores.records.clone()) else {
+            return Err(Lost::Gone);
+        };
+        match timeout(PATIENCE, inner.write(&records, &kept, state.revision)).await {
             Ok(Ok(Some(revision))) => {
                 (state.kept, state.revision) = (kept, revision);
                 Ok(())
@@ -237,9 +252,9 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Inner<R> {
         }
     }
 
-    async fn renew(&self, revision: u64) -> anyhow::Result<Option<u64>> {
+    async fn renew(&self, leases: Option<kv::Store>, revision: u64) -> anyhow::Result<Option<u64>> {
         anyhow::ensure!(self.bus.is_connected(), "not connected");
-        let leases = self.bus.bucket(subject::LEASES).await?;
+        let leases = leases.context("it was never taken")?;
         match self.update(&leases, revision).await? {
             Some(revision) => Ok(Some(revision)),
             None => self.mend(&leases).await,
@@ -247,9 +262,8 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Inner<R> {
     }
 
     /// Counts the epoch up under this holder's name.
-    async fn begin(&self) -> anyhow::Result<(Kept<R>, u64)> {
+    async fn begin(&self, records: &kv::Store) -> anyhow::Result<(Kept<R>, u64)> {
         loop {
-            let records = self.bus.bucket(&subject::state_bucket(self.stage)).await?;
             let entry = records.entry(&self.record_key).await?;
             let entry = entry.filter(|e| e.operation == kv::Operation::Put);
             let (mut kept, revision) = match &entry {
@@ -258,15 +272,14 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Inner<R> {
             };
             kept.epoch += 1;
             kept.holder.clone_from(&self.instance);
-            if let Some(revision) = self.write(&kept, revision).await? {
+            if let Some(revision) = self.write(records, &kept, revision).await? {
                 return Ok((kept, revision));
             }
         }
     }
 
     /// Saves by compare-and-set; `None`: somebody else wrote since.
-    async fn write(&self, kept: &Kept<R>, revision: u64) -> anyhow::Result<Option<u64>> {
-        let records = self.bus.bucket(&subject::state_bucket(self.stage)).await?;
+    async fn write(&self, records: &kv::Store, kept: &Kept<R>, revision: u64) -> anyhow::Result<Option<u64>> {
         let value = bytes::Bytes::from(rmp_serde::to_vec_named(kept)?);
         match records.update(&self.record_key, value.clone(), revision).await {
             Ok(revision) => Ok(Some(revision)),
