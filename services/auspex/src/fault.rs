@@ -13,6 +13,9 @@ pub enum Fault {
     /// It makes sense and could not be done: exit code 1.
     #[error("{0}")]
     Failed(String),
+    /// It was done, but for what is told: exit code 3.
+    #[error("{0}")]
+    Partly(String),
 }
 
 impl Fault {
@@ -32,6 +35,7 @@ impl Fault {
         match self {
             Self::Invalid(_) => ExitCode::from(2),
             Self::Failed(_) => ExitCode::FAILURE,
+            Self::Partly(_) => ExitCode::from(3),
         }
     }
 }

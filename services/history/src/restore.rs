@@ -139,7 +139,7 @@ pub async fn plan(archive: &Archive, settings: &BusSettings, wish: Wish) -> anyh
 }
 
 impl Plan {
-    /// Facts that the log does not have and will have.
+    /// Facts that the log does not have and will have; of the segment in which the log ends all are counted.
     #[must_use]
     pub fn facts(&self) -> u64 {
         let all: u64 = self.wanted.iter().map(|link| link.head.facts).sum();

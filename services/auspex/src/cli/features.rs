@@ -191,7 +191,9 @@ pub(super) fn entity(text: &str) -> Result<FeatureEntity, Fault> {
             .split_once('=')
             .or_else(|| pair.split_once(':'))
             .ok_or_else(|| Fault::invalid(format!("{pair} is not KEY=VALUE")))?;
-        entity.keys.insert(key.to_owned(), value.to_owned());
+        if entity.keys.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(Fault::invalid(format!("{key} is told twice in {text}")));
+        }
     }
     Ok(entity)
 }
@@ -289,7 +291,7 @@ impl Again {
         };
         let done = client(reach).await?.materialize(request).await?.into_inner();
         match self.output {
-            Output::Text => print::line(&format!("{} rows are on the log again", done.rows)),
+            Output::Text => print::line(&format!("{} on the log again", show::rows_are(done.rows))),
             Output::Json => print::json(&serde_json::json!({"rows": done.rows, "sequence": done.sequence})),
         }
     }
@@ -338,6 +340,6 @@ mod tests {
         assert!(span("30d..7d").is_ok() && span("30d").is_err());
         let keys = entity("service=shop,region=eu").unwrap().keys;
         assert_eq!((keys["service"].as_str(), keys.len()), ("shop", 2));
-        assert!(entity("shop").is_err());
+        assert!(entity("shop").is_err() && entity("a=1,a=2").is_err());
     }
 }

@@ -49,7 +49,7 @@ pub(crate) enum Ask {
     },
     /// Read an archive and say whether it is what was written; exit code 1 when it is not
     Verify(local::Verify),
-    /// Put what was kept back into a log that was lost
+    /// Put what was kept back into a log that was lost; of a damaged archive what can be saved
     Restore(local::Restore),
     /// Say that no archive is kept any more, so that intake does not wait for one
     Retire(retire::Retire),
@@ -100,7 +100,7 @@ pub(crate) struct Range {
     #[command(flatten)]
     span: Span,
     /// Width of a window, as in 10s, 5m; by itself, at most 500 windows
-    #[arg(long, value_name = "DURATION", value_parser = local::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = local::step)]
     step: Option<i64>,
     /// How to show it
     #[arg(long, value_enum, default_value_t)]

@@ -23,6 +23,11 @@ pub(crate) fn json(value: &serde_json::Value) -> Result<(), Fault> {
     line(&format!("{value:#}"))
 }
 
+/// So many of these.
+pub(crate) fn count(many: u64, what: &str) -> String {
+    format!("{many} {what}{}", if many == 1 { "" } else { "s" })
+}
+
 /// Lays rows out in columns; the first row is the head. Rows shorter than the first leave the rest empty.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

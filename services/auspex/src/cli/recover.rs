@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::config::Layers;
 use super::history::{self, Place, Restore};
-use super::print;
+use super::{Output, print};
 use crate::fault::Fault;
 use crate::services;
 
@@ -53,7 +53,10 @@ impl Recover {
             let restore = Restore {
                 place: self.place,
                 from: None,
+                up_to_damage: false,
+                skip_damaged: false,
                 yes: true,
+                output: Output::Text,
             };
             return restore.carry_out().await;
         }

@@ -131,9 +131,9 @@ impl Get {
         for pair in &self.request {
             let number = pair
                 .split_once('=')
-                .and_then(|(name, n)| Some((name, n.parse::<f64>().ok()?)));
+                .and_then(|(name, n)| Some((name, n.parse::<f64>().ok().filter(|n| n.is_finite())?)));
             let (name, number) =
-                number.ok_or_else(|| Fault::invalid(format!("{pair} is not NAME=NUMBER")))?;
+                number.ok_or_else(|| Fault::invalid(format!("--request {pair}: is not NAME=NUMBER")))?;
             entities.iter_mut().for_each(|entity| {
                 entity.request.insert(name.to_owned(), number);
             });
@@ -271,12 +271,16 @@ impl Push {
         let named = |(line, number): (&str, u32)| {
             row(line, &keys).map_err(|fault| Fault::invalid(format!("line {number}: {fault}")))
         };
+        let numbers: Vec<u32> = lines.clone().map(|(_, number)| number).collect();
         let rows: Vec<PushRow> = lines.map(named).collect::<Result<_, _>>()?;
+        if rows.is_empty() {
+            return Err(Fault::invalid(format!("{}: holds no row", self.file.display())));
+        }
         let mut client = client(reach).await?;
         let (mut accepted, mut sequence, mut visible) = (0, 0, false);
         let requests = rows.chunks(AT_ONCE);
         let last = requests.len();
-        for (chunk, number) in requests.zip(1..) {
+        for ((chunk, of), number) in requests.zip(numbers.chunks(AT_ONCE)).zip(1..) {
             let request = PushRequest {
                 project: self.project.clone(),
                 view: self.view.clone(),
@@ -284,7 +288,11 @@ impl Push {
                 // When the last can be read, those before it can.
                 wait: number == last,
             };
-            let done = client.push(request).await?.into_inner();
+            let done = client
+                .push(request)
+                .await
+                .map_err(|status| refused(status, of, accepted))?;
+            let done = done.into_inner();
             accepted += done.accepted;
             (sequence, visible) = (done.sequence, done.visible);
         }
@@ -292,10 +300,32 @@ impl Push {
             Output::Json => {
                 print::json(&json!({"accepted": accepted, "sequence": sequence, "visible": visible}))
             }
-            Output::Text if visible => print::line(&format!("{accepted} rows are in, and can be read")),
-            Output::Text => print::line(&format!("{accepted} rows are on the log, and can soon be read")),
+            Output::Text if visible => {
+                print::line(&format!("{} in, and can be read", show::rows_are(accepted)))
+            }
+            Output::Text => print::line(&format!(
+                "{} on the log, and can soon be read",
+                show::rows_are(accepted)
+            )),
         }
     }
+}
+
+/// A refusal that names a row by its line, and says what was taken before it.
+fn refused(mut status: tonic::Status, lines: &[u32], accepted: u64) -> Fault {
+    let row = |text: &str| {
+        let (number, rest) = text.strip_prefix("rows[")?.split_once("].")?;
+        Some(format!(
+            "line {}: {rest}",
+            lines.get(number.parse::<usize>().ok()?)?
+        ))
+    };
+    let mut text = row(status.message()).unwrap_or_else(|| status.message().to_owned());
+    if accepted > 0 {
+        text.push_str(&format!("; before them {} in", show::rows_are(accepted)));
+    }
+    status = tonic::Status::new(status.code(), text);
+    status.into()
 }
 
 impl History {
@@ -326,9 +356,9 @@ impl History {
         match self.output {
             Output::Json => print::json(&document),
             Output::Text => print::line(&format!(
-                "{} rows of {} features in {} (snapshot {})",
-                head.rows,
-                head.names.len(),
+                "{} of {} in {} (snapshot {})",
+                print::count(head.rows, "row"),
+                print::count(head.names.len() as u64, "feature"),
                 self.out.display(),
                 head.snapshot
             )),

@@ -6,6 +6,7 @@ use auspex_proto::wire::{
 };
 use serde_json::{Value, json};
 
+use crate::cli::print::count;
 use crate::cli::{Output, print, view};
 use crate::fault::Fault;
 
@@ -18,6 +19,11 @@ fn show(
         Output::Text => print::text(&text()),
         Output::Json => print::json(&document()),
     }
+}
+
+/// So many rows, and the verb that goes with them.
+pub(super) fn rows_are(many: u64) -> String {
+    format!("{} {}", count(many, "row"), if many == 1 { "is" } else { "are" })
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
@@ -101,6 +107,20 @@ pub(super) fn changes(answer: &DefinitionsResponse, output: Output) -> Result<()
                     "    rows of before are read once they are put in again: auspex features backfill {name} --project PROJECT --from TIME\n"
                 ));
             }
+        }
+        let new = answer
+            .changes
+            .iter()
+            .filter(|change| change.action != "none")
+            .count() as u64;
+        let made = count(new, "change");
+        match (answer.applied, new) {
+            _ if !answer.problems.is_empty() => {}
+            (_, 0) => out.push_str("nothing changes\n"),
+            (true, _) => out.push_str(&format!("{made} applied\n")),
+            (false, _) => out.push_str(&format!(
+                "{made}, nothing is applied yet: auspex features apply does it\n"
+            )),
         }
         out
     };
@@ -312,7 +332,11 @@ pub(super) fn drift(found: &DriftResponse, output: Output) -> Result<(), Fault> 
                 &format!("{:.3}", f.ks),
                 &format!("{:.4}", f.q),
                 &format!("{:.3} -> {:.3}", f.reference_null_rate, f.null_rate),
-                if f.drifted { "yes" } else { "" },
+                match (f.drifted, f.reference_samples.min(f.samples)) {
+                    (true, _) => "yes",
+                    (false, 0) => "no data",
+                    (false, _) => "",
+                },
             ]));
         }
         print::table(&rows)
@@ -383,7 +407,12 @@ pub(super) fn compacted(done: &CompactResponse, output: Output) -> Result<(), Fa
     let (before, after, expired) = (done.files_before, done.files_after, done.files_expired);
     show(
         output,
-        || format!("{before} files are now {after}; {expired} were older than wanted\n"),
+        || {
+            format!(
+                "{} put together into {after}; {expired} older than wanted\n",
+                count(before, "file")
+            )
+        },
         || json!({"files_before": before, "files_after": after, "files_expired": expired}),
     )
 }

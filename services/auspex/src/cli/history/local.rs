@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use auspex_chassis::broker::Broker;
 use auspex_chassis::bus::BusSettings;
+use auspex_chassis::{Recovered, Refilled};
 use auspex_history::archive::Archive;
 use auspex_history::archive::chain::Report;
 use auspex_history::archive::store;
+use auspex_history::archive::survey::Loss;
 use auspex_history::config::Config;
-use auspex_history::restore::{self, Outlook};
+use auspex_history::restore::{self, Damaged, Outlook, Plan, Wish};
 use auspex_proto::Timestamp;
 use auspex_proto::stage::STAGES;
 use clap::Args;
@@ -51,13 +53,15 @@ impl Place {
     }
 }
 
+const SAVED: &str = "`auspex history restore` says what can be saved";
+
 /// Reads an archive.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     #[command(flatten)]
     place: Place,
     /// SHA-256 of a last segment, noted at some time: it must be in the chain
-    #[arg(long, value_name = "SHA256")]
+    #[arg(long, value_name = "SHA256", value_parser = digest)]
     head: Option<String>,
     /// How to show what was found
     #[arg(long, value_enum, default_value_t)]
@@ -78,8 +82,11 @@ impl Verify {
         }
         match report.faults.len() {
             0 => Ok(()),
+            1 => Err(Fault::failed(format!(
+                "something is not as it was written; {SAVED}"
+            ))),
             faults => Err(Fault::failed(format!(
-                "{faults} segments are not what was written"
+                "{faults} things are not as they were written; {SAVED}"
             ))),
         }
     }
@@ -99,8 +106,14 @@ fn text(report: &Report, location: &str) -> String {
         out.push_str(&format!("{gap}\n"));
     }
     out.push_str(&format!(
-        "{location}: {} segments are whole, with {} facts ({} to {})\n",
-        report.segments, report.facts, report.first_sequence, report.last_sequence
+        "{location}: {} whole, with {} ({} to {})\n",
+        match report.segments {
+            1 => "1 segment is".to_owned(),
+            segments => format!("{segments} segments are"),
+        },
+        print::count(report.facts, "fact"),
+        report.first_sequence,
+        report.last_sequence
     ));
     if !report.head.is_empty() {
         out.push_str(&format!("head {}\n", report.head));
@@ -116,9 +129,18 @@ pub(crate) struct Restore {
     /// Leave out what ended before: RFC 3339, or so long ago as in 15m, 6h, 7d
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(crate) from: Option<i64>,
+    /// Of a damaged archive put back what is before the first damage; exit code 3
+    #[arg(long, conflicts_with = "skip_damaged")]
+    pub(crate) up_to_damage: bool,
+    /// Of a damaged archive put back all that is whole, and leave the places of the rest empty; exit code 3
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
     /// Do it; without it, it is only explained
     #[arg(long)]
     pub(crate) yes: bool,
+    /// How to show what is done and what is lost
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
 }
 
 /// What it does, told before it is done.
@@ -127,7 +149,7 @@ restore puts every fact of the archive back into the log that is empty, or that 
 sequence, with its id, its headers and its time. Then it deletes all cursors and states of all stages, so that they absorb
 the log from its beginning and arrive at the states that they had.
 
-- The archive is read and checked first; a damaged one is not put back.
+- The archive is read and checked first; a damaged one is not put back, unless --up-to-damage or --skip-damaged says how.
 - Nothing that is on the log is changed. A log that holds something else is refused.
 - Every service must be stopped meanwhile. An interrupted restore goes on where it was.
 - Facts live as long as they had left, and at least 7 days.
@@ -139,31 +161,79 @@ impl Restore {
     pub(crate) async fn carry_out(&self) -> Result<(), Fault> {
         let archive = self.place.open()?;
         let log = recover::log(&self.place.layers, &self.place.data).await?;
-        let outlook = restore::outlook(&archive, &log.nats).await?;
-        print::line(&told(&archive, &outlook))?;
-        if !self.yes {
-            return print::text(EXPLAINED);
+        // Refused before anything is touched: states are the only thing left of facts that have expired.
+        let plan = restore::plan(&archive, &log.nats, self.wish()).await?;
+        let losses = plan.losses.clone();
+        if self.output == Output::Text {
+            if let Ok(outlook) = restore::outlook(&archive, &log.nats).await {
+                print::line(&told(&archive, &outlook))?;
+            }
+            for loss in &losses {
+                print::line(&format!("lost: {loss}"))?;
+            }
         }
-        self.put_back(&archive, log).await
+        if !self.yes {
+            return match self.output {
+                Output::Text => print::text(EXPLAINED),
+                Output::Json => {
+                    let wanted = Refilled {
+                        facts: plan.facts(),
+                        ..Refilled::default()
+                    };
+                    print::json(&document(false, &wanted, &losses))
+                }
+            };
+        }
+        let (refilled, done) = put_back(plan, &archive, log).await?;
+        match self.output {
+            Output::Text => print::line(&format!(
+                "{} facts put back, {} were there, {} at another place, {} places left empty; {} cursors deleted; states \
+                 deleted: {}",
+                refilled.facts,
+                refilled.there,
+                refilled.moved,
+                refilled.empty,
+                done.cursors,
+                recover::list(&done.states),
+            ))?,
+            Output::Json => print::json(&document(true, &refilled, &losses))?,
+        }
+        match losses.as_slice() {
+            [] => Ok(()),
+            _ => Err(Fault::Partly(format!(
+                "what is lost is told above. The archive stays damaged as it is: move {} aside before history starts, and it \
+                 begins a whole one with what is on the log",
+                archive.location()
+            ))),
+        }
     }
 
-    async fn put_back(&self, archive: &Archive, log: Log) -> Result<(), Fault> {
-        let Log { nats, private } = log;
-        // Who still holds a lease would write into the log while it is filled.
-        let done = auspex_chassis::recover(&nats, &STAGES).await?;
-        let refilled = restore::restore(archive, &nats, Timestamp(self.from.unwrap_or_default())).await?;
-        end(private);
-        print::line(&format!(
-            "{} facts put back, {} were there, {} at another place, {} places left empty; {} cursors deleted; states \
-             deleted: {}",
-            refilled.facts,
-            refilled.there,
-            refilled.moved,
-            refilled.empty,
-            done.cursors,
-            recover::list(&done.states),
-        ))
+    fn wish(&self) -> Wish {
+        Wish {
+            from: Timestamp(self.from.unwrap_or_default()),
+            damaged: match (self.up_to_damage, self.skip_damaged) {
+                (true, _) => Damaged::UpTo,
+                (_, true) => Damaged::Skipped,
+                _ => Damaged::Refused,
+            },
+        }
     }
+}
+
+async fn put_back(plan: Plan, archive: &Archive, log: Log) -> Result<(Refilled, Recovered), Fault> {
+    let Log { nats, private } = log;
+    // Who still holds a lease would write into the log while it is filled.
+    let done = auspex_chassis::recover(&nats, &STAGES).await?;
+    let refilled = plan.carry_out(archive, &nats).await?;
+    end(private);
+    Ok((refilled, done))
+}
+
+fn document(done: bool, refilled: &Refilled, losses: &[Loss]) -> serde_json::Value {
+    serde_json::json!({
+        "done": done, "facts": refilled.facts, "there": refilled.there, "moved": refilled.moved, "empty": refilled.empty,
+        "lost": losses,
+    })
 }
 
 fn end(private: Option<Broker>) {
@@ -201,6 +271,22 @@ pub(super) fn instant(text: &str) -> Result<i64, String> {
     Ok(jiff::Timestamp::now().as_millisecond() - ago)
 }
 
+/// A SHA-256 in hex.
+fn digest(text: &str) -> Result<String, String> {
+    match text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("is no SHA-256 of 64 hex digits".to_owned()),
+    }
+}
+
+/// A width of windows.
+pub(super) fn step(text: &str) -> Result<i64, String> {
+    match duration(text)? {
+        0 => Err("is no time at all; leave it out for widths that fit".to_owned()),
+        step => Ok(step),
+    }
+}
+
 /// A duration as people write it, in milliseconds.
 pub(super) fn duration(text: &str) -> Result<i64, String> {
     let fault = || "is no duration as in 500ms, 10s, 5m, 6h, 7d".to_owned();
@@ -232,5 +318,7 @@ mod tests {
             assert!(instant(wrong).is_err(), "{wrong}");
         }
         assert_eq!(duration("500ms"), Ok(500));
+        assert!(step("0s").is_err() && step("5m") == Ok(300_000));
+        assert!(digest("1234").is_err() && digest(&"aB".repeat(32)).is_ok());
     }
 }

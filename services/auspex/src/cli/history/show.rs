@@ -39,11 +39,15 @@ pub(super) fn segments(answer: &ListSegmentsResponse) -> String {
     }));
     let facts: u64 = answer.segments.iter().map(|s| s.facts).sum();
     format!(
-        "{}{} segments, {facts} facts in {}; {} facts on the log are not in a segment yet\n",
+        "{}{}, {} in {}; of the log {} not in a segment yet\n",
         print::table(&rows),
-        answer.segments.len(),
+        print::count(answer.segments.len() as u64, "segment"),
+        print::count(facts, "fact"),
         answer.location,
-        answer.waiting
+        match answer.waiting {
+            1 => "1 fact is".to_owned(),
+            waiting => format!("{waiting} facts are"),
+        }
     )
 }
 
