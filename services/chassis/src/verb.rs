@@ -31,6 +31,13 @@ pub trait Verb: Send + Sync + 'static {
         matches!(fact, Fact::Command(_))
     }
 
+    /// Whether what follows goes out at once, and the state that knows of it is saved with the quiet changes. After a crash the
+    /// same facts go out again under the same ids, and an owner who does not know yet that there is a newer one says what that
+    /// one says, too. So only for a stage whose readers go by causes, and never for one whose word moves something.
+    fn speaks_first(&self) -> bool {
+        false
+    }
+
     /// The earliest time at which this state wants to be told that time has passed; `None`: it sleeps.
     /// Only `canary` writes ticks.
     fn due(&self, state: &Self::State) -> Option<Timestamp> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use auspex_chassis::stage::Replay;
 use auspex_chassis::testing::TestHouse;
 use auspex_proto::{Fact, Project};
-use parts::{COUNTER, Count, Counter, alerts, assert_each_once, event, insist, log_with_alerts};
+use parts::{COUNTER, Count, Counter, alerts, assert_each_once, both, event, insist, log_with_alerts};
 
 const PROJECTS: [&str; 3] = ["a", "b", "c/d"];
 
@@ -44,8 +44,14 @@ async fn every_event_is_absorbed_once_and_replay_equals_live() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_the_server_loses_and_doubles_nothing() {
+    for counter in both() {
+        kill_the_server(counter).await;
+    }
+}
+
+async fn kill_the_server(counter: Counter) {
     let mut test = TestHouse::start().await.unwrap();
-    test.house.run_verb(COUNTER, Counter::default()).await.unwrap();
+    test.house.run_verb(COUNTER, counter.clone()).await.unwrap();
     let bus = test.house.bus().clone();
     let feeding = tokio::spawn(async move { feed(&bus, 0..600).await });
     for _ in 0..3 {
@@ -55,7 +61,7 @@ async fn killing_the_server_loses_and_doubles_nothing() {
     feeding.await.unwrap();
     let log = log_with_alerts(test.house.bus(), 600).await;
     assert_each_once(&log, 600);
-    let mut replayed = Replay::new(COUNTER, test.house.partitions(), Counter::default())
+    let mut replayed = Replay::new(COUNTER, test.house.partitions(), counter.clone())
         .outputs(&log)
         .unwrap();
     let mut live = alerts(&log);
@@ -105,9 +111,15 @@ fn replica(settings: auspex_chassis::bus::BusSettings, counter: Counter) -> std:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_owner_is_taken_over() {
+    for counter in both() {
+        kill_the_owner(counter).await;
+    }
+}
+
+async fn kill_the_owner(counter: Counter) {
     let test = TestHouse::start().await.unwrap();
-    let kill = replica(test.settings.clone(), Counter::default());
-    test.house.run_verb(COUNTER, Counter::default()).await.unwrap();
+    let kill = replica(test.settings.clone(), counter.clone());
+    test.house.run_verb(COUNTER, counter.clone()).await.unwrap();
     feed(test.house.bus(), 0..150).await;
     log_with_alerts(test.house.bus(), 50).await;
     kill.send(()).unwrap();
@@ -118,8 +130,17 @@ async fn a_killed_owner_is_taken_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_stopped_past_its_lease_and_continued_doubles_nothing() {
+    for counter in both() {
+        stop_the_owner(counter).await;
+    }
+}
+
+async fn stop_the_owner(counter: Counter) {
     let test = TestHouse::start().await.unwrap();
-    let sleeper = Counter::default();
+    let sleeper = Counter {
+        early: counter.early,
+        ..Counter::default()
+    };
     sleeper.sleep_ms.store(6_000, Ordering::SeqCst);
     // Alone at first, so that it owns everything; it falls asleep in the middle, three leases long.
     let _alive = replica(test.settings.clone(), sleeper.clone());
@@ -127,7 +148,7 @@ async fn an_owner_stopped_past_its_lease_and_continued_doubles_nothing() {
     log_with_alerts(test.house.bus(), 30).await;
     insist(test.house.bus(), &event("a", "sleep", "slow")).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    test.house.run_verb(COUNTER, Counter::default()).await.unwrap();
+    test.house.run_verb(COUNTER, counter.clone()).await.unwrap();
     feed(test.house.bus(), 30..120).await;
     let log = log_with_alerts(test.house.bus(), 121).await;
     assert_each_once(&log, 121);
@@ -158,10 +179,16 @@ async fn duplicates_beyond_the_window_are_recognised() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_share_and_a_leaver_hands_over_at_once() {
+    for counter in both() {
+        share_and_leave(counter).await;
+    }
+}
+
+async fn share_and_leave(counter: Counter) {
     let test = TestHouse::start().await.unwrap();
     let (other, leaving) = TestHouse::another(&test.settings).await.unwrap();
-    test.house.run_verb(COUNTER, Counter::default()).await.unwrap();
-    other.run_verb(COUNTER, Counter::default()).await.unwrap();
+    test.house.run_verb(COUNTER, counter.clone()).await.unwrap();
+    other.run_verb(COUNTER, counter.clone()).await.unwrap();
     feed(test.house.bus(), 0..60).await;
     log_with_alerts(test.house.bus(), 60).await;
     assert!(leaving.finish(Duration::from_secs(5)).await.is_empty());

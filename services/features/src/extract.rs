@@ -39,6 +39,11 @@ impl Verb for Extract {
         }
     }
 
+    /// Scores go by the cause of their vector, rows by the fact that tells them.
+    fn speaks_first(&self) -> bool {
+        true
+    }
+
     fn absorb(&self, state: &mut State, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
         let (vector, made) = match input.fact {
             Fact::Event(event) => self.event(state, input, event),

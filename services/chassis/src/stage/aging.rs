@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How long such a change waits for others to the same key.
-const WAIT: Duration = Duration::from_millis(450);
+const WAIT: Duration = Duration::from_millis(400);
 /// Changes this close to each other are of one age.
-const STEP: Duration = Duration::from_millis(25);
+const STEP: Duration = Duration::from_millis(100);
 /// Between two bites, when more is of age than one takes.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -64,13 +64,13 @@ mod tests {
     fn each_change_is_of_age_in_its_own_time() {
         let (mut aging, start) = (Aging::default(), Instant::now());
         assert_eq!(aging.next_at(), None);
-        for (ms, seq) in [(0, 3), (10, 4), (100, 9)] {
+        for (ms, seq) in [(0, 3), (10, 4), (200, 9)] {
             aging.note(start + Duration::from_millis(ms), seq);
         }
         assert_eq!(aging.next_at(), Some(start + WAIT));
         assert_eq!(aging.until(start + WAIT - Duration::from_millis(1)), 0);
         assert_eq!(aging.until(start + WAIT), 4);
-        assert_eq!(aging.next_at(), Some(start + WAIT + Duration::from_millis(100)));
+        assert_eq!(aging.next_at(), Some(start + WAIT + Duration::from_millis(200)));
         aging.bitten(start + WAIT, false);
         assert_eq!(aging.next_at(), Some(start + WAIT + PAUSE));
         aging.bitten(start + WAIT + PAUSE, true);

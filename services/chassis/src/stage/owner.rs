@@ -6,6 +6,9 @@
 //!    published or a command was absorbed, else within half a second, a few at a time, and before the cursor passes it;
 //! 4. publish the outboxes, pipelined; 5. move the cursor, lazily.
 //!
+//! A verb that [speaks first](Verb::speaks_first) is published before it is saved: its changes are saved as those that nobody
+//! waits for, and whoever takes over absorbs the same messages again and says the same.
+//!
 //! While the outboxes are under way the next messages are absorbed and saved; they are published when those have arrived.
 //!
 //! After a crash at any point the next owner begins at 1: a message that a key's sequence covers is not absorbed again, and
@@ -253,7 +256,7 @@ impl<V: Verb> Owner<V> {
         }
         // What is left for later holds the cursor back.
         let settled = Some(self.slots.saved_to(self.position));
-        if values.is_empty() && self.cursor.owes.is_empty() {
+        if values.is_empty() && self.cursor.owes.is_empty() && !self.slots.speaks() {
             self.under_way.goes_on_to(settled);
             self.ask(saved_keys);
             return Ok(());
@@ -278,6 +281,9 @@ impl<V: Verb> Owner<V> {
             outgoing.extend(self.slots.saved(&key, revision));
             keys.push(key);
         }
+        let (spoke, said) = self.slots.speak();
+        keys.extend(spoke);
+        outgoing.extend(said);
         self.under_way = UnderWay::send(&self.bus, outgoing, Landed { keys, settled }).await;
         self.ask(saved_keys);
         Ok(())

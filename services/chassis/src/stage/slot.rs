@@ -54,7 +54,22 @@ impl<S> Slot<S> {
         }
     }
 
-    /// What no save has sent yet.
+    /// What was not sent is sent, before it is saved.
+    pub(super) fn spoken(&mut self) {
+        self.under_way += self.unsent().len();
+        self.sent_before = self.outbox.len();
+    }
+
+    /// All that was under way has arrived. Of a key that is to be saved still, it need not be saved.
+    pub(super) fn arrived(&mut self) {
+        self.under_way = 0;
+        if self.touched {
+            self.outbox.drain(..self.sent_before.min(self.outbox.len()));
+            self.sent_before = 0;
+        }
+    }
+
+    /// What was not sent yet.
     pub(super) fn unsent(&self) -> &[Outgoing] {
         self.outbox.get(self.sent_before..).unwrap_or_default()
     }

@@ -51,6 +51,8 @@ pub(crate) struct Slots<V: Verb> {
     last: (u64, Timestamp),
     /// Messages that made the verb panic: stepped over, with a dead letter each.
     pub(crate) poison: BTreeSet<u64>,
+    /// Keys with something to publish before they are saved, in the order in which it came.
+    speaking: Vec<String>,
     /// Whether one has just been found: nothing absorbed since the last save may be saved.
     pub(crate) poisoned: bool,
     /// Outbox bytes of the messages absorbed since the last save.
@@ -75,6 +77,7 @@ impl<V: Verb> Slots<V> {
             now,
             last: (0, now),
             outbox_bytes: 0,
+            speaking: Vec::new(),
             poison: BTreeSet::new(),
             poisoned: false,
         }
@@ -194,8 +197,12 @@ impl<V: Verb> Slots<V> {
         slot.touch();
         slot.seq = message.seq;
         self.touched.note(key, message.seq, self.last.1);
-        if !outgoing.is_empty() || self.verb.is_urgent(message.fact) {
+        // A dead letter may come twice to nobody's use: it waits for the save.
+        let speaks = self.verb.speaks_first() && outgoing.iter().all(Outgoing::is_fact);
+        if self.verb.is_urgent(message.fact) || !(outgoing.is_empty() || speaks) {
             self.touched.hurry(key);
+        } else if !outgoing.is_empty() {
+            self.speaking.push(key.to_owned());
         }
         self.outbox_bytes += outgoing.iter().map(Outgoing::size).sum::<usize>();
         slot.outbox.extend(outgoing);
@@ -304,10 +311,30 @@ impl<V: Verb> Slots<V> {
         unsent
     }
 
+    /// Whether any key has something to publish before it is saved.
+    pub(crate) fn speaks(&self) -> bool {
+        !self.speaking.is_empty()
+    }
+
+    /// What is to be published of keys that are not saved yet, and their names. It is under way from now on.
+    pub(crate) fn speak(&mut self) -> (Vec<String>, Vec<Outgoing>) {
+        let (mut keys, mut outgoing) = (Vec::new(), Vec::new());
+        for key in std::mem::take(&mut self.speaking) {
+            // What is being saved goes out with its save.
+            let Some(slot) = self.keys.get_mut(&key).filter(|slot| slot.touched) else {
+                continue;
+            };
+            outgoing.extend_from_slice(slot.unsent());
+            slot.spoken();
+            keys.push(key);
+        }
+        (keys, outgoing)
+    }
+
     /// Notes that all that was under way for a key has arrived.
     pub(crate) fn acknowledged(&mut self, key: &str) {
         if let Some(slot) = self.keys.get_mut(key) {
-            slot.under_way = 0;
+            slot.arrived();
         }
     }
 

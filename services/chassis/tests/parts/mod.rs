@@ -35,6 +35,16 @@ pub const COUNTER: Stage = Stage {
 #[derive(Clone, Default)]
 pub struct Counter {
     pub sleep_ms: Arc<AtomicU64>,
+    /// It says the count before it is saved.
+    pub early: bool,
+}
+
+/// One that saves first, and one that speaks first: what holds for the one holds for the other.
+pub fn both() -> [Counter; 2] {
+    [false, true].map(|early| Counter {
+        early,
+        ..Counter::default()
+    })
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +59,10 @@ impl Verb for Counter {
 
     fn route(&self, fact: &Fact) -> Route {
         Route::Key(fact.project().to_string())
+    }
+
+    fn speaks_first(&self) -> bool {
+        self.early
     }
 
     fn absorb(&self, state: &mut Count, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {

@@ -155,3 +155,72 @@ fn what_is_urgent_is_in_every_bite_and_holds_the_cursor_no_longer() {
     assert_eq!(keys(slots.take_unsaved(Which::All).unwrap()), ["b"]);
     assert_eq!(slots.saved_to(3).0, 3);
 }
+
+/// Says each event back, before it is saved.
+struct Echo;
+
+impl Verb for Echo {
+    type State = u64;
+
+    fn route(&self, fact: &Fact) -> Route {
+        Route::Key(fact.project().to_string())
+    }
+
+    fn absorb(&self, state: &mut u64, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
+        *state += 1;
+        Ok(vec![input.fact.clone()])
+    }
+
+    fn speaks_first(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn who_speaks_first_is_saved_later_with_what_is_still_under_way() {
+    let at = (Partition::Number(0), Partitions::new(1).unwrap());
+    let mut slots = Slots::new(stage::FEATURES, at, std::sync::Arc::new(Echo), Timestamp(0));
+    let absorb = |slots: &mut Slots<Echo>, seq: u64, project: &str| {
+        let (fact, message_id, subject) = (&other(project), "one", "");
+        let (payload, trace): (&[u8], &str) = (&[], "");
+        let message = Arrived {
+            seq,
+            fact,
+            subject,
+            message_id,
+            payload,
+            trace,
+        };
+        slots.absorb(Timestamp(1), &message);
+    };
+    absorb(&mut slots, 1, "a");
+    absorb(&mut slots, 2, "b");
+    absorb(&mut slots, 3, "a");
+    assert!(slots.take_unsaved(Which::Urgent).unwrap().values.is_empty());
+    let (spoke, said) = slots.speak();
+    assert_eq!(
+        (spoke, said.len()),
+        (vec!["a".to_owned(), "b".to_owned(), "a".to_owned()], 3)
+    );
+    assert!(!slots.speaks() && slots.speak().1.is_empty());
+    assert_eq!(slots.saved_to(3).0, 0, "said, and not saved");
+    // Said and not acknowledged: whoever takes over from what is saved says it again.
+    let outbox = |unsaved: Unsaved| {
+        let (key, _, value) = unsaved.values.into_iter().next().unwrap();
+        (key, Value::<u64>::read(&value).unwrap().outbox.len())
+    };
+    slots.acknowledged("b");
+    assert_eq!(
+        outbox(slots.take_unsaved(Which::Until(1, 1)).unwrap()),
+        ("a".to_owned(), 2)
+    );
+    assert!(slots.saved("a", 7).is_empty(), "it is not sent twice");
+    slots.acknowledged("a");
+    assert_eq!(
+        outbox(slots.take_unsaved(Which::All).unwrap()),
+        ("b".to_owned(), 0)
+    );
+    assert_eq!(slots.saved_to(3).0, 3);
+    absorb(&mut slots, 4, "a");
+    assert_eq!(slots.speak().1.len(), 1, "only what is new");
+}
