@@ -1,28 +1,24 @@
 //! The plans there are, and a worker for each.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod lines;
+
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use auspex_argo::plan::Document;
 use auspex_chassis::ledger::{Ledger, SaveError};
-use auspex_chassis::{Claim, Followed, From, Group, House};
-use auspex_proto::decision::{Action, Decision};
+use auspex_chassis::{Followed, From, Group, House};
 use auspex_proto::subject::{FactKind, PLANS};
 use auspex_proto::{Fact, Project, RolloutName, stage};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use self::lines::{Inner, Key, Line};
 use crate::config::Config;
 use crate::record::Record;
 use crate::worker::{Shown, Word, Worker};
 
-/// Most rollouts whose decisions are remembered for a plan that comes later.
-const MOST: usize = 1_000;
-/// How long a plan whose rollout nobody has heard of is kept when there is no room, in milliseconds: the log forgets decisions.
-const UNHEARD_MS: i64 = 7 * 24 * 3_600 * 1_000;
-/// Most decisions of one rollout that are kept for a plan that comes later.
-const MOST_HEARD: usize = 400;
 /// A plan that somebody else writes at the same moment is written again so often.
 const TRIES: usize = 5;
 /// New plans of other replicas are looked for this often, in seconds.
@@ -40,72 +36,6 @@ pub struct Kept {
     pub actor: String,
     /// When, milliseconds since 1970; 0: long ago.
     pub put_ms: i64,
-}
-
-type Key = (Project, String);
-
-struct Line {
-    version: u64,
-    words: mpsc::UnboundedSender<Word>,
-    shown: Shown,
-    plan: Document,
-    put_ms: i64,
-    claim: Claim<Record>,
-    stop: Box<dyn Fn() + Send + Sync>,
-}
-
-#[derive(Default)]
-struct Inner {
-    lines: BTreeMap<Key, Line>,
-    /// Decisions of rollouts since they began, so that a plan that comes later knows where its rollout stands.
-    heard: BTreeMap<Key, Vec<(Decision, u64)>>,
-    /// The log has been read to its end.
-    live: bool,
-}
-
-impl Inner {
-    /// Which plan goes first where there is no room: the one that has been over the longest, else the oldest that nobody speaks
-    /// of any more.
-    fn dispensable(&self, now_ms: i64) -> Option<Key> {
-        let stands = self.lines.iter().filter_map(|(key, line)| {
-            let stand = line.shown.lock().ok()?;
-            Some((key, line.put_ms, stand.over, stand.seq))
-        });
-        let old = |put_ms: i64| self.live && now_ms.saturating_sub(put_ms) > UNHEARD_MS;
-        let going = stands.filter(|(_, put_ms, over, seq)| *over || (*seq == 0 && old(*put_ms)));
-        let first = going.min_by_key(|(_, put_ms, over, seq)| (!*over, *seq, *put_ms));
-        first.map(|(key, ..)| key.clone())
-    }
-
-    /// Keeps a decision as far as it says something new of the steps.
-    fn keep(&mut self, key: &Key, decision: &Decision, seq: u64) {
-        let heard = self.heard.entry(key.clone()).or_default();
-        if decision.action == Action::Start {
-            heard.clear();
-        }
-        let same = |(last, _): &(Decision, u64)| {
-            (last.action, last.phase, last.reason, last.weight, last.step)
-                == (
-                    decision.action,
-                    decision.phase,
-                    decision.reason,
-                    decision.weight,
-                    decision.step,
-                )
-        };
-        if !heard.last().is_some_and(same) {
-            if heard.len() >= MOST_HEARD {
-                // How it began and where it stands now count.
-                heard.remove(1);
-            }
-            heard.push((decision.clone(), seq));
-        }
-        if self.heard.len() > MOST
-            && let Some(first) = self.heard.keys().find(|other| *other != key).cloned()
-        {
-            self.heard.remove(&first);
-        }
-    }
 }
 
 /// The board; cheap to clone.

@@ -77,6 +77,7 @@ const BEGUN: (Action, Phase, Reason) = (Action::Start, Phase::Waiting, Reason::S
 const RAISED: (Action, Phase, Reason) = (Action::Advance, Phase::Progressing, Reason::StepDone);
 const WAITS: (Action, Phase, Reason) = (Action::Pause, Phase::Paused, Reason::StepWait);
 const RESUMED: (Action, Phase, Reason) = (Action::Resume, Phase::Progressing, Reason::Commanded);
+const PAUSE: (Action, Phase, Reason) = (Action::Hold, Phase::Progressing, Reason::StepWait);
 /// Control did not let a person go past the step.
 const HELD: (Action, Phase, Reason) = (Action::Pause, Phase::Paused, Reason::Commanded);
 
@@ -133,7 +134,6 @@ async fn a_background_begins_at_its_step_though_only_a_route_lies_between_two_pa
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    const PAUSE: (Action, Phase, Reason) = (Action::Hold, Phase::Progressing, Reason::StepWait);
     decided(1, BEGUN, 0).await;
     decided(2, RAISED, 0).await;
     decided(3, PAUSE, 1).await;

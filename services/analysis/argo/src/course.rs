@@ -237,6 +237,10 @@ mod tests {
 
     /// What control says of these steps, and which of the runs are wanted then.
     #[test]
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one table: what is said, and what is wanted"
+    )]
     fn every_run_is_wanted_from_exactly_its_step() {
         let pause = || Step::Pause("30s".to_owned());
         let steps = [

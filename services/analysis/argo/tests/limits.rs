@@ -1,6 +1,11 @@
 //! Limits, counts, merging and patterns: each sentence of Argo Rollouts' rules as a line.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test may: each is one table"
+)]
 
 use auspex_argo::arguments::merge;
 use auspex_argo::document::{Argument, Template};
