@@ -39,6 +39,7 @@ pub(crate) const PURE: &[&str] = &[
     "services/history/src/archive/chain",
     "services/history/src/archive/segment",
     "services/history/src/archive/summary",
+    "services/history/src/archive/survey",
     "services/history/src/influx/flux",
     "services/history/src/influx/line",
     "services/history/src/search",
@@ -75,6 +76,7 @@ pub(crate) const PURE: &[&str] = &[
     "services/scoring/src/mitigate",
     "services/scoring/src/readings",
     "services/trainer/learn/src",
+    "services/trainer/src/builds",
     "services/trainer/src/collect",
     "services/trainer/src/schedule",
 ];

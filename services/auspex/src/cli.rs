@@ -163,7 +163,7 @@ impl Cli {
             Ask::Analysis(analysis) => analysis.carry_out(&self.reach).await.map(done),
             Ask::Convert(convert) => convert.carry_out(),
             Ask::Judge(judge) => judge.carry_out().map(done),
-            Ask::Train(train) => train.carry_out().await.map(done),
+            Ask::Train(train) => Box::pin(train.carry_out(&self.reach)).await.map(done),
             Ask::Evaluate(evaluate) => evaluate.carry_out().await.map(done),
             Ask::Demo(demo) => demo.carry_out().await,
             Ask::Bench(args) => Ok(Box::pin(crate::bench::run(args)).await?),

@@ -318,7 +318,7 @@ impl Served {
 /// # Errors
 /// [`Fault::Failed`] naming the file.
 pub fn store(folder: &Path, files: &BTreeMap<&str, Vec<u8>>) -> Result<(), Fault> {
-    let fault = |path: &Path, fault: std::io::Error| failed(format!("{}: {fault}", path.display()));
+    let fault = |path: &Path, fault: std::io::Error| failed(format!("--out: {}: {fault}", path.display()));
     std::fs::create_dir_all(folder).map_err(|f| fault(folder, f))?;
     for (name, bytes) in files {
         let path = folder.join(name);

@@ -195,6 +195,20 @@ impl Unseen {
         metrics::log_loss(&self.labels, &self.calibrated(raws))
     }
 
+    /// The mean over groups of their log-loss.
+    #[must_use]
+    pub fn log_loss_of_groups(&self, raws: &[f64]) -> f64 {
+        let mut groups = BTreeMap::<u32, (Vec<bool>, Vec<f64>)>::new();
+        let rows = self.labels.iter().zip(self.calibrated(raws));
+        for (group, (label, p)) in self.groups.iter().zip(rows) {
+            let own = groups.entry(*group).or_default();
+            own.0.push(*label);
+            own.1.push(p);
+        }
+        let losses = groups.values().map(|(labels, p)| metrics::log_loss(labels, p));
+        losses.sum::<f64>() / groups.len().max(1) as f64
+    }
+
     /// The calibration for the model that is fitted to everything.
     #[must_use]
     pub fn platt(&self, raws: &[f64]) -> Platt {

@@ -1,5 +1,5 @@
-//! How log-odds become probabilities: the way is chosen forward in time. Each way is fitted to the earlier stretches, as far as their
-//! outcomes were known when the next one began, and judged by the log-loss of that one.
+//! How log-odds become probabilities: the way, and how far back it remembers, are chosen forward in time. Each is fitted to the earlier
+//! stretches, as far as their outcomes were known when the next one began, and judged by the log-loss of that one.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::backtest::Unseen;
 
-/// A way with more parameters than Platt's is taken when it tells the next stretch so much better, in log-loss.
+/// A way with more parameters than Platt's, or of fewer rows, is taken when it tells the next stretch so much better, in log-loss.
 const BEND: f64 = 2e-4;
 
 /// A way.
@@ -55,34 +55,42 @@ pub(crate) struct Chosen {
     #[serde(skip)]
     pub(crate) p: Vec<f64>,
     method: &'static str,
+    /// Whether what is older counts for little.
+    short_memory: bool,
     /// Log-loss of each way on stretches after those it was fitted to.
     forward_log_loss: BTreeMap<String, f64>,
 }
 
-/// Chooses for log-odds of the unseen rows.
-pub(crate) fn choose(unseen: &Unseen, raws: &[f64]) -> Chosen {
-    let mut losses = BTreeMap::new();
-    let mut told = |way: Way| {
-        let loss = forward(unseen, raws, way);
-        if let Some(loss) = loss {
-            losses.insert(way.name().to_owned(), loss);
-        }
-        loss.unwrap_or(f64::INFINITY)
+/// Chooses for log-odds of the unseen rows. `brief` is how much each counts where what is older counts for little.
+pub(crate) fn choose(unseen: &Unseen, raws: &[f64], brief: &[f64]) -> Chosen {
+    let brief = Unseen {
+        weights: brief.to_vec(),
+        ..unseen.clone()
     };
-    let mut best = (Way::Platt, told(Way::Platt));
-    for way in Way::ALL.into_iter().skip(1) {
-        let loss = told(way);
-        if loss < best.1 - BEND {
-            best = (way, loss);
+    let mut losses = BTreeMap::new();
+    let mut best = (Way::Platt, false, f64::INFINITY);
+    for (short, memory) in [(false, unseen), (true, &brief)] {
+        for way in Way::ALL {
+            let Some(loss) = forward(memory, raws, way) else {
+                continue;
+            };
+            let end = if short { ", short memory" } else { "" };
+            losses.insert(format!("{}{end}", way.name()), loss);
+            if loss < best.2 - BEND {
+                best = (way, short, loss);
+            }
         }
     }
+    let (way, short, _) = best;
+    let chosen = if short { &brief } else { unseen };
     let all: Vec<usize> = (0..unseen.rows.len()).collect();
     // The earlier stretches bore it out; all of them together do.
-    let calibration = best.0.fit(&unseen.at(raws, &all));
+    let calibration = way.fit(&chosen.at(raws, &all));
     Chosen {
-        p: unseen.crossed(raws, |places| best.0.fit(&unseen.at(raws, places))),
+        p: chosen.crossed(raws, |places| way.fit(&chosen.at(raws, places))),
         calibration: calibration.unwrap_or(Calibration::IDENTITY),
-        method: best.0.name(),
+        method: way.name(),
+        short_memory: short,
         forward_log_loss: losses,
     }
 }
@@ -93,7 +101,10 @@ fn forward(unseen: &Unseen, raws: &[f64], way: Way) -> Option<f64> {
     let (mut labels, mut p) = (Vec::new(), Vec::new());
     for stretch in 1..unseen.stretches() {
         let (earlier, own) = unseen.known_before(stretch);
-        let rows = unseen.at(raws, &earlier);
+        let mut rows = unseen.at(raws, &earlier);
+        // As it was then: the newest row counts whole.
+        let newest = rows.2.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        rows.2.iter_mut().for_each(|weight| *weight /= newest);
         let failures = metrics::failures(&rows.1);
         if failures.min(rows.1.len() - failures) == 0 {
             return None;
@@ -138,7 +149,7 @@ mod tests {
     #[test]
     fn a_way_with_more_parameters_is_taken_where_it_tells_more() {
         let (straight, raws) = unseen(12_000, 0.0, |raw| 0.6 * raw - 0.3);
-        let chosen = choose(&straight, &raws);
+        let chosen = choose(&straight, &raws, &straight.weights);
         assert_eq!(chosen.method, "platt", "{:?}", chosen.forward_log_loss);
         let bent = Beta {
             a: 0.3,
@@ -146,7 +157,7 @@ mod tests {
             c: 0.0,
         };
         let (bent, raws) = unseen(12_000, 0.0, move |raw| logit(bent.apply(raw)));
-        let chosen = choose(&bent, &raws);
+        let chosen = choose(&bent, &raws, &bent.weights);
         assert_eq!(chosen.method, "beta", "{:?}", chosen.forward_log_loss);
         let stepped = |raw: f64| {
             if raw < 0.0 {
@@ -156,11 +167,26 @@ mod tests {
             }
         };
         let (stepped, raws) = unseen(12_000, 0.0, stepped);
-        let chosen = choose(&stepped, &raws);
+        let chosen = choose(&stepped, &raws, &stepped.weights);
         assert_eq!(chosen.method, "isotonic", "{:?}", chosen.forward_log_loss);
         let error = |p: &[f64]| metrics::ece(&stepped.labels, p);
         let (own, straight) = (error(&chosen.p), error(&stepped.calibrated(&raws)));
         assert!(own < straight / 1.5, "{own} {straight}");
+    }
+
+    #[test]
+    fn what_is_older_counts_for_little_where_the_world_has_moved() {
+        let mut random = Random::new(12);
+        let (told, raws) = unseen(12_000, 0.0, |raw| 0.8 * raw - 0.2);
+        let brief: Vec<f64> = told.times.iter().map(|t| 0.5_f64.powf((1.0 - t) * 8.0)).collect();
+        let chosen = choose(&told, &raws, &brief);
+        assert!(!chosen.short_memory, "{:?}", chosen.forward_log_loss);
+        let mut moved = told.clone();
+        for ((label, raw), time) in moved.labels.iter_mut().zip(&raws).zip(&told.times) {
+            *label = random.unit() < sigmoid(raw - 6.0 * (time - 0.5));
+        }
+        let chosen = choose(&moved, &raws, &brief);
+        assert!(chosen.short_memory, "{:?}", chosen.forward_log_loss);
     }
 
     #[test]

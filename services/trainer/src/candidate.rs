@@ -89,9 +89,9 @@ impl Candidate {
                 json!({"trees": size(80, 150, 200), "leaves": size(7, 15, 24), "rate": 0.04, "least": least, "bags": 3})
             }
             Self::Lightgbm => json!({
-                "num_iterations": size(100, 200, 500), "learning_rate": if rows < 40_000 { 0.03 } else { 0.02 }, "num_leaves": size(7, 15, 31),
-                "min_data_in_leaf": least, "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1,
-                "lambda_l2": 5.0,
+                "num_iterations": size(100, 200, 250), "learning_rate": if rows < 40_000 { 0.03 } else { 0.04 },
+                "num_leaves": size(7, 15, 63), "min_data_in_leaf": least, "feature_fraction": if rows < 40_000 { 0.5 } else { 0.3 },
+                "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5.0, "bags": 3,
             }),
             Self::Xgboost => json!({
                 "num_boost_round": size(100, 200, 200), "eta": 0.03, "max_depth": size(3, 5, 6), "min_child_weight": 5,

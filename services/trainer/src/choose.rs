@@ -10,6 +10,7 @@ use crate::backtest::{Stretch, Unseen};
 use crate::candidate::Candidate;
 use crate::figures::{Figures, Judged};
 use crate::fit::{self, Fitted, Task};
+use crate::local;
 use crate::plugin::Plugin;
 use crate::sample::Sample;
 use crate::sequence::{self, Sequence};
@@ -21,21 +22,37 @@ pub struct Weighing {
     pub half_life: Option<f64>,
     /// Weight of a failure; a success weighs 1.
     pub failure: f64,
+    /// How much less a row of a large group weighs than one of a small: the size of the group to the power of minus this.
+    #[serde(default)]
+    pub balance: f64,
 }
+
+/// The power that is tried for [`Weighing::balance`].
+const BALANCE: f64 = 0.4;
 
 impl Weighing {
     /// Weights of all rows of a sample.
     #[must_use]
     pub fn weights(&self, sample: &Sample) -> Vec<f64> {
         let recency = sample.recency(self.half_life.unwrap_or(f64::INFINITY));
-        let one = |(weight, failed): (f64, &bool)| if *failed { weight * self.failure } else { weight };
-        recency.into_iter().zip(&sample.labels).map(one).collect()
+        let groups = sample.by_group();
+        let mean = sample.rows() as f64 / groups.len().max(1) as f64;
+        let of = |(group, rows): (u32, Vec<usize>)| (group, (rows.len() as f64 / mean).powf(-self.balance));
+        let shares: BTreeMap<u32, f64> = groups.into_iter().map(of).collect();
+        let one = |((weight, failed), group): ((f64, &bool), &u32)| {
+            let weight = weight * shares.get(group).copied().unwrap_or(1.0);
+            if *failed { weight * self.failure } else { weight }
+        };
+        let rows = recency.into_iter().zip(&sample.labels);
+        rows.zip(&sample.groups).map(one).collect()
     }
 }
 
-/// Chooses how rows are weighed, by the log-loss of small trees of our own.
+/// Chooses how rows are weighed, by the log-loss of small trees of our own. Where groups are few and large, each counts the same,
+/// as it does in the mean of their figures.
 #[must_use]
 pub fn weighing(train: &Sample, stretches: &[Stretch], seed: u64) -> Weighing {
+    let several = local::few_and_large(train);
     let odds = 1.0 / metrics::rate(&train.labels).clamp(1e-6, 1.0) - 1.0;
     let mut options = vec![None, Some(train.span() * 0.5)];
     if train.span() <= 0.0 {
@@ -49,47 +66,56 @@ pub fn weighing(train: &Sample, stretches: &[Stretch], seed: u64) -> Weighing {
     let plain = Weighing {
         half_life: None,
         failure: 1.0,
+        balance: 0.0,
     };
-    let mut best = (f64::INFINITY, plain);
     let growth = gbdt::Growth {
         trees: 50,
         bags: 1,
         rate: 0.1,
         ..fit::growth(&Candidate::Gbdt.settings(train.rows()), seed)
     };
+    let mut best = (f64::INFINITY, plain);
+    let mut consider = |option: Weighing| {
+        let loss = loss(&option, train, stretches, &growth);
+        // A choice that changes nothing worth mentioning is not made.
+        if loss < best.0 - 1e-4 {
+            best = (loss, option);
+        }
+        best.1
+    };
+    let mut chosen = plain;
     for half_life in &options {
         for failure in &failures {
-            let option = Weighing {
+            chosen = consider(Weighing {
                 half_life: *half_life,
                 failure: *failure,
-            };
-            let weights = option.weights(train);
-            let models: Vec<Forest> = stretches
-                .iter()
-                .map(|stretch| {
-                    let part = train.take(&stretch.fit);
-                    gbdt::fit(
-                        &part.table,
-                        &part.labels,
-                        &picked(&weights, &stretch.fit),
-                        &growth,
-                    )
-                })
-                .collect();
-            let unseen = Unseen::of(
-                train,
-                stretches,
-                &train.recency(half_life.unwrap_or(f64::INFINITY)),
-            );
-            let raws = unseen.raws(train, &models.iter().collect::<Vec<_>>());
-            let loss = unseen.log_loss(&raws);
-            // A choice that changes nothing worth mentioning is not made.
-            if loss < best.0 - 1e-4 {
-                best = (loss, option);
-            }
+                ..plain
+            });
         }
     }
-    best.1
+    if several {
+        let balance = BALANCE;
+        chosen = consider(Weighing { balance, ..chosen });
+    }
+    chosen
+}
+
+/// The log-loss of small trees whose rows are weighed so.
+fn loss(option: &Weighing, train: &Sample, stretches: &[Stretch], growth: &gbdt::Growth) -> f64 {
+    let weights = option.weights(train);
+    let model = |stretch: &Stretch| {
+        let part = train.take(&stretch.fit);
+        gbdt::fit(&part.table, &part.labels, &picked(&weights, &stretch.fit), growth)
+    };
+    let models: Vec<Forest> = stretches.iter().map(model).collect();
+    let recency = train.recency(option.half_life.unwrap_or(f64::INFINITY));
+    let unseen = Unseen::of(train, stretches, &recency);
+    let raws = unseen.raws(train, &models.iter().collect::<Vec<_>>());
+    if local::few_and_large(train) {
+        unseen.log_loss_of_groups(&raws)
+    } else {
+        unseen.log_loss(&raws)
+    }
 }
 
 fn picked(weights: &[f64], rows: &[usize]) -> Vec<f64> {

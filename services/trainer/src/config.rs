@@ -37,6 +37,8 @@ pub struct Config {
     pub registry: String,
     /// Access token for it. Empty: none.
     pub token: Secret,
+    /// Root certificates (PEM file) to trust beside the usual ones, where registry and store are asked over TLS. Empty: none.
+    pub ca: String,
     /// How often is looked whether it is time, in seconds, 1..=3600.
     pub look_seconds: u64,
 }
@@ -105,6 +107,7 @@ impl Default for Config {
             candidates: vec!["logistic".to_owned(), "gbdt".to_owned(), "ensemble".to_owned()],
             registry: "http://127.0.0.1:7700".to_owned(),
             token: Secret::default(),
+            ca: String::new(),
             look_seconds: 60,
         }
     }

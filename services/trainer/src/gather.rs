@@ -8,8 +8,12 @@ use auspex_proto::wire::FeatureEntity;
 use serde::Serialize;
 
 use crate::collect::{Example, State};
+use crate::encode::Encoding;
+use crate::fault::Fault;
+use crate::prepare::{Prepared, enough, young};
 use crate::sample::Sample;
-use crate::store::{Answer, Store};
+use crate::store::{Answer, Question, Store};
+use crate::table::choice::Choice;
 
 /// Keys that streams of the mesh have; one that is not known of an example is asked for as [`UNKNOWN`], of which nothing is known.
 const KEYS: [&str; 5] = ["revision", "author", "service", "environment", "project"];
@@ -101,7 +105,12 @@ pub(crate) async fn stored(
             continue;
         }
         let entities = examples.iter().map(|example| entity(project, example)).collect();
-        let answer = store.ask(project, service, entities).await;
+        let question = Question {
+            project,
+            service,
+            ..Question::default()
+        };
+        let answer = store.ask(&question, entities).await;
         answers.push((
             project.as_str(),
             examples,
@@ -113,7 +122,29 @@ pub(crate) async fn stored(
     Ok(gathered)
 }
 
-fn entity(project: &str, example: &Example) -> FeatureEntity {
+/// What was gathered, cut by time: rows to learn from whose outcome was known when the test begins, and the newest to test on.
+///
+/// # Errors
+/// [`Fault::Invalid`] when there is not enough.
+pub(crate) fn prepared(gathered: Gathered, split: f64, delay: f64) -> Result<Prepared, Fault> {
+    let sample = gathered.sample;
+    let (older, newer) = sample.cut(split);
+    let known = sample.matured(&older, &newer, delay);
+    let (train, test) = (sample.take(&known), sample.take(&newer));
+    let immature = older.len() - known.len();
+    enough(&train, &test).map_err(|fault| young(fault, immature, false))?;
+    Ok(Prepared {
+        choice: Choice::default(),
+        encoding: Encoding::default(),
+        train,
+        test,
+        immature,
+        joined: None,
+        origin: Some(gathered.origin),
+    })
+}
+
+pub(crate) fn entity(project: &str, example: &Example) -> FeatureEntity {
     let known = |key: &str| match key {
         "project" => project.to_owned(),
         key => example
@@ -123,14 +154,18 @@ fn entity(project: &str, example: &Example) -> FeatureEntity {
             .unwrap_or_else(|| UNKNOWN.to_owned()),
     };
     FeatureEntity {
-        keys: KEYS.into_iter().map(|key| (key.to_owned(), known(key))).collect(),
+        keys: KEYS
+            .into_iter()
+            .chain(example.keys.keys().map(String::as_str))
+            .map(|key| (key.to_owned(), known(key)))
+            .collect(),
         time_ms: example.asked,
         ..FeatureEntity::default()
     }
 }
 
 /// The answers for all projects as one sample.
-fn together(answers: &[(&str, Vec<&Example>, Answer)]) -> anyhow::Result<Gathered> {
+pub(crate) fn together(answers: &[(&str, Vec<&Example>, Answer)]) -> anyhow::Result<Gathered> {
     let Some((_, _, first)) = answers.first() else {
         bail!("there are no examples");
     };

@@ -13,16 +13,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::collect::State;
 use crate::config::Config;
-use crate::encode::Encoding;
 use crate::gather::{self, Gathered};
 use crate::plugin::Plugin;
-use crate::prepare::Prepared;
 use crate::publish::{self, Registry};
 use crate::report::Report;
 use crate::request::{Bench, Recalibrate, Request};
 use crate::schedule::{self, Past, Run, Stock};
 use crate::store::{Away, Store};
-use crate::table::choice::{Choice, Wanted};
+use crate::table::choice::Wanted;
 
 /// Who asks for a training now: by whom, and the way back.
 pub struct Demand {
@@ -164,7 +162,7 @@ impl Job {
                 plugin: plugin.then(|| Plugin::prepare(&Plugin::folder(), false, &say)),
                 runtime: Some(runtime),
             };
-            let prepared = prepared(gathered, request.split, request.delay)?;
+            let prepared = gather::prepared(gathered, request.split, request.delay)?;
             crate::train::finish(&request, &bench, prepared, &say)
         });
         let report = report.await??;
@@ -247,23 +245,6 @@ fn stock(states: &[(String, State)], since: i64) -> Stock {
     stock
 }
 
-fn prepared(gathered: Gathered, split: f64, delay: f64) -> Result<Prepared, crate::Fault> {
-    let sample = gathered.sample;
-    let (older, newer) = sample.cut(split);
-    let known = sample.matured(&older, &newer, delay);
-    let (train, test) = (sample.take(&known), sample.take(&newer));
-    crate::prepare::enough(&train, &test)?;
-    Ok(Prepared {
-        choice: Choice::default(),
-        encoding: Encoding::default(),
-        train,
-        test,
-        immature: older.len() - known.len(),
-        joined: None,
-        origin: Some(gathered.origin),
-    })
-}
-
 fn told(report: &Report, stock: Stock, cause: &str) -> Run {
     let failed = report
         .gates
@@ -305,4 +286,4 @@ impl std::fmt::Debug for Demand {
 }
 
 /// Files by name.
-pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;

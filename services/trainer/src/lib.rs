@@ -13,6 +13,8 @@
 pub mod answer;
 pub mod artifact;
 pub mod backtest;
+pub mod builds;
+pub mod built;
 mod calibrating;
 pub mod candidate;
 pub mod choose;
@@ -32,6 +34,7 @@ pub mod graph;
 pub mod history;
 pub mod job;
 pub mod local;
+mod past;
 pub mod plugin;
 pub mod prepare;
 pub mod publish;
@@ -55,6 +58,7 @@ use tokio::sync::mpsc;
 
 pub use candidate::Candidate;
 pub use config::Config;
+pub use door::Place;
 pub use evaluate::{Evaluation, evaluate};
 pub use fault::Fault;
 pub use report::Report;
@@ -77,10 +81,11 @@ async fn build(house: House) -> anyhow::Result<Part> {
         config: config.clone(),
     };
     let view = house.run_verb(stage::TRAINER, collect).await?;
-    let registry = publish::Registry::of(&config.registry, &config.token)?;
+    let place = |address: &str| Place::of(address, &config.token).trusting(&config.ca);
+    let registry = publish::Registry::of(&place(&config.registry)?)?;
     let store = config
         .asks_store()
-        .then(|| store::Store::of(&config.store, &config.token));
+        .then(|| store::Store::of(&place(&config.store)?));
     let job = job::Job {
         house: house.clone(),
         config,

@@ -13,8 +13,8 @@ use crate::sample::Sample;
 /// Groups, at most, that each get a model of their own, and rows that each must have.
 const MOST_GROUPS: usize = 12;
 const LEAST_ROWS: usize = 800;
-/// Failures that a group must show before its offset is believed by half.
-const PULL: f64 = 8.0;
+/// Failures that a group must show before its offset is believed by half: trees know the group already, and what is over moves on.
+const PULL: f64 = 1000.0;
 
 /// The number that stands for each group in its column, by group.
 fn numbers(train: &Sample) -> Vec<(u32, f32)> {
@@ -30,6 +30,13 @@ fn numbers(train: &Sample) -> Vec<(u32, f32)> {
     found
 }
 
+/// Whether there are several groups, few enough and each large enough to be told apart by a model.
+#[must_use]
+pub fn few_and_large(train: &Sample) -> bool {
+    let groups = train.by_group();
+    (2..=MOST_GROUPS).contains(&groups.len()) && groups.iter().all(|(_, rows)| rows.len() >= LEAST_ROWS)
+}
+
 /// Boosted trees for groups that are few and large, as candidates: for each group alone, and for all together with the group
 /// as an offset, so that no split is spent on telling groups apart. None when the groups are many or small.
 #[must_use]
@@ -39,14 +46,8 @@ pub fn tried(
     weights: &[f64],
     (unseen, entrants, seed): (&Unseen, &[Candidate], u64),
 ) -> Vec<Tried> {
-    let groups = train.by_group();
-    let large = groups.iter().all(|(_, rows)| rows.len() >= LEAST_ROWS);
-    let named = numbers(train).len() == groups.len() && !train.names.is_empty();
-    if !(2..=MOST_GROUPS).contains(&groups.len())
-        || !large
-        || !named
-        || !entrants.contains(&Candidate::Ensemble)
-    {
+    let named = numbers(train).len() == train.by_group().len() && !train.names.is_empty();
+    if !few_and_large(train) || !named || !entrants.contains(&Candidate::Ensemble) {
         return Vec::new();
     }
     type Way = fn(&Sample, &[usize], &[f64], u64) -> Forest;
@@ -328,7 +329,7 @@ mod tests {
             rows: (0..300).collect(),
             stretch: vec![0; 300],
             labels: s.labels.clone(),
-            weights: vec![1.0; 300],
+            weights: vec![100.0; 300],
             ..Unseen::default()
         };
         let found = offsets(&s, &unseen, &vec![-0.7; 300]);

@@ -158,6 +158,14 @@ impl Plugin {
 pub(crate) fn environment(folder: &Path, locks: &[&str], say: &dyn Fn(&str)) -> Result<PathBuf, String> {
     let folder = std::path::absolute(folder).map_err(|fault| fault.to_string())?;
     let venv = folder.join(format!("venv-{}", named(locks)));
+    if venv.join("complete").is_file() {
+        return Ok(venv.join("bin/python"));
+    }
+    // Two runs at once do not install into one place: the second waits, and finds it there.
+    let text = |fault: std::io::Error| format!("{}: {fault}", folder.display());
+    std::fs::create_dir_all(&folder).map_err(text)?;
+    let turn = std::fs::File::create(venv.with_extension("lock")).map_err(text)?;
+    turn.lock().map_err(text)?;
     if !venv.join("complete").is_file() {
         say(&format!(
             "installing Python libraries from PyPI into {} (once)",
@@ -200,7 +208,7 @@ pub(crate) fn unpack(folder: &Path, package: &str, sources: &[(&str, &str)]) -> 
     Ok(root)
 }
 
-/// Makes an environment beside its place and moves it there whole, so that one that was cut short is never used.
+/// Makes an environment, marked when it is whole: one that was cut short is never used, and is made anew.
 fn install(venv: &Path, locks: &[&str]) -> Result<(), String> {
     let run = |command: &mut Command, what: &str| {
         let output = command

@@ -72,7 +72,7 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
     let mut test = match &request.test {
         None => None,
         Some(path) => {
-            let seen = survey(path, request.wanted.group.as_deref())?;
+            let seen = survey(path, request.wanted.group.as_deref()).map_err(|fault| tested(fault, path))?;
             Some(load(path, &seen, &choice).map_err(|fault| tested(fault, path))?)
         }
     };
@@ -107,6 +107,9 @@ pub fn prepare(request: &Request, say: &dyn Fn(&str)) -> Result<Prepared, Fault>
 /// A fault of the table to test on says so.
 fn tested(fault: Fault, path: &std::path::Path) -> Fault {
     match fault {
+        Fault::Invalid { field, reason } if field == path.display().to_string() => {
+            invalid("--test", format!("{field}: {reason}"))
+        }
         Fault::Invalid { field, reason } => {
             invalid("--test", format!("{}: {field}: {reason}", path.display()))
         }
@@ -115,7 +118,7 @@ fn tested(fault: Fault, path: &std::path::Path) -> Fault {
 }
 
 /// Rows may be too few because so many are too young.
-fn young(fault: Fault, immature: usize, counts_rows: bool) -> Fault {
+pub(crate) fn young(fault: Fault, immature: usize, counts_rows: bool) -> Fault {
     match fault {
         Fault::Invalid { field, reason } if immature > 0 => {
             let unit = if counts_rows {

@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use auspex_chassis::Secret;
 use auspex_proto::wire::model_registry_client::ModelRegistryClient;
 use auspex_proto::wire::{RegisterHead, RegisterRequest, UploadChunk, register_request};
 
-use crate::door::Door;
+use crate::door::{Door, Place};
 use crate::job::Files;
 
 /// Bytes of one piece: well below gRPC's limit of 4 MB.
@@ -23,7 +22,7 @@ pub struct Registry(Door);
 ///
 /// # Errors
 /// When one cannot be read.
-pub(crate) fn files(folder: &Path) -> anyhow::Result<Files> {
+pub fn files(folder: &Path) -> anyhow::Result<Files> {
     let mut files = Files::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -36,19 +35,19 @@ pub(crate) fn files(folder: &Path) -> anyhow::Result<Files> {
 }
 
 impl Registry {
-    /// As configured.
+    /// The registry of this place.
     ///
     /// # Errors
     /// The address is none, or the token cannot be sent.
-    pub fn of(address: &str, token: &Secret) -> anyhow::Result<Self> {
-        Door::of(address, token, PATIENCE).map(Self)
+    pub fn of(place: &Place) -> anyhow::Result<Self> {
+        Door::of(place, PATIENCE).map(Self)
     }
 
     /// Registers a version; gives the number it got.
     ///
     /// # Errors
     /// As the registry says it.
-    pub(crate) async fn register(&self, files: Files, alias: &str, note: &str) -> anyhow::Result<String> {
+    pub async fn register(&self, files: Files, alias: &str, note: &str) -> anyhow::Result<String> {
         let part = |part| RegisterRequest { part: Some(part) };
         let head = RegisterHead {
             actor: "trainer".to_owned(),

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use auspex_chassis::Secret;
 use auspex_proto::wire::feature_store_client::FeatureStoreClient;
 use auspex_proto::wire::{FeatureEntity, GetHistoricalFeaturesRequest, TableChunk, TableFormat};
 use tonic::Code;
 
-use crate::door::Door;
+use crate::door::{Door, Place};
 use crate::table::join;
 
 /// A join over a large store takes its time.
@@ -22,6 +21,18 @@ pub struct Store(Door);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Away(String);
+
+/// What it is asked about entities of a project.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Question<'a> {
+    pub(crate) project: &'a str,
+    /// The feature service.
+    pub(crate) service: &'a str,
+    /// The snapshot to answer from; empty: what is there now, which is then kept.
+    pub(crate) snapshot: &'a str,
+    /// What is known now about then, not what was known then.
+    pub(crate) corrected: bool,
+}
 
 /// What it answered for one project.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,8 +53,8 @@ impl Store {
     ///
     /// # Errors
     /// The address is none, or the token cannot be sent.
-    pub fn of(address: &str, token: &Secret) -> anyhow::Result<Self> {
-        Door::of(address, token, PATIENCE).map(Self)
+    pub fn of(place: &Place) -> anyhow::Result<Self> {
+        Door::of(place, PATIENCE).map(Self)
     }
 
     /// Asks for all of a project, as known then, from a snapshot that is kept.
@@ -52,16 +63,17 @@ impl Store {
     /// As the store says it, or when its answer is not what was asked for.
     pub(crate) async fn ask(
         &self,
-        project: &str,
-        service: &str,
+        question: &Question<'_>,
         entities: Vec<FeatureEntity>,
     ) -> anyhow::Result<Answer> {
-        let rows = entities.len();
+        let (rows, project) = (entities.len(), question.project);
         let asked = GetHistoricalFeaturesRequest {
             project: project.to_owned(),
-            feature_service: service.to_owned(),
+            feature_service: question.service.to_owned(),
             entities,
-            keep: true,
+            snapshot: question.snapshot.to_owned(),
+            keep: question.snapshot.is_empty(),
+            corrected: question.corrected,
             format: TableFormat::Parquet.into(),
             ..GetHistoricalFeaturesRequest::default()
         };

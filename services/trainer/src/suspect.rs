@@ -2,6 +2,7 @@
 
 use auspex_learn::{bounds, metrics};
 
+use crate::sample::Sample;
 use crate::train::Trained;
 
 /// Rows that are looked at together, at least.
@@ -38,4 +39,17 @@ pub(crate) fn inverted(trained: &Trained) -> Vec<String> {
         start = end;
     }
     found
+}
+
+/// The same of the test rows, told apart from chance by the bounds of their ROC-AUC.
+#[must_use]
+pub(crate) fn turned(test: &Sample, p: &[f64]) -> Option<String> {
+    let bounds = bounds::roc_auc(&test.labels, p)?;
+    (bounds.high < 0.5).then(|| {
+        format!(
+            "on the test rows high scores mean success (ROC-AUC at most {:.2}): their outcomes are written the wrong way round, or \
+             the world has turned",
+            bounds.high
+        )
+    })
 }

@@ -18,9 +18,11 @@ use crate::plugin::Plugin;
 use crate::prepare::{Prepared, prepare};
 use crate::report::Report;
 use crate::request::{Bench, Request};
-use crate::sample::Sample;
 use crate::sequence::{self, Sequence};
 use crate::verdict;
+
+/// A calibration of short memory halves what a row counts in this share of the time there is.
+const BRIEF: f64 = 0.125;
 
 /// What the back-test left of a run.
 #[derive(Debug)]
@@ -75,6 +77,8 @@ pub fn finish(
     prepared: Prepared,
     say: &dyn Fn(&str),
 ) -> Result<Report, Fault> {
+    // Before the work, so that none is done for nothing.
+    artifact::store(&request.out, &BTreeMap::new())?;
     let trained = compete(request, bench, prepared, say)?;
     let winner = win(&trained)?;
     let names = &trained.prepared.train.names;
@@ -165,8 +169,8 @@ fn compete(
     let mut tried = fitted(
         request,
         bench,
-        (train, &stretches, &weights, &unseen),
-        (&prepared.test, &entrants, say),
+        (&prepared, &stretches, &weights, &unseen),
+        (&entrants, say),
     );
     let ensemble =
         (entrants.contains(&Candidate::Ensemble)).then(|| choose::ensemble(&mut tried, train, &unseen));
@@ -201,9 +205,10 @@ type Say<'a> = &'a dyn Fn(&str);
 fn fitted(
     request: &Request,
     bench: &Bench,
-    (train, stretches, weights, unseen): (&Sample, &[Stretch], &[f64], &Unseen),
-    (test, entrants, say): (&Sample, &[Candidate], Say<'_>),
+    (prepared, stretches, weights, unseen): (&Prepared, &[Stretch], &[f64], &Unseen),
+    (entrants, say): (&[Candidate], Say<'_>),
 ) -> Vec<Tried> {
+    let (train, test) = (&prepared.train, &prepared.test);
     let single: Vec<(Candidate, u64)> = entrants
         .iter()
         .filter(|candidate| **candidate != Candidate::Ensemble)
@@ -225,12 +230,11 @@ fn fitted(
             choose::tried(*candidate, fits, (train, unseen), (test, bench.library()))
         })
         .collect();
-    tried.extend(crate::local::tried(
-        train,
-        stretches,
-        weights,
-        (unseen, entrants, request.seed),
-    ));
+    // Without a column that tells groups apart nothing can be switched by them.
+    if prepared.encoding.group.is_some() {
+        let asked = (unseen, entrants, request.seed);
+        tried.extend(crate::local::tried(train, stretches, weights, asked));
+    }
     tried
 }
 
@@ -250,7 +254,14 @@ fn win(trained: &Trained) -> Result<Winner, Fault> {
     if champion.sequence.is_none() {
         forest.snap();
     }
-    let chosen = calibrating::choose(unseen, &raws);
+    // Rows of one time count the same.
+    let recency = train.recency((train.span() * BRIEF).max(f64::MIN_POSITIVE));
+    let brief: Vec<f64> = unseen
+        .rows
+        .iter()
+        .filter_map(|row| recency.get(*row).copied())
+        .collect();
+    let chosen = calibrating::choose(unseen, &raws, &brief);
     let slices: Vec<usize> = match trained.prepared.encoding.group {
         Some(_) => unseen
             .rows

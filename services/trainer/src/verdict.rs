@@ -232,6 +232,7 @@ pub(crate) fn report(
     let mut notes = prepared.choice.notes.clone();
     notes.extend(trained.notes.clone());
     notes.extend(warnings(trained, &artifact));
+    notes.extend(crate::suspect::turned(test, &said));
     let conformal = winner.quantiles.iter().map(|quantile| {
         let (covered, size) = conformal::coverage(quantile, &test.labels, &said);
         Covered {

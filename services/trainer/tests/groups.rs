@@ -4,7 +4,9 @@
 
 mod made;
 
-use auspex_trainer::Candidate;
+use auspex_trainer::prepare::prepare;
+use auspex_trainer::train::finish;
+use auspex_trainer::{Bench, Candidate};
 use made::{csv, file, request, run};
 
 #[test]
@@ -41,4 +43,18 @@ fn each_project_is_cut_by_its_own_time_and_has_its_own_figures() {
         names.contains(&"gbdt_pooled") && names.contains(&"gbdt_by_group"),
         "{names:?}"
     );
+}
+
+#[test]
+fn groups_without_a_column_of_their_own_are_not_switched_by_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = csv(2600, 5, |_| 0.0);
+    let mut request = request(&file(folder.path(), "t.csv", &text), &folder.path().join("o"));
+    request.candidates = vec![Candidate::Logistic, Candidate::Gbdt, Candidate::Ensemble];
+    // As they come from several projects of a mesh.
+    let mut prepared = prepare(&request, &|_| ()).unwrap();
+    prepared.train.groups = (0..prepared.train.rows()).map(|row| (row % 2) as u32).collect();
+    let report = finish(&request, &Bench::default(), prepared, &|_| ()).unwrap();
+    let names: Vec<&str> = report.candidates.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
 }

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
+mod made;
+
 use auspex_chassis::{Input, Verb as _};
 use auspex_proto::event::{Body, Change, Deployment, DeploymentState, DeploymentStatus};
 use auspex_proto::vector::{Feature, schema_hash};
-use auspex_proto::{
-    Entity, EntityKind, Event, Fact, FactId, FeatureVector, Meta, Project, Revision, ServiceName, Timestamp,
-};
+use auspex_proto::{Entity, EntityKind, Event, Fact, FeatureVector, Meta, Revision, ServiceName, Timestamp};
 use auspex_trainer::Config;
 use auspex_trainer::collect::{Collect, State};
 
@@ -33,13 +33,7 @@ impl Told {
     }
 
     fn meta(&self, time: i64) -> Meta {
-        Meta {
-            id: FactId::new(format!("f{}", self.seq)).unwrap(),
-            project: Project::new("shop").unwrap(),
-            time: Timestamp(time),
-            cause: 0,
-            source: "test".to_owned(),
-        }
+        made::meta(format!("f{}", self.seq), time)
     }
 
     fn absorb(&mut self, fact: &Fact, now: i64) {

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 #![allow(clippy::too_many_lines, reason = "a month is told in one go")]
 
+mod made;
+
 use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
@@ -20,9 +22,7 @@ use auspex_proto::wire::{
     DefinitionsRequest, FeatureEntity, GetHistoricalFeaturesRequest, GetModelVersionRequest,
     GetTrainingRequest, GetTrainingResponse, ModelVersion, PushRequest, PushRow, TrainNowRequest,
 };
-use auspex_proto::{
-    Entity, EntityKind, Event, Fact, FactId, FeatureVector, Meta, Project, Revision, ServiceName, Timestamp,
-};
+use auspex_proto::{Entity, EntityKind, Event, Fact, FeatureVector, Meta, Revision, ServiceName};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field;
 use tonic::transport::Channel;
@@ -40,13 +40,7 @@ struct Played {
 
 impl Played {
     fn meta(&self, time: i64, what: &str) -> Meta {
-        Meta {
-            id: FactId::new(format!("{what}-{}", self.count)).unwrap(),
-            project: Project::new("shop").unwrap(),
-            time: Timestamp(time),
-            cause: 0,
-            source: "test".to_owned(),
-        }
+        made::meta(format!("{what}-{}", self.count), time)
     }
 
     /// What a change is like, and whether it will fail.

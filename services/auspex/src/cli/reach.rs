@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use auspex_chassis::Secret;
 use clap::Args;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -65,6 +66,21 @@ impl Reach {
         let channel = endpoint.connect_timeout(Duration::from_secs(5)).connect().await;
         let channel = channel.map_err(|fault| self.away(&fault))?;
         Ok(InterceptedService::new(channel, Bearer(self.bearer()?)))
+    }
+
+    /// The same for a library that connects by itself.
+    pub(crate) fn place(&self) -> Result<auspex_trainer::Place, Fault> {
+        if !(self.server.starts_with("http://") || self.server.starts_with("https://")) {
+            return Err(Fault::invalid(format!(
+                "--server {}: is not http(s)://host:port",
+                self.server
+            )));
+        }
+        Ok(auspex_trainer::Place {
+            address: self.server.clone(),
+            token: Secret::new(self.token.clone().unwrap_or_default()),
+            ca: self.authority()?,
+        })
     }
 
     /// A client for plain HTTP.

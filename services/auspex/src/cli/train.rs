@@ -8,23 +8,29 @@ use auspex_trainer::recipe::{self, Recipe};
 use auspex_trainer::report::{Report, html, text};
 use auspex_trainer::request::delay;
 use auspex_trainer::table::choice::Wanted;
-use auspex_trainer::{Bench, Candidate, Evaluation, Recalibrate, Request, evaluate, train};
+use auspex_trainer::train::finish;
+use auspex_trainer::{Bench, Candidate, Evaluation, Recalibrate, Request, built, evaluate, train};
 use clap::{Args, ValueEnum};
 
 use super::print;
+use super::reach::Reach;
 use crate::fault::Fault;
 
 /// Learns from a table.
 #[derive(Debug, Args)]
 pub(crate) struct Train {
     /// The table: a CSV with a header line
-    #[arg(long, value_name = "FILE.csv")]
-    data: PathBuf,
+    #[arg(long, value_name = "FILE.csv", required_unless_present = "builds")]
+    data: Option<PathBuf>,
+    /// Instead of a table: the builds of these projects, as the mesh at --server knew each when it was asked for
+    #[arg(long, value_name = "PROJECT,PROJECT", value_delimiter = ',', conflicts_with_all = ["data", "label", "time", "join", "features",
+        "group", "test", "history", "context", "ratios", "recipe", "effort"])]
+    builds: Vec<String>,
     /// What the feature store answered for the same rows in the same order (`auspex features history`): learn from its columns
     #[arg(long, value_name = "FILE.parquet", conflicts_with = "test")]
     join: Option<PathBuf>,
     /// The column with the outcome: 1, true, failed ... is a failure
-    #[arg(long, value_name = "COLUMN", required_unless_present = "recipe")]
+    #[arg(long, value_name = "COLUMN", required_unless_present_any = ["recipe", "builds"])]
     label: Option<String>,
     /// The column with the time, or `row`: rows are in time order
     #[arg(long, value_name = "COLUMN|row", default_value = "row")]
@@ -70,13 +76,13 @@ pub(crate) struct Train {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     report: Shown,
-    /// Name of the model
-    #[arg(long, default_value = "model")]
-    name: String,
+    /// Name of the model [default: model, of builds ci-run]
+    #[arg(long)]
+    name: Option<String>,
     /// Its version
     #[arg(long, default_value = "1")]
     model_version: String,
-    /// The feature service that fills its columns; default: name and version
+    /// The feature service that fills its columns; default: name and version, of builds ci-run
     #[arg(long, default_value = "")]
     feature_service: String,
     /// Columns whose sum is the effort of reading a row; default: la + ld and the like
@@ -130,6 +136,13 @@ enum Shown {
     Html,
 }
 
+/// The model of builds, and the feature service that fills it.
+const BUILDS: &str = "ci-run";
+
+fn say(text: &str) {
+    eprintln!("auspex train: {text}");
+}
+
 fn candidate(text: &str) -> Result<Candidate, String> {
     text.parse()
 }
@@ -164,12 +177,20 @@ fn column(time: &str) -> Option<String> {
 }
 
 impl Train {
-    pub(crate) async fn carry_out(self) -> Result<(), Fault> {
+    pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
         let shown = self.report;
         if let Some(Recipe::ChangeRisk) = self.recipe {
             return self.again(shown).await;
         }
-        let request = self.request();
+        let projects = self.builds.clone();
+        let mut request = self.request();
+        let asked = match projects.is_empty() {
+            true => None,
+            false => {
+                let place = reach.place()?;
+                Some(built::prepare(&place, &projects, &mut request, &say).await?)
+            }
+        };
         let usual = request.candidates.is_empty();
         let plugin = usual
             || request
@@ -179,7 +200,6 @@ impl Train {
         let sequences = request.candidates.contains(&Candidate::Lstm);
         let runtime = tools::onnxruntime().await.map_err(|fault| format!("{fault:#}"));
         let report = tokio::task::spawn_blocking(move || {
-            let say = |text: &str| eprintln!("auspex train: {text}");
             let library = runtime.as_deref().ok();
             let prepare =
                 || Plugin::prepare(&Plugin::folder(), sequences, &say).map(|p| p.with_runtime(library));
@@ -187,7 +207,10 @@ impl Train {
                 plugin: plugin.then(prepare),
                 runtime: Some(runtime.clone()),
             };
-            train(&request, &bench, &say)
+            match asked {
+                Some(prepared) => finish(&request, &bench, prepared, &say),
+                None => train(&request, &bench, &say),
+            }
         });
         show(&report.await.map_err(Fault::failed)??, shown)
     }
@@ -195,20 +218,35 @@ impl Train {
     /// Makes the model that ships again.
     async fn again(self, shown: Shown) -> Result<(), Fault> {
         let runtime = tools::onnxruntime().await?;
-        let report = tokio::task::spawn_blocking(move || {
-            let say = |text: &str| eprintln!("auspex train: {text}");
-            recipe::change_risk(&self.data, &self.out, &runtime, &say)
-        });
+        let data = self.data.unwrap_or_default();
+        let report =
+            tokio::task::spawn_blocking(move || recipe::change_risk(&data, &self.out, &runtime, &say));
         show(&report.await.map_err(Fault::failed)??, shown)
     }
 
     fn request(self) -> Request {
+        let of_builds = !self.builds.is_empty();
+        let or = |said: String, of: &str| {
+            if said.is_empty() && of_builds {
+                of.to_owned()
+            } else {
+                said
+            }
+        };
+        let named = self.name.unwrap_or_default();
+        let name = or(named, BUILDS);
         Request {
-            table: self.data,
+            table: match of_builds {
+                true => format!("the builds of {}", self.builds.join(", ")).into(),
+                false => self.data.unwrap_or_default(),
+            },
             join: self.join,
             wanted: Wanted {
-                label: self.label.unwrap_or_default(),
-                time: column(&self.time),
+                label: or(self.label.unwrap_or_default(), "the build failed or timed out"),
+                time: match of_builds {
+                    true => Some("when the build was asked for".to_owned()),
+                    false => column(&self.time),
+                },
                 features: self.features,
                 group: self.group,
                 whole: false,
@@ -223,9 +261,9 @@ impl Train {
             context: self.context,
             ratios: self.ratios,
             out: self.out,
-            name: self.name,
+            name: if name.is_empty() { "model".to_owned() } else { name },
             version: self.model_version,
-            feature_service: self.feature_service,
+            feature_service: or(self.feature_service, BUILDS),
             seed: self.seed,
         }
     }

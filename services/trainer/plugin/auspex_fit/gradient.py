@@ -11,16 +11,17 @@ from .contract import Fit
 def lightgbm_forest(part):
     import lightgbm as lgb
     settings = dict(part.settings)
-    rounds = int(settings.pop("num_iterations"))
-    params = dict(objective="binary", seed=part.seed, deterministic=True, force_row_wise=True, num_threads=part.threads, verbose=-1,
+    rounds, bags = int(settings.pop("num_iterations")), int(settings.pop("bags", 1))
+    params = dict(objective="binary", deterministic=True, force_row_wise=True, num_threads=part.threads, verbose=-1,
                   boost_from_average=True) | settings
     data = lgb.Dataset(part.x, part.y, weight=part.w, free_raw_data=False)
-    booster = lgb.train(params, data, rounds)
+    # The mean of several that are drawn differently is steadier than any of them.
+    boosters = [lgb.train(params | dict(seed=part.seed * bags + bag), data, rounds) for bag in range(bags)]
     ensemble, tells_missing = trees.Ensemble(), set()
 
     def walk(node):
         if "leaf_value" in node:
-            ensemble.leaf(node["leaf_value"], max(node.get("leaf_count", 1), 1))
+            ensemble.leaf(node["leaf_value"] / bags, max(node.get("leaf_count", 1), 1))
             return
         if node["decision_type"] != "<=":
             raise ValueError(f"decision {node['decision_type']} is not supported")
@@ -36,11 +37,12 @@ def lightgbm_forest(part):
         row["no"] = ensemble.next
         walk(node["right_child"])
 
-    for tree in booster.dump_model()["tree_info"]:
-        ensemble.start()
-        walk(tree["tree_structure"])
+    for booster in boosters:
+        for tree in booster.dump_model()["tree_info"]:
+            ensemble.start()
+            walk(tree["tree_structure"])
     missing = [c for c in range(part.x.shape[1]) if np.isnan(part.x[:, c]).any() and c in tells_missing]
-    raw = lambda x: booster.predict(x, raw_score=True, num_threads=1)
+    raw = lambda x: sum(booster.predict(x, raw_score=True, num_threads=1) for booster in boosters) / bags
     return Fit(ensemble.model(part.x.shape[1], 0.0), raw, ensemble.thresholds(), missing, ("lightgbm", "numpy", "onnx"))
 
 

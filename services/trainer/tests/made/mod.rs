@@ -1,4 +1,4 @@
-//! Tables made up for tests.
+//! Tables and facts made up for tests.
 
 #![allow(dead_code, reason = "each test file uses what it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use auspex_learn::random::Random;
 use auspex_learn::sigmoid;
+use auspex_proto::{FactId, Meta, Project, Timestamp};
 use auspex_trainer::table::choice::Wanted;
 use auspex_trainer::{Bench, Candidate, Fault, Recalibrate, Report, Request, train};
 
@@ -34,6 +35,17 @@ pub(crate) fn csv(rows: usize, seed: u64, shift: impl Fn(f64) -> f64) -> String 
         .unwrap();
     }
     text
+}
+
+/// Of a fact of the project `shop`.
+pub(crate) fn meta(id: impl Into<String>, time: i64) -> Meta {
+    Meta {
+        id: FactId::new(id).unwrap(),
+        project: Project::new("shop").unwrap(),
+        time: Timestamp(time),
+        cause: 0,
+        source: "test".to_owned(),
+    }
 }
 
 pub(crate) fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
