@@ -42,6 +42,7 @@ fn with<T>(token: &str, message: T) -> Request<T> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::too_many_lines, reason = "one story: one mesh, all that it is asked")]
 async fn what_is_served_is_told_to_who_may_look() {
     let test = TestHouse::start().await.unwrap();
     let mesh = mesh(&test).await;

@@ -11,7 +11,7 @@ mod wander;
 use serde::{Deserialize, Serialize};
 
 use self::level::Level;
-use self::wander::Wander;
+use self::wander::{View, Wander};
 use super::chain::Chain;
 use super::spikes::{Spikes, log_oftener};
 use super::{Assumption, Direction, HELD, LANES, LARGEST, Pair, ValueEvidence, ValueSettings, scale_of};
@@ -177,17 +177,21 @@ impl PastTest {
     /// Log e-value against "worse by the margin": since the change, and since the shift most likely began where that was later.
     #[must_use]
     pub fn log_e_safe(&self, settings: &ValueSettings) -> f64 {
-        let since_change = self.safe(settings, &self.whole);
-        let Some(start) = self.level.leading(self.wander.view().as_ref()) else {
+        let view = self.wander.view();
+        // Whole, for what is worse may lie beyond all that was usual; and held, where a slow part may hide what is worse.
+        let since_change =
+            self.safe(settings, &self.whole, None)
+                .min(self.safe(settings, &self.level, view.as_ref()));
+        let Some(start) = self.level.leading(view.as_ref()) else {
             return since_change;
         };
         since_change.min(self.within(settings, |shift| self.whole.log_e_from(&start, shift)))
     }
 
-    fn safe(&self, settings: &ValueSettings, level: &Level) -> f64 {
+    fn safe(&self, settings: &ValueSettings, level: &Level, view: Option<&View>) -> f64 {
         self.within(settings, |shift| {
-            let (up, down) = level.log_at_change(shift, None);
-            let null = level.log_null(shift, None);
+            let (up, down) = level.log_at_change(shift, view);
+            let null = level.log_null(shift, view);
             (up - null, down - null)
         })
     }
@@ -281,7 +285,7 @@ impl PastTest {
             self.lanes(settings, &level, level.log_at_change(0.0, None)) >= levels.log_alarm()
         })?;
         let pass = super::ahead::soonest(|more| {
-            self.safe(settings, &at(&self.whole, more, 0.0)) >= levels.log_pass()
+            self.safe(settings, &at(&self.whole, more, 0.0), None) >= levels.log_pass()
         })?;
         Some(detect.max(pass).ceil())
     }

@@ -171,3 +171,25 @@ fn where_a_series_stands_its_first_point_does_not_say() {
         test.log_e_worse(&settings)
     );
 }
+
+#[test]
+fn what_is_worse_by_the_margin_is_not_let_pass_for_a_slow_part() {
+    let settings = ValueSettings {
+        margin: 1.05,
+        ..ValueSettings::default()
+    };
+    let passed = |path: u64| {
+        let (mut random, mut test, mut slow) = (Random::new(9, path), PastTest::default(), 0.0);
+        // A slow part under as much noise; five of a hundred more from the change on.
+        let mut at = |more: f64| {
+            slow = 0.97 * slow + (1.0 - 0.97f64.powi(2)).sqrt() * random.normal();
+            pair(100.0 + more + 3.5 * (slow + random.normal()))
+        };
+        (0..1_440).for_each(|_| test.absorb_history(&settings, &at(0.0)));
+        (0..240).any(|_| {
+            test.absorb(&settings, &at(5.0));
+            test.ripe(&settings) && test.log_e_safe(&settings) > 20f64.ln()
+        })
+    };
+    assert!((0..100).filter(|path| passed(*path)).count() <= 6);
+}
