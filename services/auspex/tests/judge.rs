@@ -134,6 +134,23 @@ fn a_period_before_the_change_is_used_and_not_judged() {
 }
 
 #[test]
+fn a_series_alone_says_what_its_verdict_rests_on() {
+    let csv: String = (0..120)
+        .map(|t| format!("{},queue,{}\n", 60 * t, 50.0 + 3.0 * noise(t, 1)))
+        .collect();
+    let csv = format!("time,metric,value\n{csv}");
+    let arguments = ["--change-at", "3600"];
+    let looks = looks(&judge(&csv, &[&arguments[..], &["--output", "json"]].concat()));
+    assert_eq!(looks.len(), 60);
+    assert_eq!(looks[59]["metrics"][0]["assumes"], "own_past_holds");
+    let shown = text(&judge(&csv, &arguments).stdout);
+    assert!(
+        shown.contains("assumed of queue: it goes on as its past did"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn what_cannot_be_judged_is_said_with_exit_code_2() {
     let header = "time,track,metric,bad,total";
     for (input, arguments, said) in [

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use auspex_judge::report;
 use auspex_judge::rows::{self, Format};
 use auspex_judge::{
-    Assumption, CountSettings, JudgeError, Levels, Look, Looks, Options, Plan, Traffic, Verdict,
+    Assumption, CountSettings, JudgeError, Levels, Look, Looks, MetricLook, Options, Plan, Traffic, Verdict,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
@@ -234,19 +234,29 @@ fn notes(end: &Look) -> String {
             "a decision is likely in {seconds:.0} s at this traffic\n"
         ));
     }
-    let unbounded: Vec<&str> = end
-        .metrics
-        .iter()
-        .filter(|metric| {
-            metric.assumes == Some(Assumption::OneTimeScale) && metric.verdict != Verdict::NoEvidence
-        })
-        .map(|metric| metric.metric.as_str())
-        .collect();
-    if !unbounded.is_empty() {
-        out.push_str(&format!(
-            "assumed of {}: no slow component under its noise; 30 intervals of equal versions before --change-at would bound one\n",
-            unbounded.join(", ")
-        ));
+    let assumed = [
+        (
+            Assumption::OneTimeScale,
+            "no slow component under its noise; 30 intervals of equal versions before --change-at would bound one",
+        ),
+        (
+            Assumption::OwnPastHolds,
+            "it goes on as its past did, and nothing but the change moved it then",
+        ),
+    ];
+    for (assumption, text) in assumed {
+        let rests = |metric: &&MetricLook| {
+            metric.assumes == Some(assumption) && metric.verdict != Verdict::NoEvidence
+        };
+        let metrics: Vec<&str> = end
+            .metrics
+            .iter()
+            .filter(rests)
+            .map(|m| m.metric.as_str())
+            .collect();
+        if !metrics.is_empty() {
+            out.push_str(&format!("assumed of {}: {text}\n", metrics.join(", ")));
+        }
     }
     if end.unpaired > 0 {
         out.push_str(&format!(
