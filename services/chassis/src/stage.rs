@@ -195,3 +195,6 @@ async fn work<V: Verb>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

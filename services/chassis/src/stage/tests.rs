@@ -1,0 +1,393 @@
+//! The order in which the loop saves, publishes and moves its cursor, crashed at every point, taken over, and taken over from an
+//! owner that goes on all the same: what comes of it is what comes of one owner that never crashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use auspex_proto::event::Body;
+use auspex_proto::{Event, Fact, FactId, Meta, Partition, Partitions, Project, Timestamp, stage};
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::slots::{Arrived, Slots, Unsaved, Which};
+use super::value::Value;
+use crate::bus::Outgoing;
+use crate::verb::{Input, Reject, Route, Verb};
+
+const PROJECTS: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Page {
+    count: u64,
+    /// All that was absorbed, in its order, with the time at which it was.
+    mark: u64,
+}
+
+/// What it says holds its whole state: a state that went another way shows.
+struct Book {
+    speaks_first: bool,
+}
+
+fn kind(fact: &Fact) -> &str {
+    match fact {
+        Fact::Event(Event {
+            body: Body::Other { kind, .. },
+            ..
+        }) => kind,
+        _ => "",
+    }
+}
+
+fn event(project: &str, id: &str, kind: &str, json: String) -> Fact {
+    let meta = Meta {
+        id: FactId::new(id).unwrap(),
+        project: Project::new(project).unwrap(),
+        time: Timestamp(1),
+        cause: 0,
+        source: String::new(),
+    };
+    let body = Body::Other {
+        kind: kind.to_owned(),
+        json,
+    };
+    Fact::Event(Event { meta, body })
+}
+
+impl Verb for Book {
+    type State = Page;
+
+    fn route(&self, fact: &Fact) -> Route {
+        match kind(fact) {
+            "nobody" => Route::Nobody,
+            "every" => Route::Every,
+            "two" => Route::Keys(vec![fact.project().to_string(), "e".to_owned()]),
+            _ => Route::Key(fact.project().to_string()),
+        }
+    }
+
+    fn absorb(&self, page: &mut Page, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
+        let kind = kind(input.fact);
+        match kind {
+            "poison" => panic!("poison"),
+            "bad" => return Err(Reject("it is bad".to_owned())),
+            "still" => return Ok(Vec::new()),
+            _ => {}
+        }
+        page.count += 1;
+        let now = u64::try_from(input.now.0).unwrap();
+        page.mark = page
+            .mark
+            .wrapping_mul(1_000_003)
+            .wrapping_add(input.seq << 20 | now);
+        if kind != "say" && kind != "two" {
+            return Ok(Vec::new());
+        }
+        let id = FactId::derived("book", input.seq, input.key, 0).to_string();
+        Ok(vec![event(input.key, &id, "said", format!("{page:?}"))])
+    }
+
+    fn is_urgent(&self, fact: &Fact) -> bool {
+        kind(fact) == "hurry"
+    }
+
+    fn speaks_first(&self) -> bool {
+        self.speaks_first
+    }
+}
+
+struct Entry {
+    seq: u64,
+    time: Timestamp,
+    fact: Fact,
+}
+
+/// What outlives a crash.
+#[derive(Default)]
+struct Server {
+    log: Vec<Entry>,
+    bucket: BTreeMap<String, (u64, Vec<u8>)>,
+    revision: u64,
+    published: BTreeMap<String, Vec<u8>>,
+    /// Its revision, and what it says.
+    cursor: (u64, u64, i64),
+}
+
+impl Server {
+    fn publish(&mut self, message: &Outgoing) {
+        let id = message.message_id().to_owned();
+        let before = self
+            .published
+            .entry(id)
+            .or_insert_with(|| message.payload().to_vec());
+        assert_eq!(
+            before,
+            message.payload(),
+            "{} was said otherwise",
+            message.message_id()
+        );
+    }
+}
+
+/// Why an owner ends: a crash, or a newer owner, or else what the next one is to step over.
+#[derive(Debug)]
+struct End(BTreeSet<u64>);
+
+const GONE: End = End(BTreeSet::new());
+
+struct Owner {
+    slots: Slots<Book>,
+    position: u64,
+    settled: (u64, Timestamp),
+    under_way: Option<(Vec<String>, (u64, Timestamp))>,
+    cursor: (u64, u64),
+}
+
+impl Owner {
+    fn take(server: &mut Server, speaks_first: bool, poison: BTreeSet<u64>) -> Self {
+        let at = (Partition::Number(0), Partitions::new(1).unwrap());
+        let (revision, seq, now) = server.cursor;
+        let verb = Arc::new(Book { speaks_first });
+        let mut slots = Slots::new(stage::FEATURES, at, verb, Timestamp(now));
+        slots.poison = poison;
+        for (key, (revision, value)) in &server.bucket {
+            slots.load(key.clone(), *revision, value).unwrap();
+        }
+        let unsure: Vec<Outgoing> = slots
+            .iter()
+            .filter(|(_, slot)| slot.seq > seq || slot.owes)
+            .flat_map(|(_, slot)| slot.outbox.iter().cloned())
+            .collect();
+        unsure.iter().for_each(|message| server.publish(message));
+        Self {
+            slots,
+            position: seq,
+            settled: (seq, Timestamp(now)),
+            under_way: None,
+            cursor: (revision, seq),
+        }
+    }
+
+    fn absorb(&mut self, server: &Server, most: usize) {
+        let position = self.position;
+        for entry in server.log.iter().filter(|entry| entry.seq > position).take(most) {
+            let message_id = entry.fact.message_id();
+            let message = Arrived {
+                seq: entry.seq,
+                fact: &entry.fact,
+                subject: "x",
+                message_id: &message_id,
+                payload: &[],
+                trace: "",
+            };
+            self.position = entry.seq;
+            self.slots.absorb(entry.time, &message);
+        }
+    }
+
+    /// As the owner's own, but for a crash after so many effects.
+    fn commit(&mut self, server: &mut Server, which: Which, mut left: usize) -> Result<(), End> {
+        if self.slots.poisoned {
+            return Err(End(std::mem::take(&mut self.slots.poison)));
+        }
+        let mut effect = || {
+            left = left.checked_sub(1).ok_or(GONE)?;
+            Ok(())
+        };
+        let Unsaved { values, .. } = self.slots.take_unsaved(which).unwrap();
+        let settled = self.slots.saved_to(self.position);
+        if values.is_empty() && !self.slots.speaks() {
+            self.under_way.get_or_insert_with(|| (Vec::new(), settled)).1 = settled;
+            return Ok(());
+        }
+        let mut saved = Vec::new();
+        for (key, revision, value) in values {
+            effect()?;
+            if server.bucket.get(&key).map_or(0, |(revision, _)| *revision) != revision {
+                return Err(GONE);
+            }
+            server.revision += 1;
+            server.bucket.insert(key.clone(), (server.revision, value));
+            saved.push((key, server.revision));
+        }
+        self.land();
+        let (mut keys, mut outgoing) = (Vec::new(), Vec::new());
+        for (key, revision) in saved {
+            outgoing.extend(self.slots.saved(&key, revision));
+            keys.push(key);
+        }
+        let (spoke, said) = self.slots.speak();
+        keys.extend(spoke);
+        outgoing.extend(said);
+        for message in &outgoing {
+            effect()?;
+            server.publish(message);
+        }
+        self.under_way = Some((keys, settled));
+        Ok(())
+    }
+
+    fn land(&mut self) {
+        if let Some((keys, settled)) = self.under_way.take() {
+            keys.iter().for_each(|key| self.slots.acknowledged(key));
+            self.settled = settled;
+        }
+    }
+
+    fn move_cursor(&mut self, server: &mut Server) -> Result<(), End> {
+        let (seq, now) = self.settled;
+        if seq <= self.cursor.1 {
+            return Ok(());
+        }
+        if server.cursor.0 != self.cursor.0 {
+            return Err(GONE);
+        }
+        server.cursor = (server.cursor.0 + 1, seq, now.0);
+        self.cursor = (server.cursor.0, seq);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// So many messages, then what is urgent is saved; a crash after so many effects.
+    Absorb(usize, usize),
+    /// What is older than so many messages, at most so many keys.
+    Bite(u64, usize, usize),
+    All(usize),
+    Land,
+    Move,
+    Crash,
+    /// The owner stands still, somebody else takes over.
+    Freeze,
+    /// The one that stood still goes on.
+    Thaw(usize, usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    // Most have no crash in them.
+    let crash = || prop_oneof![4 => Just(usize::MAX), 1 => 0..6_usize];
+    let step = prop_oneof![
+        6 => (1..6_usize, crash()).prop_map(|(n, crash)| Step::Absorb(n, crash)),
+        6 => (0..8_u64, 1..4_usize, crash()).prop_map(|(age, n, crash)| Step::Bite(age, n, crash)),
+        1 => crash().prop_map(Step::All),
+        3 => Just(Step::Land),
+        3 => Just(Step::Move),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Freeze),
+        2 => (0..4_usize, crash()).prop_map(|(n, crash)| Step::Thaw(n, crash)),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+fn log() -> impl Strategy<Value = Vec<(usize, &'static str, u64, i64)>> {
+    let kind = prop_oneof![
+        8 => Just("x"), 4 => Just("say"), 2 => Just("still"), 2 => Just("two"), 1 => Just("every"), 1 => Just("hurry"),
+        1 => Just("bad"), 1 => Just("nobody"),
+    ];
+    // Few panics: each is told on standard error.
+    let kind = prop_oneof![40 => kind, 1 => Just("poison")];
+    proptest::collection::vec((0..PROJECTS.len(), kind, 1..4_u64, 0..40_i64), 1..60)
+}
+
+/// A log whose places have gaps, and whose stream times go on or stand.
+fn server(log: &[(usize, &'static str, u64, i64)]) -> Server {
+    let (mut seq, mut server) = (0, Server::default());
+    for (project, kind, gap, time) in log {
+        seq += gap;
+        let fact = event(PROJECTS[*project], &format!("e{seq}"), kind, String::new());
+        let time = Timestamp(100 + i64::try_from(seq).unwrap() * 10 + time);
+        server.log.push(Entry { seq, time, fact });
+    }
+    server
+}
+
+/// What one owner makes of it that never crashes, and knows the poison beforehand: what was said, and the states.
+fn straight(server: &mut Server) -> (BTreeMap<String, Vec<u8>>, BTreeMap<String, Page>) {
+    let poison = server
+        .log
+        .iter()
+        .filter(|entry| kind(&entry.fact) == "poison")
+        .map(|entry| entry.seq)
+        .collect();
+    let mut owner = Owner::take(server, false, poison);
+    for _ in 0..server.log.len() {
+        owner.absorb(server, 1);
+        owner.commit(server, Which::All, usize::MAX).unwrap();
+        owner.land();
+    }
+    let states = states(server);
+    (std::mem::take(&mut server.published), states)
+}
+
+fn states(server: &Server) -> BTreeMap<String, Page> {
+    let state = |value: &[u8]| Value::<Page>::read(value).unwrap().state;
+    let all = server.bucket.iter();
+    all.map(|(key, (_, value))| (key.clone(), state(value))).collect()
+}
+
+fn step(owner: &mut Owner, server: &mut Server, step: &Step) -> Result<(), End> {
+    match *step {
+        Step::Absorb(most, crash) | Step::Thaw(most, crash) => {
+            owner.absorb(server, most);
+            owner.commit(server, Which::Urgent, crash)
+        }
+        Step::Bite(age, most, crash) => {
+            let until = owner.position.saturating_sub(age);
+            owner.commit(server, Which::Until(until, most), crash)
+        }
+        Step::All(crash) => owner.commit(server, Which::All, crash),
+        Step::Land => {
+            owner.land();
+            Ok(())
+        }
+        Step::Move => owner.move_cursor(server),
+        Step::Crash | Step::Freeze => Err(GONE),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn crashes_and_takeovers_change_nothing(log in log(), steps in steps(), speaks_first: bool) {
+        let (said, pages) = straight(&mut server(&log));
+        let mut server = server(&log);
+        let mut owner = Owner::take(&mut server, speaks_first, BTreeSet::new());
+        let mut frozen: Option<Owner> = None;
+        for each in &steps {
+            if let Step::Thaw(..) = each {
+                if let Some(mut woken) = frozen.take()
+                    && step(&mut woken, &mut server, each).is_ok()
+                    && woken.move_cursor(&mut server).is_ok()
+                {
+                    frozen = Some(woken);
+                }
+            } else if let Err(end) = step(&mut owner, &mut server, each) {
+                let next = Owner::take(&mut server, speaks_first, end.0);
+                let before = std::mem::replace(&mut owner, next);
+                if matches!(each, Step::Freeze) {
+                    frozen = Some(before);
+                }
+            }
+        }
+        // The rest, in peace: as often as there is poison it begins again.
+        let end = server.log.last().map_or(0, |entry| entry.seq);
+        for _ in 0..=3 * server.log.len() {
+            owner.absorb(&server, usize::MAX);
+            match owner.commit(&mut server, Which::All, usize::MAX) {
+                Ok(()) => {
+                    owner.land();
+                    prop_assert_eq!(owner.settled.0, end.max(owner.position));
+                    if owner.move_cursor(&mut server).is_ok() {
+                        break;
+                    }
+                    owner = Owner::take(&mut server, speaks_first, BTreeSet::new());
+                }
+                Err(fault) => owner = Owner::take(&mut server, speaks_first, fault.0),
+            }
+        }
+        prop_assert_eq!(server.cursor.1, end);
+        prop_assert_eq!(states(&server), pages);
+        prop_assert_eq!(&server.published, &said);
+    }
+}
