@@ -55,6 +55,23 @@ async fn mesh(test: &TestHouse, set: &[&str]) -> Mesh {
     Mesh::start(&[SLOW], &options).await.unwrap()
 }
 
+/// One that lets in who says `open sesame`, as this role.
+async fn guarded(test: &TestHouse, folder: &std::path::Path, server: &str, role: &str) -> Mesh {
+    let config = folder.join("auspex.toml");
+    let text = format!(
+        "[server]\n{server}\n[[server.access]]\nname = \"tool\"\nrole = \"{role}\"\nsha256 = \"{}\"\n\
+         [nats]\nurl = \"{}\"\npartitions = 2\n",
+        auspex_chassis::serve::hash_token("open sesame"),
+        test.settings.url
+    );
+    std::fs::write(&config, text).unwrap();
+    let options = Options {
+        config: Some(config),
+        ..Options::default()
+    };
+    Mesh::start(&[SLOW], &options).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn operating_doors_answer_and_overload_is_shed() {
     let test = TestHouse::start().await.unwrap();
@@ -218,19 +235,7 @@ async fn a_refusal_arrives_although_the_body_is_still_on_its_way() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let test = TestHouse::start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("auspex.toml");
-    let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n[[server.access]]\nname = \"tool\"\nrole = \"operator\"\nsha256 = \"{}\"\n\
-         [nats]\nurl = \"{}\"\npartitions = 2\n",
-        auspex_chassis::serve::hash_token("open sesame"),
-        test.settings.url
-    );
-    std::fs::write(&config, text).unwrap();
-    let options = Options {
-        config: Some(config),
-        ..Options::default()
-    };
-    let mesh = Mesh::start(&[SLOW], &options).await.unwrap();
+    let mesh = guarded(&test, folder.path(), "listen = \"127.0.0.1:0\"", "operator").await;
     for (token, answer) in [("wrong", "HTTP/1.1 401 "), ("open sesame", "HTTP/1.1 403 ")] {
         let mut stream = tokio::net::TcpStream::connect(mesh.address()).await.unwrap();
         let head = format!(
@@ -261,22 +266,12 @@ async fn beyond_loopback_needs_tls_and_a_token_of_the_right_role() {
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&cert, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let hash = auspex_chassis::serve::hash_token("open sesame");
-    let config = folder.path().join("auspex.toml");
-    let text = format!(
-        "[server]\nlisten = \"0.0.0.0:0\"\ntls_cert_file = \"{}\"\ntls_key_file = \"{}\"\n\
-         [[server.access]]\nname = \"tool\"\nrole = \"reader\"\nsha256 = \"{hash}\"\n\
-         [nats]\nurl = \"{}\"\npartitions = 2\n",
+    let server = format!(
+        "listen = \"0.0.0.0:0\"\ntls_cert_file = \"{}\"\ntls_key_file = \"{}\"",
         cert.display(),
-        key.display(),
-        test.settings.url
+        key.display()
     );
-    std::fs::write(&config, text).unwrap();
-    let options = Options {
-        config: Some(config),
-        ..Options::default()
-    };
-    let mesh = Mesh::start(&[SLOW], &options).await.unwrap();
+    let mesh = guarded(&test, folder.path(), &server, "reader").await;
     let port = mesh.address().port();
     let authority = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
     let client = reqwest::Client::builder()
