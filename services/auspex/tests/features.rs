@@ -8,27 +8,25 @@
     reason = "a test tells its story in one go"
 )]
 
+mod running;
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use running::{Running, free_port};
 use serde_json::Value;
 
 const AUSPEX: &str = env!("CARGO_BIN_EXE_auspex");
 
 /// A running `auspex up`, with a proxy in an environment.
 struct Up {
-    child: Child,
+    process: Running,
     folder: tempfile::TempDir,
     port: u16,
     proxy: u16,
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Answers everything with 200, until the process ends.
@@ -69,7 +67,7 @@ impl Up {
             .spawn()
             .unwrap();
         let up = Self {
-            child,
+            process: Running(child),
             folder,
             port,
             proxy,
@@ -119,22 +117,6 @@ impl Up {
                 log()
             );
             std::thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    fn stop(&mut self) -> Option<i32> {
-        Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status()
-            .unwrap();
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        if self.child.try_wait().unwrap().is_none() {
-            self.stop();
         }
     }
 }
@@ -298,7 +280,7 @@ fn the_page_can_be_tried_and_environments_are_told_apart() {
     let mut up = Up::start();
     trying(&up);
     environments(&up);
-    assert_eq!(up.stop(), Some(0));
+    assert_eq!(up.process.stop(), Some(0));
     // The archive lies where the mesh was told to keep its files, and is looked for where one says.
     let lost = up.ask(&["history", "verify"]);
     let error = String::from_utf8(lost.stderr).unwrap();

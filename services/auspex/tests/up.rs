@@ -2,17 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod running;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use auspex_chassis::serve::hash_token;
+use running::{Running, free_port};
 
 const AUSPEX: &str = env!("CARGO_BIN_EXE_auspex");
 
-/// A running `auspex up`; it is asked to go when the test is over, however it ends.
+/// A running `auspex up`.
 struct Up {
-    child: Child,
+    process: Running,
     folder: tempfile::TempDir,
     port: u16,
 }
@@ -49,7 +52,11 @@ impl Up {
             .stderr(log)
             .spawn()
             .unwrap();
-        let up = Self { child, folder, port };
+        let up = Self {
+            process: Running(child),
+            folder,
+            port,
+        };
         up.insist("operator", &["rollout", "list"]);
         up
     }
@@ -89,30 +96,6 @@ impl Up {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
-
-    fn stop(&mut self) -> Option<i32> {
-        Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status()
-            .unwrap();
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        if self.child.try_wait().unwrap().is_none() {
-            self.stop();
-        }
-    }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 fn error(output: &Output) -> String {
@@ -304,7 +287,7 @@ fn a_mesh_is_started_told_of_events_steered_and_stopped() {
     bury(&up);
     endure(&up);
     assert_eq!(
-        up.stop(),
+        up.process.stop(),
         Some(0),
         "{}",
         std::fs::read_to_string(up.file("log")).unwrap()
