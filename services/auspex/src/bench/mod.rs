@@ -37,7 +37,7 @@ pub struct BenchArgs {
     /// Less of everything: for a look, not for a figure
     #[arg(long)]
     quick: bool,
-    /// Of `judge`: only the simulations whose names hold this
+    /// Of `judge`: only the simulations whose names hold this; of `router`: `flips` or `soon` of `haproxy` or `envoy`
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Of `policies`: write the plot there
@@ -97,7 +97,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
         Bench::Ingest => Box::pin(ingest::measure(args.quick)).await,
         Bench::Score => score::measure(args.quick).await,
         Bench::Proxy => Box::pin(proxy::measure(args.quick)).await,
-        Bench::Router => Box::pin(router::measure(args.quick)).await,
+        Bench::Router => Box::pin(router::measure(args.quick, args.only.as_deref())).await,
         Bench::Features => Box::pin(features::measure(args.quick)).await,
         Bench::Judge => judge::measure(args.quick, args.only).await,
         Bench::Control => control::measure(args.quick).await,

@@ -59,10 +59,13 @@ pub(super) async fn measure(plane: &Plane, folder: &Path, quick: bool) -> anyhow
     // The first round warms up and is not counted.
     scene.round(plane, true).await?;
     let (mut evidence, mut words, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut decided, mut carried) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let (first, found) = scene.round(plane, true).await?;
         bad.extend(found.iter().map(|f| f.zero - first));
         evidence.extend(found.iter().map(|f| f.zero - f.cause));
+        decided.extend(found.iter().map(|f| f.said - f.cause));
+        carried.extend(found.iter().map(|f| f.zero - f.said));
         let (_, found) = scene.round(plane, false).await?;
         words.extend(found.iter().map(|f| f.zero - f.cause));
     }
@@ -74,6 +77,9 @@ pub(super) async fn measure(plane: &Plane, folder: &Path, quick: bool) -> anyhow
     Ok(vec![
         row("evidence in the log to weight 0: p99", &evidence, 0.99).floor(FLOOR, Better::Less),
         row("evidence in the log to weight 0: p50", &evidence, 0.5),
+        row("evidence in the log to weight 0: the longest", &evidence, 1.0),
+        row("of it until the decision is in the log: p99", &decided, 0.99),
+        row("of it from there to the data plane: p99", &carried, 0.99),
         row("abort in the log to weight 0: p99", &words, 0.99).floor(FLOOR, Better::Less),
         row("abort in the log to weight 0: p50", &words, 0.5),
         row("first bad second to weight 0: p50", &bad, 0.5),
@@ -101,6 +107,8 @@ async fn start(folder: &Path, routes: &str) -> anyhow::Result<Mesh> {
 /// One service's way back, in milliseconds since the epoch.
 struct Found {
     cause: f64,
+    /// When the decision was in the log.
+    said: f64,
     zero: f64,
 }
 
@@ -110,8 +118,8 @@ struct Scene {
     round: u64,
     /// Stream times by sequence.
     times: BTreeMap<u64, Timestamp>,
-    /// The cause of each service's way back, in this round.
-    causes: BTreeMap<String, u64>,
+    /// The cause of each service's way back in this round, and when its decision was in the log.
+    causes: BTreeMap<String, (u64, Timestamp)>,
 }
 
 impl Scene {
@@ -148,7 +156,7 @@ impl Scene {
         self.read().await?;
         let mut found = Vec::new();
         for (n, zero) in zeros.into_iter().enumerate() {
-            let cause = self
+            let (cause, said) = self
                 .causes
                 .get(&format!("s{n}"))
                 .context("a way back without a decision")?;
@@ -158,6 +166,7 @@ impl Scene {
                 .context("a decision without a cause in the log")?;
             found.push(Found {
                 cause: millis(*cause),
+                said: millis(*said),
                 zero,
             });
         }
@@ -201,7 +210,7 @@ impl Scene {
                 {
                     self.causes
                         .entry(decision.service.to_string())
-                        .or_insert(decision.meta.cause);
+                        .or_insert((decision.meta.cause, followed.time));
                 }
             }
             anyhow::Ok(())
