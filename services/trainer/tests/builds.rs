@@ -20,10 +20,11 @@ use auspex_proto::wire::{
     GetOnlineFeaturesResponse, ScoreRequest,
 };
 use auspex_proto::{Event, Fact, Revision};
+use auspex_trainer::prepare::Prepared;
 use auspex_trainer::publish::Registry;
 use auspex_trainer::table::choice::Wanted;
 use auspex_trainer::train::finish;
-use auspex_trainer::{Bench, Candidate, Place, Recalibrate, Request, built};
+use auspex_trainer::{Bench, Candidate, Place, Recalibrate, Report, Request, built};
 use tonic::transport::Channel;
 
 const DAY: i64 = 86_400_000;
@@ -204,6 +205,66 @@ async fn risk(channel: &Channel, build: i64, name: &str) -> wire::Score {
     }
 }
 
+/// Both the archive and the offline store are some seconds behind the log.
+async fn arrived(place: &Place, out: &std::path::Path) -> (Prepared, Request) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let mut asked = request(out);
+        if let Ok(prepared) = built::prepare(place, &["shop".to_owned()], &mut asked, &|_| ()).await {
+            let rows = prepared.train.rows() + prepared.test.rows() + prepared.immature;
+            let newest = prepared.test.table.row(prepared.test.rows() - 1);
+            if rows as i64 > BUILDS * 9 / 10 && newest.iter().filter(|value| !value.is_nan()).count() > 8 {
+                return (prepared, asked);
+            }
+        }
+        assert!(tokio::time::Instant::now() < end, "the builds do not arrive");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+async fn learned(asked: Request, prepared: Prepared) -> Report {
+    let runtime = auspex_chassis::tools::onnxruntime().await;
+    let bench = Bench {
+        plugin: None,
+        runtime: Some(runtime.map_err(|fault| format!("{fault:#}"))),
+    };
+    let report = tokio::task::spawn_blocking(move || finish(&asked, &bench, prepared, &|_| ()));
+    report.await.unwrap().unwrap()
+}
+
+/// What is known of a build, as the file that ships says it.
+async fn applied(channel: &Channel) {
+    let documents = include_str!("../../../models/ci-run/features.yaml").to_owned();
+    let definitions = DefinitionsRequest {
+        documents,
+        ..DefinitionsRequest::default()
+    };
+    assert!(
+        FeatureStoreClient::new(channel.clone())
+            .apply(definitions)
+            .await
+            .unwrap()
+            .into_inner()
+            .applied
+    );
+}
+
+/// The small change and the large one, neither of which has been built yet.
+async fn scores(channel: &Channel) {
+    let small = risk(channel, BUILDS, "steady").await;
+    let large = risk(channel, BUILDS + 1, "flaky").await;
+    assert!(
+        small.p_failure < 0.25 && large.p_failure > 0.7,
+        "{small:?} {large:?}"
+    );
+    assert!(large.model.starts_with("ci-run@") && small.mitigations.is_empty());
+    assert_eq!(large.reasons[0].feature, "change_impact__files");
+    for worth_doing in ["enable_extra_retries", "split_build_into_chunks"] {
+        let told = &large.mitigations;
+        assert!(told.iter().any(|word| word == worth_doing), "{told:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_played_month_of_builds_is_learned_registered_and_scores() {
     let house = TestHouse::start().await.unwrap();
@@ -214,13 +275,7 @@ async fn a_played_month_of_builds_is_learned_registered_and_scores() {
         .connect()
         .await
         .unwrap();
-    let mut store = FeatureStoreClient::new(channel.clone());
-    let documents = include_str!("../../../models/ci-run/features.yaml").to_owned();
-    let definitions = DefinitionsRequest {
-        documents,
-        ..DefinitionsRequest::default()
-    };
-    assert!(store.apply(definitions).await.unwrap().into_inner().applied);
+    applied(&channel).await;
     let facts = month(house.house.now().0 - 29 * DAY);
     for fact in &facts {
         house.house.bus().publish(fact).await.unwrap();
@@ -241,38 +296,11 @@ async fn a_played_month_of_builds_is_learned_registered_and_scores() {
         fault.to_string().contains("till: no build with an outcome"),
         "{fault}"
     );
-    // Both the archive and the offline store are some seconds behind the log.
-    let end = tokio::time::Instant::now() + PATIENCE;
-    let projects = ["shop".to_owned()];
-    let (prepared, asked) = loop {
-        let mut asked = request(&out);
-        if let Ok(prepared) = built::prepare(&place, &projects, &mut asked, &quiet).await {
-            let rows = prepared.train.rows() + prepared.test.rows() + prepared.immature;
-            let newest = prepared.test.table.row(prepared.test.rows() - 1);
-            if rows as i64 > BUILDS * 9 / 10 && newest.iter().filter(|value| !value.is_nan()).count() > 8 {
-                break (prepared, asked);
-            }
-        }
-        assert!(tokio::time::Instant::now() < end, "the builds do not arrive");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    };
+    let (prepared, asked) = arrived(&place, &out).await;
     // Asked about as of its beginning, each build has an outcome eight minutes later.
     assert!((asked.delay - 420.0).abs() < 61.0, "{}", asked.delay);
     assert_eq!(asked.feature_service, "ci-run@1");
-    let report = tokio::task::spawn_blocking({
-        let asked = asked.clone();
-        let runtime = auspex_chassis::tools::onnxruntime()
-            .await
-            .map_err(|fault| format!("{fault:#}"));
-        move || {
-            let bench = Bench {
-                plugin: None,
-                runtime: Some(runtime),
-            };
-            finish(&asked, &bench, prepared, &|_| ())
-        }
-    });
-    let report = report.await.unwrap().unwrap();
+    let report = learned(asked, prepared).await;
     assert!(report.publishable, "{:?}", report.gates);
     let auc = report.test.roc_auc.unwrap();
     assert!((0.7..0.98).contains(&auc), "{auc}");
@@ -292,17 +320,6 @@ async fn a_played_month_of_builds_is_learned_registered_and_scores() {
         .register(files, "champion", "of our own builds")
         .await
         .unwrap();
-    let small = risk(&channel, BUILDS, "steady").await;
-    let large = risk(&channel, BUILDS + 1, "flaky").await;
-    assert!(
-        small.p_failure < 0.25 && large.p_failure > 0.7,
-        "{small:?} {large:?}"
-    );
-    assert!(large.model.starts_with("ci-run@") && small.mitigations.is_empty());
-    assert_eq!(large.reasons[0].feature, "change_impact__files");
-    for worth_doing in ["enable_extra_retries", "split_build_into_chunks"] {
-        let told = &large.mitigations;
-        assert!(told.iter().any(|word| word == worth_doing), "{told:?}");
-    }
+    scores(&channel).await;
     assert_eq!(mesh.stop().await, Vec::<String>::new());
 }
