@@ -256,6 +256,8 @@ pub(crate) fn observations_with_report() -> ObservationBatch {
 
 /// What was added later, each under the name of its own file.
 pub(crate) fn later() -> Vec<(&'static str, Fact)> {
+    let mut at_a_step = decision();
+    at_a_step.step = Some(0);
     let command = |ask| {
         Fact::Command(Command {
             meta: meta(),
@@ -294,13 +296,7 @@ pub(crate) fn later() -> Vec<(&'static str, Fact)> {
         ("event_complexity", Fact::Event(measured)),
         ("observation_environment", Fact::Observations(placed)),
         ("decision_intent", Fact::Decision(decision_with_intent())),
-        (
-            "decision_step",
-            Fact::Decision(Decision {
-                step: Some(0),
-                ..decision()
-            }),
-        ),
+        ("decision_step", Fact::Decision(at_a_step)),
         (
             "observation_report",
             Fact::Observations(observations_with_report()),
