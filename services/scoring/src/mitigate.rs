@@ -3,23 +3,22 @@
 //! The rules are a table, in the order in which what they name is worth doing; configuration may put another in its place.
 
 use auspex_proto::EntityKind;
-use auspex_proto::score::{Band, Contribution};
+use auspex_proto::score::{Band, Contribution, Mitigation};
 use serde::{Deserialize, Serialize};
 
 /// The one that holds a change back until a person has looked.
-pub const APPROVAL: &str = "require_manual_approval";
+pub const APPROVAL: &str = Mitigation::RequireManualApproval.word();
 
 /// The words.
-pub const WORDS: [&str; 8] = [
-    APPROVAL,
-    "enable_conservative_mode",
-    "enable_extra_retries",
-    "increase_timeouts",
-    "split_build_into_chunks",
-    "enable_parallel_builds",
-    "warm_cache_preemptively",
-    "use_alternative_cache",
-];
+pub const WORDS: [&str; 8] = {
+    let mut words = [""; 8];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = Mitigation::ALL[at].word();
+        at += 1;
+    }
+    words
+};
 
 /// When a mitigation is worth it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,10 +93,18 @@ pub fn mitigations(rules: &[Rule], band: Band, about: EntityKind, reasons: &[Con
             Risk::Medium => band != Band::Low,
             Risk::High => band == Band::High,
         };
+        // A feature of the store bears the name of its view before its own, as in `change_impact__files`.
+        let own = |feature: &str| feature.split_once("__").map_or(0, |(view, _)| view.len() + 2);
+        let begins = |feature: &str, name: &str| {
+            feature.starts_with(name)
+                || feature
+                    .get(own(feature)..)
+                    .is_some_and(|own| own.starts_with(name))
+        };
         let raises = |name: &String| {
             reasons
                 .iter()
-                .any(|r| r.log_odds > 0.0 && r.feature.starts_with(name.as_str()))
+                .any(|r| r.log_odds > 0.0 && begins(&r.feature, name))
         };
         risky
             && (rule.about.is_empty() || rule.about.contains(&about))
@@ -132,6 +139,11 @@ mod tests {
         );
         let of = |band, about, reasons: &[Contribution]| mitigations(&rules, band, about, reasons);
         assert!(of(Band::Low, EntityKind::Run, &[reason("files", 1.0)]).is_empty());
+        let large = [reason("change_impact__files", 1.0)];
+        let chunks = "split_build_into_chunks".to_owned();
+        assert!(of(Band::Medium, EntityKind::Run, &large).contains(&chunks));
+        let other = [reason("build_history__flaky_rate_30d", 1.0)];
+        assert!(!of(Band::Medium, EntityKind::Run, &other).contains(&chunks));
         assert_eq!(
             of(
                 Band::Medium,
