@@ -1,5 +1,11 @@
 //! What the feature store says to what makes no sense, and that nothing of it is taken: each error names the field and why.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test tells its story in one go"
+)]
 
 mod shop;
 

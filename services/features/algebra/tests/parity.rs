@@ -5,7 +5,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::cast_precision_loss,
-    clippy::cast_possible_truncation
+    clippy::cast_possible_truncation,
+    clippy::too_many_lines
 )]
 
 mod oracle;

@@ -79,44 +79,12 @@ impl Answers {
     }
 
     pub(super) async fn look_for_drift(&self, asked: DriftRequest) -> Result<DriftResponse, Status> {
-        let project = project(asked.project)?;
+        let project = project(asked.project.clone())?;
         let known = self.shelf.known();
         let recipe = self.recipe(&known, &asked.feature_service, &asked.features)?;
         let offline = self.offline()?;
         let now = self.house.now().0;
-        let to = if asked.to_ms == 0 { now } else { asked.to_ms };
-        let spans = [
-            (asked.reference_from_ms, asked.reference_to_ms),
-            (asked.from_ms, to),
-        ];
-        for ((from, to), (first, last)) in spans
-            .iter()
-            .zip([("reference_from_ms", "reference_to_ms"), ("from_ms", "to_ms")])
-        {
-            if from >= to {
-                return Err(Status::invalid_argument(format!(
-                    "{last}: does not lie after {first}"
-                )));
-            }
-        }
-        if !(0.0..1.0).contains(&asked.alpha) {
-            return Err(Status::invalid_argument(format!(
-                "alpha: is {}, it lies above 0 and below 1; 0 is 0.05",
-                asked.alpha
-            )));
-        }
-        for (name, weight) in &asked.importance {
-            if !recipe.names.contains(name) {
-                return Err(Status::invalid_argument(format!(
-                    "importance: {name} is none of the features"
-                )));
-            }
-            if !(weight.is_finite() && *weight >= 0.0) {
-                return Err(Status::invalid_argument(format!(
-                    "importance: {name} is {weight}"
-                )));
-            }
-        }
+        let spans = spans(&asked, &recipe, now)?;
         let (mut samples, mut sources) = (Vec::new(), Vec::new());
         for view in &recipe.parts {
             let [reference, current] =
@@ -213,6 +181,38 @@ impl Answers {
         }
         Ok(answer)
     }
+}
+
+/// The reference and what is compared with it, when the question makes sense.
+fn spans(asked: &DriftRequest, recipe: &Recipe, now: i64) -> Result<[(i64, i64); 2], Status> {
+    let to = if asked.to_ms == 0 { now } else { asked.to_ms };
+    let spans = [
+        (asked.reference_from_ms, asked.reference_to_ms),
+        (asked.from_ms, to),
+    ];
+    let names = [("reference_from_ms", "reference_to_ms"), ("from_ms", "to_ms")];
+    for ((from, to), (first, last)) in spans.iter().zip(names) {
+        if from >= to {
+            return Err(Status::invalid_argument(format!(
+                "{last}: does not lie after {first}"
+            )));
+        }
+    }
+    if !(0.0..1.0).contains(&asked.alpha) {
+        return Err(Status::invalid_argument(format!(
+            "alpha: is {}, it lies above 0 and below 1; 0 is 0.05",
+            asked.alpha
+        )));
+    }
+    for (name, weight) in &asked.importance {
+        let told = match recipe.names.contains(name) {
+            false => format!("importance: {name} is none of the features"),
+            true if weight.is_finite() && *weight >= 0.0 => continue,
+            true => format!("importance: {name} is {weight}"),
+        };
+        return Err(Status::invalid_argument(told));
+    }
+    Ok(spans)
 }
 
 fn told(d: &Drift, age_ms: i64) -> FeatureDrift {
