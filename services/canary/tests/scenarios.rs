@@ -260,6 +260,18 @@ impl Script {
         self.stage.state = rmp_serde::from_slice(&saved).unwrap();
     }
 
+    /// What a score says, and asks: `score 0.2 bbb [change] [asks WORD...]`.
+    fn score(&mut self, words: &[&str]) {
+        let kind = match words.contains(&"change") {
+            true => EntityKind::Change,
+            false => EntityKind::Deployment,
+        };
+        let asks = words.iter().skip_while(|word| **word != "asks").skip(1);
+        self.stage.asks = asks.map(|word| (*word).to_owned()).collect();
+        let said = self.stage.score(kind, words[2], words[1].parse().unwrap());
+        self.hear(Ok(said));
+    }
+
     fn play(&mut self, text: &str) {
         let words: Vec<&str> = text.split_whitespace().collect();
         match words[0] {
@@ -278,17 +290,7 @@ impl Script {
                 let said = self.stage.deploy(words[1], &document);
                 self.hear(said);
             }
-            "score" => {
-                let kind = if words.contains(&"change") {
-                    EntityKind::Change
-                } else {
-                    EntityKind::Deployment
-                };
-                let asks = words.iter().skip_while(|word| **word != "asks").skip(1);
-                self.stage.asks = asks.map(|word| (*word).to_owned()).collect();
-                let said = self.stage.score(kind, words[2], words[1].parse().unwrap());
-                self.hear(Ok(said));
-            }
+            "score" => self.score(&words),
             "observe" => self.observe(&words, self.stage.now),
             "late" => self.observe(&words, Timestamp(self.stage.now.0 - 10_000)),
             "again" => {

@@ -65,28 +65,6 @@ async fn a_rollout_is_started_watched_and_aborted() {
 
     let refused = answers.start(start("kind: Pod")).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
-    let (_, said) = (refused.code(), refused.message().to_owned());
-    for field in ["apiVersion", "metadata", "spec"] {
-        assert!(said.contains(&format!("missing field `{field}`")), "{said}");
-    }
-    // A fault names the field as the request calls it.
-    let nameless = answers.get(named("")).await.unwrap_err();
-    assert_eq!(nameless.message(), "name: is empty");
-    let nameless = answers
-        .command(ask("", wire::command::Ask::Pause(wire::Pause {})))
-        .await
-        .unwrap_err();
-    assert_eq!(nameless.message(), "command.rollout: is empty");
-    let nameless = answers
-        .gate(Request::new(wire::GateRequest::default()))
-        .await
-        .unwrap_err();
-    assert!(
-        nameless
-            .message()
-            .starts_with("name: is empty, and so is service"),
-        "{nameless}"
-    );
     let unknown = answers.get(named("checkout")).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
 
@@ -128,6 +106,42 @@ async fn a_rollout_is_started_watched_and_aborted() {
     assert_eq!(
         test.shutdown.finish(Duration::from_secs(5)).await,
         Vec::<String>::new()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_names_the_field_as_the_request_calls_it() {
+    let test = TestHouse::start().await.unwrap();
+    let decide = Decide::new(Config::default());
+    let view = test.house.run_verb(stage::CANARY, decide).await.unwrap();
+    let (_close, closing) = watch::channel(false);
+    let answers = Answers::new(test.house.clone(), view, closing);
+    let said = answers
+        .start(start("kind: Pod"))
+        .await
+        .unwrap_err()
+        .message()
+        .to_owned();
+    for field in ["apiVersion", "metadata", "spec"] {
+        assert!(said.contains(&format!("missing field `{field}`")), "{said}");
+    }
+    // A fault names the field as the request calls it.
+    let nameless = answers.get(named("")).await.unwrap_err();
+    assert_eq!(nameless.message(), "name: is empty");
+    let nameless = answers
+        .command(ask("", wire::command::Ask::Pause(wire::Pause {})))
+        .await
+        .unwrap_err();
+    assert_eq!(nameless.message(), "command.rollout: is empty");
+    let nameless = answers
+        .gate(Request::new(wire::GateRequest::default()))
+        .await
+        .unwrap_err();
+    assert!(
+        nameless
+            .message()
+            .starts_with("name: is empty, and so is service"),
+        "{nameless}"
     );
 }
 

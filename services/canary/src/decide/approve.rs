@@ -5,8 +5,7 @@ use auspex_proto::decision::{Phase, Reason};
 use auspex_proto::{Command, Timestamp};
 
 use super::{course, gates};
-use crate::state::rollout::cut;
-use crate::state::{Pass, Rollout};
+use crate::state::{Pass, Rollout, cut};
 
 /// Longest note, name or detail that is kept, in bytes.
 const LONGEST_DETAIL: usize = 160;

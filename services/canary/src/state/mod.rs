@@ -9,6 +9,7 @@
 //! the usual case. With the decisions under way it is one value of the bus, which takes 1 MiB; beyond that its stage stops and
 //! says so. `tests/growth.rs` lets all of it grow as far as it can.
 
+mod brief;
 pub mod course;
 pub mod history;
 pub mod metric;
@@ -25,6 +26,7 @@ use auspex_proto::seen::Seen;
 use auspex_proto::{FactId, RolloutName, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::brief::cut;
 pub use self::course::{Course, Pass, Run, Toll};
 pub use self::history::Histories;
 pub use self::rollout::{Prior, Rollout, Router};

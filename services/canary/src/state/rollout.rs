@@ -6,11 +6,12 @@ use std::time::Duration;
 use auspex_judge::CountTest;
 use auspex_proto::decision::{Decision, Mode, Phase, TrackTarget};
 use auspex_proto::observation::Applied;
-use auspex_proto::report::{Capacity, Drift, RouterReport};
+use auspex_proto::report::{Capacity, RouterReport};
 use auspex_proto::score::Band;
 use auspex_proto::{FactId, RolloutName, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::brief::{brief, called};
 use super::metric::Test;
 use super::{Course, Ended, Toll, Window};
 use crate::control::Seen;
@@ -23,10 +24,6 @@ use crate::terms::Terms;
 const MOST_ROUTERS: usize = 32;
 /// Most routers of all rollouts of a project under way that are told apart.
 pub const MOST_ROUTERS_TOGETHER: usize = 192;
-/// Longest name of a router, in bytes; a longer one is cut, with a hash of the rest.
-const LONGEST_NAME: usize = 96;
-/// Longest texts of a router's report, in bytes: its kind, its region, its fault, who moved it.
-const LONGEST: [usize; 4] = [24, 64, 96, 48];
 /// Routers that have been silent for so long are no longer there.
 pub const ROUTER_LIFE: Duration = Duration::from_secs(10);
 /// Intervals over which a user's own rates are taken.
@@ -372,37 +369,6 @@ fn kept(rollout: Rollout) -> Option<Box<Rollout>> {
         next: None,
         ..rollout
     }))
-}
-
-/// The name under which a router is kept.
-fn called(name: &str) -> String {
-    if name.len() <= LONGEST_NAME {
-        return name.to_owned();
-    }
-    let begin = cut(name, LONGEST_NAME - 17);
-    format!("{begin}~{:016x}", super::window::hash(&[name.as_bytes()]))
-}
-
-/// The beginning of a text, at most so many bytes.
-pub(crate) fn cut(text: &str, most: usize) -> &str {
-    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
-    let end = ends.take_while(|end| *end <= most).last().unwrap_or(0);
-    text.get(..end).unwrap_or_default()
-}
-
-/// A report with its texts cut to what a state can hold.
-fn brief(report: &RouterReport) -> RouterReport {
-    let [router, region, fault, by] = LONGEST;
-    RouterReport {
-        router: cut(&report.router, router).to_owned(),
-        region: cut(&report.region, region).to_owned(),
-        fault: cut(&report.fault, fault).to_owned(),
-        drift: report.drift.clone().map(|drift| Drift {
-            by: cut(&drift.by, by).to_owned(),
-            ..drift
-        }),
-        ..report.clone()
-    }
 }
 
 /// Rounded down, 0..=100.
