@@ -1,6 +1,11 @@
 //! `auspex history restore` of a damaged archive, as a person runs it: what it says, what it does, and its exit codes.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test may"
+)]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,11 +1,14 @@
 //! What the feature store answers, for people and for programs.
 
+mod drift;
+
 use auspex_proto::wire::{
-    CompactResponse, ConsistencyResponse, DefinitionsResponse, DriftResponse, FeatureEntity, FeatureStatus,
-    FeatureVector, FreshnessResponse, GetOnlineFeaturesResponse, TableChunk, ViewAbout,
+    CompactResponse, ConsistencyResponse, DefinitionsResponse, FeatureEntity, FeatureStatus, FeatureVector,
+    FreshnessResponse, GetOnlineFeaturesResponse, TableChunk, ViewAbout,
 };
 use serde_json::{Value, json};
 
+pub(super) use self::drift::drift;
 use crate::cli::print::count;
 use crate::cli::{Output, print, view};
 use crate::fault::Fault;
@@ -315,51 +318,6 @@ pub(super) fn freshness(found: &FreshnessResponse, output: Output) -> Result<(),
     show(output, text, || {
         Value::from(found.sources.iter().map(source).collect::<Vec<_>>())
     })
-}
-
-pub(super) fn drift(found: &DriftResponse, output: Output) -> Result<(), Fault> {
-    let text = || {
-        let mut rows = vec![row([
-            "FEATURE", "THEN", "NOW", "PSI", "LIMIT", "KS", "Q", "NULLS", "DRIFT",
-        ])];
-        for f in &found.features {
-            rows.push(row([
-                &f.feature,
-                &f.reference_samples.to_string(),
-                &f.samples.to_string(),
-                &format!("{:.3}", f.psi),
-                &format!("{:.3}", f.psi_threshold),
-                &format!("{:.3}", f.ks),
-                &format!("{:.4}", f.q),
-                &format!("{:.3} -> {:.3}", f.reference_null_rate, f.null_rate),
-                match (f.drifted, f.reference_samples.min(f.samples)) {
-                    (true, _) => "yes",
-                    (false, 0) => "no data",
-                    (false, _) => "",
-                },
-            ]));
-        }
-        print::table(&rows)
-            + &format!(
-                "share of importance that has drifted: {:.3}\n",
-                found.weight_drifted
-            )
-    };
-    let feature = |f: &auspex_proto::wire::FeatureDrift| {
-        json!({
-            "feature": f.feature, "reference_samples": f.reference_samples, "samples": f.samples,
-            "reference_null_rate": f.reference_null_rate, "null_rate": f.null_rate, "out_of_range": f.out_of_range,
-            "psi": f.psi, "psi_threshold": f.psi_threshold, "psi_p": f.psi_p, "ks": f.ks, "ks_p": f.ks_p, "q": f.q,
-            "importance": f.importance, "drifted": f.drifted, "age_ms": f.age_ms,
-        })
-    };
-    let document = || {
-        json!({
-            "weight_drifted": found.weight_drifted,
-            "features": found.features.iter().map(feature).collect::<Vec<_>>(),
-        })
-    };
-    show(output, text, document)
 }
 
 pub(super) fn consistency(found: &ConsistencyResponse, output: Output) -> Result<(), Fault> {
