@@ -96,12 +96,7 @@ impl Door {
             Ok(answer) => Ok(answer),
             Err(refusal) => Err(self
                 .intake
-                .bury(
-                    format!("{GITHUB} {kind}").trim_end(),
-                    &fact_id,
-                    &held.bytes,
-                    refusal,
-                )
+                .bury(&format!("{GITHUB} {kind}"), &fact_id, &held.bytes, refusal)
                 .await),
         }
     }

@@ -193,7 +193,7 @@ impl Intake {
         let letter = DeadLetter {
             stage: stage::INGEST.name.to_owned(),
             // It has no place in the log: it never became a fact.
-            subject: from.to_owned(),
+            subject: from.trim_end().to_owned(),
             message_id: id.to_string(),
             reason,
             payload: kept.to_vec(),

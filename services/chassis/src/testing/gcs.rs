@@ -180,10 +180,8 @@ impl Shared {
             return error(401, "AuthenticationRequired");
         }
         let (bucket, key) = request.path.split_once('/').unwrap_or((&request.path, ""));
-        if bucket != BUCKET {
-            return error(404, "NoSuchBucket");
-        }
         match (request.method.as_str(), key.is_empty()) {
+            _ if bucket != BUCKET => error(404, "NoSuchBucket"),
             ("GET", true) if request.query.get("list-type").is_some_and(|v| v == "2") => {
                 self.list(&request.query)
             }
