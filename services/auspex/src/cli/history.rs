@@ -180,7 +180,7 @@ impl Ask {
             Self::Export(export) => export.carry_out(reach).await,
             Self::Audit(audit) => audit.carry_out(reach).await,
             Self::Verify(verify) => verify.carry_out().await,
-            Self::Restore(restore) => restore.carry_out().await,
+            Self::Restore(restore) => Box::pin(restore.carry_out()).await,
             Self::Retire(retire) => retire.carry_out().await,
         }
     }

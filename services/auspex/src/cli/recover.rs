@@ -58,7 +58,7 @@ impl Recover {
                 yes: true,
                 output: Output::Text,
             };
-            return restore.carry_out().await;
+            return Box::pin(restore.carry_out()).await;
         }
         let log = log(&self.place.layers, &self.place.data).await?;
         if let Some(offer) = history::offer(&self.place, &log.nats).await {
