@@ -89,7 +89,7 @@ fn every_service_has_a_container_that_runs_it_by_settings_there_are() {
             known: services::sections(),
             ..Options::default()
         };
-        if let Err(mistakes) = options.load(&services::named(&[name.clone()]).unwrap()) {
+        if let Err(mistakes) = options.load(&services::named(std::slice::from_ref(name)).unwrap()) {
             // The image has it; what the tests are built with need not.
             let text = mistakes.to_string();
             let other: Vec<&str> = text
