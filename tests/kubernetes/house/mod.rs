@@ -159,7 +159,8 @@ impl House {
         let address = self.mesh.address();
         let ask = move || {
             let mut stream = TcpStream::connect(address).unwrap();
-            let request = "GET /gate/argo/shop?project=default HTTP/1.1\r\nhost: auspex\r\nconnection: close\r\n\r\n";
+            let request =
+                "GET /gate/argo/shop?project=default HTTP/1.1\r\nhost: auspex\r\nconnection: close\r\n\r\n";
             stream.write_all(request.as_bytes()).unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
