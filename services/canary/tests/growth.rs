@@ -25,8 +25,8 @@ use stage::{Second, Stage};
 
 /// What the bus takes in one value.
 const BUS: usize = 1_024 * 1_024;
-/// What a batch's decisions may take beside the state, in the same value.
-const OUTBOX: usize = 64 * 1_024;
+/// What a batch's decisions may take beside the state, in the same value: an outbox, and what the last message of it brings.
+const OUTBOX: usize = (128 + 64) * 1_024;
 
 fn size<T: Serialize>(value: &T) -> usize {
     rmp_serde::to_vec_named(value).unwrap().len()

@@ -42,8 +42,9 @@ const BITE: usize = 32;
 /// How often keys that are over are looked for, and how many are taken away at once.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 const SWEPT: usize = 4_096;
-/// The most an outbox may hold before it is saved, in bytes: it is saved with its state, below the server's 1 MB.
-const OUTBOX: usize = 512 * 1024;
+/// The most an outbox may hold before it is saved, in bytes: it is saved with its state, below the server's 1 MB, and what follows
+/// from one message (at most 64 kB) may come on top. A state may so grow to 800 kB.
+const OUTBOX: usize = 128 * 1024;
 /// How far the cursor may trail: it only decides how much is read again after a crash.
 const CURSOR_EVERY: Duration = Duration::from_millis(500);
 
