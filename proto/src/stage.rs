@@ -30,6 +30,16 @@ impl Stage {
         self.reads.iter().map(of).collect()
     }
 
+    /// The subjects of what it absorbs in all partitions: what the durable of a stateless stage is given.
+    #[must_use]
+    pub fn everywhere(&self) -> Vec<String> {
+        let of = |kind: &FactKind| match (self.name, kind) {
+            (name, FactKind::Rows) if name == BUILDS.name => subject::facts_of_leaf_everywhere(*kind, STARTS),
+            _ => subject::facts_everywhere(*kind),
+        };
+        self.reads.iter().map(of).collect()
+    }
+
     /// What its service reads and writes beside its verb.
     #[must_use]
     pub fn beside(&self) -> Beside {
@@ -65,6 +75,9 @@ pub struct Beside {
 
 /// The kind of the events that begin a rollout.
 const DEPLOYMENT: &str = "deployment";
+
+/// The source of the rows that say that a build is asked for.
+pub const STARTS: &str = "starts";
 
 /// What a stage remembers, and so how it reads the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +119,14 @@ pub const STORE: Stage = Stage {
     reads: &[FactKind::Rows],
     writes: &[],
     keeps: Keeps::State,
+};
+/// What is known of a build becomes its vector when it is asked for.
+pub const BUILDS: Stage = Stage {
+    name: "builds",
+    does: "serve what the store knows of a build that is asked for",
+    reads: &[FactKind::Rows],
+    writes: &[FactKind::Vector],
+    keeps: Keeps::Nothing,
 };
 /// Rows are kept for good.
 pub const OFFLINE: Stage = Stage {
@@ -237,7 +258,7 @@ pub const TRAINING: Stage = Stage {
 };
 
 /// All stages, in the order of the path.
-pub const STAGES: [Stage; 17] = [
-    INGEST, FEATURES, STORE, OFFLINE, SCORING, REGISTRY, FEEDBACK, CANARY, ANALYSIS, ALERTS, DELIVERY, PROXY,
-    ROUTER, HISTORY, OPERATOR, TRAINER, TRAINING,
+pub const STAGES: [Stage; 18] = [
+    INGEST, FEATURES, STORE, BUILDS, OFFLINE, SCORING, REGISTRY, FEEDBACK, CANARY, ANALYSIS, ALERTS,
+    DELIVERY, PROXY, ROUTER, HISTORY, OPERATOR, TRAINER, TRAINING,
 ];

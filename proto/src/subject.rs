@@ -39,6 +39,8 @@ pub const MODELS: &str = "AUSPEX_MODELS";
 pub const REGISTRY: &str = "AUSPEX_REGISTRY";
 /// The bucket of plans of analyses.
 pub const PLANS: &str = "AUSPEX_PLANS";
+/// The bucket of deployments of GitHub's that wait for an answer.
+pub const PROTECTIONS: &str = "AUSPEX_PROTECTIONS";
 /// The bucket of the feature store's definitions.
 pub const DEFINITIONS: &str = "AUSPEX_DEFINITIONS";
 /// Header that carries the W3C trace context of a fact that follows from another; a fact from outside begins a trace of its own.
@@ -156,6 +158,12 @@ pub fn facts_of_project(partition: Partition, kind: FactKind, project: &Project)
 #[must_use]
 pub fn facts_of_leaf(partition: Partition, kind: FactKind, leaf: &str) -> String {
     format!("auspex.v1.{partition}.{}.*.{}", kind.token(), token(leaf))
+}
+
+/// All facts of a kind whose own kind is this, wherever.
+#[must_use]
+pub fn facts_of_leaf_everywhere(kind: FactKind, leaf: &str) -> String {
+    format!("auspex.v1.*.{}.*.{}", kind.token(), token(leaf))
 }
 
 /// All facts of a kind, wherever.

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use auspex_chassis::{Input, Reject, Route as Keyed, Verb};
 use auspex_proto::alert::{Cause, Kind, Severity, Status};
 use auspex_proto::event::Body;
-use auspex_proto::{Alert, Event, Fact, Project, ServiceName, stage};
+use auspex_proto::{Alert, EntityKind, Event, Fact, Project, ServiceName, stage};
 
 use self::receivers::{Route, Topic};
 use crate::state::{Open, State};
@@ -42,6 +42,8 @@ impl Verb for Router {
 
     fn route(&self, fact: &Fact) -> Keyed {
         match fact {
+            // That a build may fail wakes nobody: it will end soon, and its CI system tells how.
+            Fact::Score(score) if score.entity.kind == EntityKind::Run => Keyed::Nobody,
             Fact::Event(_) | Fact::Score(_) | Fact::Decision(_) if !fact.project().is_all() => {
                 Keyed::Key(fact.project().to_string())
             }

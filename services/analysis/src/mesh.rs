@@ -72,6 +72,7 @@ impl Mesh {
         let ask = wire::GetScoreRequest {
             project: project.to_owned(),
             revision: revision.to_owned(),
+            ..wire::GetScoreRequest::default()
         };
         match client.get_score(self.request(ask)).await {
             Ok(score) => Ok(Some(score.into_inner())),

@@ -95,7 +95,7 @@ async fn unacknowledged(stream: &Stream, stage: &Stage) -> anyhow::Result<Option
     let Ok(info) = stream.consumer_info(subject::durable(stage.name)).await else {
         return Ok(None);
     };
-    let filters = stage.reads.iter().map(|kind| subject::facts_everywhere(*kind));
+    let filters = stage.everywhere().into_iter();
     self::oldest(stream, info.ack_floor.stream_sequence, filters).await
 }
 

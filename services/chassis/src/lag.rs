@@ -176,7 +176,7 @@ async fn by_partition(
 }
 
 async fn shared(stream: &Stream, stage: &Stage) -> anyhow::Result<Lag> {
-    let filters = || stage.reads.iter().map(|kind| subject::facts_everywhere(*kind));
+    let filters = || stage.everywhere().into_iter();
     let Ok(durable) = stream.consumer_info(subject::durable(stage.name)).await else {
         return behind(stream, 0, filters().collect()).await;
     };

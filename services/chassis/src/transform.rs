@@ -72,11 +72,7 @@ async fn open(bus: &Bus, stage: Stage) -> anyhow::Result<pull::Stream> {
         ack_policy: AckPolicy::Explicit,
         ack_wait: Duration::from_secs(10),
         max_ack_pending: 10_000,
-        filter_subjects: stage
-            .reads
-            .iter()
-            .map(|kind| subject::facts_everywhere(*kind))
-            .collect(),
+        filter_subjects: stage.everywhere(),
         ..pull::Config::default()
     };
     let consumer = stream.get_or_create_consumer(&durable, config).await?;

@@ -48,6 +48,7 @@ impl Watch {
         let wanted = GetScoreRequest {
             project: REPOSITORY.to_owned(),
             revision: revision.to_owned(),
+            ..GetScoreRequest::default()
         };
         loop {
             match self.scores.get_score(wanted.clone()).await {

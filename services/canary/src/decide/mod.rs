@@ -31,7 +31,7 @@ use auspex_chassis::{Input, Reject, Route, Verb};
 use auspex_proto::decision::Phase;
 use auspex_proto::event::Body;
 use auspex_proto::observation::Applied;
-use auspex_proto::{Fact, ObservationBatch, Project, Tick, Timestamp};
+use auspex_proto::{EntityKind, Fact, ObservationBatch, Project, Tick, Timestamp};
 
 use self::voice::Voice;
 use crate::config::Config;
@@ -61,6 +61,8 @@ impl Verb for Decide {
         match fact {
             Fact::Tick(_) => Route::Every,
             Fact::Event(event) if !matches!(event.body, Body::Deployment(_)) => Route::Nobody,
+            // What becomes of a build is for its CI system to mind.
+            Fact::Score(score) if score.entity.kind == EntityKind::Run => Route::Nobody,
             Fact::Event(_) | Fact::Observations(_) | Fact::Score(_) | Fact::Command(_) => {
                 let project = fact.project();
                 // What bears on all projects (freezes, dependencies) says nothing to control yet.
