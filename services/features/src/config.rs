@@ -31,6 +31,9 @@ pub struct Config {
     /// Whether rows for the feature store are made of the mesh's own facts, one set per event. Without, the store holds what is
     /// pushed, and a vector for the model costs nothing beside itself: for thousands of events a second on a small machine.
     pub streams: bool,
+    /// Feature service of which a vector is published for each build (a run of CI) when it is first told to be queued or
+    /// running, as in `ci-run`: a model that reads it then scores builds by themselves. Empty: none.
+    pub builds: String,
     /// The team of an author.
     pub teams: BTreeMap<String, String>,
     /// What each service needs, directly: for how many services a change bears upon.
@@ -51,6 +54,7 @@ impl Default for Config {
             offline_days: 400,
             compact_seconds: 900,
             streams: true,
+            builds: String::new(),
             teams: BTreeMap::new(),
             dependencies: BTreeMap::new(),
             holidays: Vec::new(),
@@ -83,6 +87,15 @@ impl Settings for Config {
             if let Err(fault) = span(freeze) {
                 problems.push(format!("freezes: {freeze}: {fault}"));
             }
+        }
+        if !self.builds.is_empty() && !self.streams {
+            problems.push("builds: needs streams, of which its features are made".to_owned());
+        }
+        if self.builds.contains('@') {
+            problems.push(format!(
+                "builds: {} is a version; name the feature service alone",
+                self.builds
+            ));
         }
         if self.offline_days < 1 {
             problems.push("offline_days: is below 1".to_owned());
@@ -123,6 +136,7 @@ impl Config {
         let holidays = self.holidays.iter().map(|day| day.parse::<Date>());
         Ok(Surroundings {
             silent: !self.streams,
+            builds: !self.builds.is_empty(),
             teams: self.teams.clone(),
             dependencies: self.dependencies.clone(),
             holidays: holidays.collect::<Result<_, _>>().context("features.holidays")?,
@@ -157,8 +171,10 @@ mod tests {
             offline_days: 0,
             holidays: vec!["soon".to_owned()],
             freezes: vec!["2027-01-01/2026-01-01".to_owned()],
+            streams: false,
+            builds: "ci-run@1".to_owned(),
             ..Config::default()
         };
-        assert_eq!(wrong.problems().len(), 6, "{:?}", wrong.problems());
+        assert_eq!(wrong.problems().len(), 8, "{:?}", wrong.problems());
     }
 }

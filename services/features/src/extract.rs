@@ -5,9 +5,11 @@
 //! is told late is not judged by what happened after it. Repeats are recognised by their ids and leave no trace.
 
 use auspex_chassis::{Input, Reject, Route, Verb};
-use auspex_proto::event::{Body, Change, Deployment, RunPhase};
+use auspex_proto::event::{Body, Change, Deployment, Run, RunPhase};
 use auspex_proto::vector::{Feature, Status};
-use auspex_proto::{Entity, EntityKind, Event, Fact, FeatureVector, Meta, ObservationBatch, Timestamp};
+use auspex_proto::{
+    Entity, EntityKind, Event, Fact, FactId, FeatureVector, Meta, ObservationBatch, Timestamp,
+};
 
 use crate::context::{Question, WorkingHours, context};
 use crate::schema;
@@ -60,17 +62,17 @@ impl Verb for Extract {
     }
 }
 
-/// Whether an event is of any use here. What is not leaves the state as it is, so that nothing need be saved.
-fn bears(body: &Body) -> bool {
-    match body {
-        Body::Other { .. } => false,
-        Body::Run(run) => matches!(run.phase, RunPhase::Finished(_)),
-        Body::DeploymentStatus(status) => Deployments::concludes(status.state),
-        Body::Change(_) | Body::Review(_) | Body::Deployment(_) | Body::Incident(_) => true,
-    }
-}
-
 impl Extract {
+    /// Whether an event is of any use here. What is not leaves the state as it is, so that nothing need be saved.
+    fn bears(&self, body: &Body) -> bool {
+        match body {
+            Body::Other { .. } => false,
+            Body::Run(run) => self.around.builds || matches!(run.phase, RunPhase::Finished(_)),
+            Body::DeploymentStatus(status) => Deployments::concludes(status.state),
+            Body::Change(_) | Body::Review(_) | Body::Deployment(_) | Body::Incident(_) => true,
+        }
+    }
+
     fn observations(&self, state: &mut State, input: &Input<'_>, batch: &ObservationBatch) -> Vec<Made> {
         if batch.observations.is_empty() || !state.batches.admit(&batch.meta.id) {
             return Vec::new();
@@ -100,7 +102,7 @@ impl Extract {
         input: &Input<'_>,
         event: &Event,
     ) -> (Option<FeatureVector>, Vec<Made>) {
-        if !bears(&event.body) || !state.seen.admit(&event.meta.id) {
+        if !self.bears(&event.body) || !state.seen.admit(&event.meta.id) {
             return (None, Vec::new());
         }
         state.as_of = state.as_of.max(input.now);
@@ -131,21 +133,29 @@ impl Extract {
                 state.deployments.incident(incident, at);
                 Some(streams::incident(&told, incident))
             }
-            Body::Run(run) => match run.phase {
-                RunPhase::Finished(outcome) => {
-                    let before = state.builds.count(key(&run.name), at, outcome, run.duration);
-                    state.changes.run(run, at, input.now, before);
-                    let remembered = run
-                        .revision
-                        .as_ref()
-                        .and_then(|revision| state.changes.get(revision));
-                    Some(streams::finished_run(&told, run, outcome, before, remembered))
-                }
-                _ => None,
-            },
+            Body::Run(run) => self.run(state, &told, run),
             Body::Other { .. } => None,
         };
         (None, made.into_iter().collect())
+    }
+
+    /// A run ended; or it is asked for, and nobody has told of this attempt before.
+    fn run(&self, state: &mut State, told: &Told<'_>, run: &Run) -> Option<Made> {
+        let attempt = || FactId::outside("run", &format!("{}\n{}", run.attempt, run.run_id));
+        let first = self.around.builds && state.begun.admit(&attempt());
+        let revision = run.revision.as_ref();
+        match run.phase {
+            RunPhase::Finished(outcome) => {
+                let before = state.builds.count(key(&run.name), told.at, outcome, run.duration);
+                state.changes.run(run, told.at, told.now, before);
+                let remembered = revision.and_then(|revision| state.changes.get(revision));
+                Some(streams::finished_run(told, run, outcome, before, remembered))
+            }
+            RunPhase::Queued | RunPhase::Started => first.then(|| {
+                let remembered = revision.and_then(|revision| state.changes.get(revision));
+                streams::asked_run(told, run, remembered)
+            }),
+        }
     }
 
     fn change(

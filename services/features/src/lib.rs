@@ -1,8 +1,9 @@
 //! Features: facts become one vector of numbers, as known at one time.
 //!
 //! - *Reads*: `Event`, `Observation`, and as the store `FeatureRows`.
-//! - *Writes*: `FeatureVector`: one for each change when more becomes known of it, one for each deployment; `FeatureRows`: what
-//!   each fact tells of the entities it bears upon, and what is pushed. Rows lie for good in the [`offline`] store.
+//! - *Writes*: `FeatureVector`: one for each change when more becomes known of it, one for each deployment, where it is wanted
+//!   one for each build that is asked for ([`builds`]); `FeatureRows`: what each fact tells of the entities
+//!   it bears upon, and what is pushed. Rows lie for good in the [`offline`] store.
 //! - *Answers*: `FeatureStore`: vectors as known now ([`online`]) and then, pushes, definitions, drift, consistency.
 //! - *Remembers*: per project recent changes with their runs, deployments, incidents, authors, how runs of each name and
 //!   each service's system usually are; bounded ([`state`]). Per entity and source its latest row and its tiles ([`store`]).
@@ -10,6 +11,7 @@
 //!   event; what is not known is NOT_FOUND and never zero; the model's features are those of [`schema`], in its order;
 //!   online, offline and in training the one algebra decides ([`auspex_algebra`]).
 
+pub mod builds;
 pub mod config;
 pub mod context;
 pub mod decay;

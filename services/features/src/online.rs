@@ -150,9 +150,14 @@ impl Online {
     /// The last place in the log that an entity's account has absorbed.
     #[must_use]
     pub fn absorbed(&self, project: &str, view: &Served, entity: &str) -> u64 {
-        let name = account(project, &view.source, &view.digest, entity);
+        self.reached(&account(project, &view.source, &view.digest, entity))
+    }
+
+    /// The same of an account by its name.
+    #[must_use]
+    pub fn reached(&self, account: &str) -> u64 {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
-        accounts.get(name.as_str()).map_or(0, |account| account.seq)
+        accounts.get(account).map_or(0, |account| account.seq)
     }
 
     /// How many entities' accounts it holds, over all sources.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use auspex_chassis::{Group, House, Stop, View};
 use auspex_proto::stage;
 
+use crate::builds::Builds;
 use crate::config::Config;
 use crate::extract::Extract;
 use crate::offline::{self, Log, Offline, Writer};
@@ -57,6 +58,10 @@ pub async fn open(house: &House, config: &Config) -> anyhow::Result<Answers> {
         log: Arc::default(),
         retention: config.offline_days.saturating_mul(86_400_000),
     };
+    if !config.builds.is_empty() {
+        let builds = Builds::of(&answers, &config.builds);
+        house.run_transform(stage::BUILDS, builds).await?;
+    }
     start(house, &answers, states, config);
     Ok(answers)
 }

@@ -2,7 +2,7 @@
 
 pub mod change_risk;
 mod definitions;
-mod online;
+pub(crate) mod online;
 pub mod parcel;
 mod past;
 mod push;

@@ -133,11 +133,11 @@ impl Answers {
 
 /// By entity, so that all requests of one are kept or none.
 #[allow(clippy::cast_precision_loss, reason = "a share needs no 64 bits")]
-fn is_sampled(asked: &Asked, share: f64) -> bool {
+pub(crate) fn is_sampled(asked: &Asked, share: f64) -> bool {
     (hash(entity(asked.pairs()).as_bytes()) as f64) < share * u64::MAX as f64
 }
 
-fn served(
+pub(crate) fn served(
     recipe: &Recipe,
     project: &str,
     asked: &Asked,

@@ -26,6 +26,9 @@ pub struct State {
     pub seen: Seen,
     /// Batches of observations already counted: apart, since they are many more.
     pub batches: Seen,
+    /// Attempts of runs that have been told of, where builds are served.
+    #[serde(skip_serializing_if = "nothing")]
+    pub begun: Seen,
     /// Recent changes by revision.
     pub changes: changes::Changes,
     /// Authors.
@@ -36,6 +39,10 @@ pub struct State {
     pub deployments: deployments::Deployments,
     /// Health by service and environment.
     pub health: health::Health,
+}
+
+fn nothing(seen: &Seen) -> bool {
+    *seen == Seen::default()
 }
 
 /// A name as a key of fixed size: names may be 256 bytes long, and those of people need not be kept.

@@ -7,6 +7,7 @@ use auspex_algebra::{Row, Value};
 use auspex_chassis::Input;
 use auspex_proto::event::{Change, DeploymentStatus, Incident, Outcome, Review, Run};
 use auspex_proto::rows::{FeatureRows, MOST_ROWS};
+use auspex_proto::stage::STARTS;
 use auspex_proto::{Fact, Project, Timestamp};
 
 use super::named;
@@ -280,6 +281,26 @@ pub fn finished_run(
         &cells,
     );
     made.row(&[("runner", run.runner.trim())], told.stamp(), &cells);
+    made
+}
+
+/// A run of CI is asked for. The first row is that of its name.
+#[must_use]
+pub fn asked_run(told: &Told<'_>, run: &Run, remembered: Option<&Remembered>) -> Made {
+    let author = remembered.and_then(|r| r.change.as_ref());
+    let author = author.map_or("", |known| known.who.as_str());
+    let mut cells = Cells::default();
+    cells.put("attempt", Some(run.attempt.into()));
+    cells.flag("retried", Some(run.attempt > 1));
+    // Its outcome is known again by the whole of it.
+    cells.0.insert("build", Value::Text(run.run_id.clone()));
+    cells.text("revision", run.revision.as_ref().map_or("", |r| r.as_str()));
+    cells.text("author", author);
+    let mut made = Made::new(STARTS);
+    let name = if run.name.is_empty() { "?" } else { &run.name };
+    made.row(&[("run", name)], told.stamp(), &cells);
+    made.row(&[("project", told.project.as_str())], told.stamp(), &cells);
+    made.row(&[("author", author)], told.stamp(), &cells);
     made
 }
 

@@ -12,7 +12,9 @@ mod traffic;
 use auspex_algebra::hop::{DAY, HOUR};
 use auspex_algebra::{Column, Keep, Shape};
 
-pub use self::made::{Ending, Made, Told, change, conclusion, finished_run, incident, review, subsystems};
+pub use self::made::{
+    Ending, Made, Told, asked_run, change, conclusion, finished_run, incident, review, subsystems,
+};
 pub use self::surroundings::{Span, Surroundings};
 pub use self::traffic::batches;
 
@@ -62,7 +64,7 @@ macro_rules! columns {
 }
 
 /// All streams.
-pub const STREAMS: [Stream; 7] = [
+pub const STREAMS: [Stream; 8] = [
     Stream {
         name: "changes",
         meaning: "a change was announced",
@@ -144,6 +146,20 @@ pub const STREAMS: [Stream; 7] = [
         },
         hops: [false, true, true],
         days: 90,
+    },
+    Stream {
+        name: auspex_proto::stage::STARTS,
+        meaning: "a run of CI was first told to be queued or running",
+        entities: &[&["run"], &["project"], &["author"]],
+        columns: columns! {
+            "attempt" number "attempts" "which attempt it is";
+            "retried" number "0 or 1" "it is not the first attempt";
+            "build" text "id" "which run of its name";
+            "revision" text "revision" "what it builds";
+            "author" text "name" "who made that";
+        },
+        hops: [true, true, false],
+        days: 30,
     },
     Stream {
         name: "deployments",

@@ -21,6 +21,8 @@ pub struct Span {
 pub struct Surroundings {
     /// No rows are made of facts.
     pub silent: bool,
+    /// Rows are made of builds that are asked for.
+    pub builds: bool,
     /// The team of an author.
     pub teams: BTreeMap<String, String>,
     /// What each service needs, directly.
