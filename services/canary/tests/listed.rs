@@ -9,10 +9,11 @@
 
 mod stage;
 
-use auspex_canary::Config;
+use auspex_canary::{Config, Decide};
+use auspex_chassis::{Route, Verb as _};
 use auspex_proto::command::Ask;
 use auspex_proto::decision::{Phase, Reason};
-use auspex_proto::{Decision, EntityKind};
+use auspex_proto::{Decision, EntityKind, Fact, Score, sample};
 use stage::{Extra, Stage};
 
 fn document(service: &str, spec: &str) -> String {
@@ -119,4 +120,14 @@ fn a_minor_metric_can_alarm_and_need_not_be_proven() {
     let last = said.last().unwrap();
     assert_eq!(last.reason, Reason::EvidenceWorse, "{}", last.reason_text);
     assert_eq!((last.evidence.len(), last.evidence[1].metric.as_str()), (2, "m"));
+}
+
+#[test]
+fn a_score_of_a_build_of_the_same_revision_is_no_prior() {
+    let mut score = sample::score(sample::meta("s", "shop", 1).unwrap(), "r", 0.9).unwrap();
+    let decide = Decide::new(Config::default());
+    let route = |score: &Score| decide.route(&Fact::Score(score.clone()));
+    assert_eq!(route(&score), Route::Key("shop".to_owned()));
+    score.entity.kind = EntityKind::Run;
+    assert_eq!(route(&score), Route::Nobody);
 }

@@ -3,13 +3,19 @@
 //! Equal units are dealt equally, on any replica and in any replay, and what one experiment deals says nothing about what the
 //! next one does: its name is part of the hash.
 
-use auspex_proto::FeatureVector;
+use auspex_proto::{EntityKind, FeatureVector};
 use sha2::{Digest, Sha256};
 
-/// What stays the same about a vector: its project and revision. All vectors of one change are dealt the same.
+/// What stays the same about a vector: its project and revision. All vectors of one change are dealt the same; those of a build,
+/// which has a model of its own, by its run, whose attempts are dealt the same.
 #[must_use]
 pub fn unit(vector: &FeatureVector) -> String {
-    format!("{}\n{}", vector.meta.project, vector.entity.revision)
+    match vector.entity.kind {
+        EntityKind::Change | EntityKind::Deployment => {
+            format!("{}\n{}", vector.meta.project, vector.entity.revision)
+        }
+        EntityKind::Run => format!("{}\nrun\n{}", vector.meta.project, vector.entity.id),
+    }
 }
 
 /// Where a unit stands among all, in [0, 1), under a salt.

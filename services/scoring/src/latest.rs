@@ -1,25 +1,43 @@
-//! The last score of each revision, for whoever asks.
+//! The last score of each revision, and of each build, for whoever asks.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use auspex_chassis::{From, Group, House};
-use auspex_proto::{Fact, FactKind, Project, Revision, Score};
+use auspex_proto::{Entity, EntityKind, Fact, FactKind, Project, Revision, Score};
 
 /// How many scores are kept: about 1 kB each, so 10 MB.
 const CAPACITY: usize = 10_000;
 
-/// The last score by project and revision; the oldest in the log goes first.
+/// What is asked about: a change and its deployments are one thing, a build is its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// A revision.
+    Revision(Revision),
+    /// The id of a run.
+    Run(String),
+}
+
+impl About {
+    fn of(entity: &Entity) -> Self {
+        match entity.kind {
+            EntityKind::Change | EntityKind::Deployment => Self::Revision(entity.revision.clone()),
+            EntityKind::Run => Self::Run(entity.id.clone()),
+        }
+    }
+}
+
+/// The last score by project and what it is about; the oldest in the log goes first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Latest {
-    scores: BTreeMap<(Project, Revision), Score>,
-    by_cause: BTreeMap<(u64, Project, Revision), ()>,
+    scores: BTreeMap<(Project, About), Score>,
+    by_cause: BTreeMap<(u64, Project, About), ()>,
 }
 
 impl Latest {
-    /// Notes a score. Of two for the same revision the one with the greatest cause stays, in whatever order they come.
+    /// Notes a score. Of two about the same the one with the greatest cause stays, in whatever order they come.
     pub fn note(&mut self, score: Score) {
-        let key = (score.meta.project.clone(), score.entity.revision.clone());
+        let key = (score.meta.project.clone(), About::of(&score.entity));
         let cause = |score: &Score| (score.meta.cause, key.0.clone(), key.1.clone());
         if let Some(old) = self.scores.get(&key) {
             if old.meta.cause > score.meta.cause {
@@ -30,17 +48,17 @@ impl Latest {
         self.by_cause.insert(cause(&score), ());
         self.scores.insert(key, score);
         while self.scores.len() > CAPACITY {
-            let Some(((_, project, revision), ())) = self.by_cause.pop_first() else {
+            let Some(((_, project, about), ())) = self.by_cause.pop_first() else {
                 return;
             };
-            self.scores.remove(&(project, revision));
+            self.scores.remove(&(project, about));
         }
     }
 
-    /// The last score of a revision.
+    /// The last score about this.
     #[must_use]
-    pub fn get(&self, project: &Project, revision: &Revision) -> Option<&Score> {
-        self.scores.get(&(project.clone(), revision.clone()))
+    pub fn get(&self, project: &Project, about: &About) -> Option<&Score> {
+        self.scores.get(&(project.clone(), about.clone()))
     }
 }
 
@@ -69,7 +87,7 @@ pub async fn follow(house: &House) -> anyhow::Result<Arc<RwLock<Latest>>> {
 #[cfg(test)]
 mod tests {
     use auspex_proto::score::Band;
-    use auspex_proto::{Entity, EntityKind, FactId, Meta, Timestamp};
+    use auspex_proto::{FactId, Meta, Timestamp};
 
     use super::*;
 
@@ -112,8 +130,23 @@ mod tests {
             other.note(score("a", cause));
         }
         assert_eq!(one, other);
-        let found = one.get(&Project::new("shop").unwrap(), &Revision::new("a").unwrap());
+        let revision = About::Revision(Revision::new("a").unwrap());
+        let found = one.get(&Project::new("shop").unwrap(), &revision);
         assert_eq!(found.unwrap().meta.cause, 7);
+    }
+
+    #[test]
+    fn a_build_is_asked_about_by_its_own_name() {
+        let mut latest = Latest::default();
+        latest.note(score("a", 3));
+        let mut build = score("a", 9);
+        (build.entity.kind, build.entity.id) = (EntityKind::Run, "run 7".to_owned());
+        latest.note(build);
+        let shop = Project::new("shop").unwrap();
+        let cause = |about: &About| latest.get(&shop, about).map(|score| score.meta.cause);
+        assert_eq!(cause(&About::Revision(Revision::new("a").unwrap())), Some(3));
+        assert_eq!(cause(&About::Run("run 7".to_owned())), Some(9));
+        assert_eq!(cause(&About::Run("a".to_owned())), None);
     }
 
     #[test]
@@ -124,7 +157,10 @@ mod tests {
         }
         let get = |r: &str| {
             latest
-                .get(&Project::new("shop").unwrap(), &Revision::new(r).unwrap())
+                .get(
+                    &Project::new("shop").unwrap(),
+                    &About::Revision(Revision::new(r).unwrap()),
+                )
                 .is_some()
         };
         assert!(!get("r0") && get("r1"));

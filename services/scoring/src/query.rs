@@ -12,7 +12,7 @@ use auspex_proto::wire::{
 use auspex_proto::{FeatureVector, Invalid, Project, Revision};
 use tonic::{Request, Response, Status};
 
-use crate::latest::Latest;
+use crate::latest::{About, Latest};
 use crate::runtime::{Reasons, ScoreFault};
 use crate::serving::{Given, Lineup, Serving, fact};
 
@@ -113,13 +113,25 @@ impl Scoring for Answers {
     async fn get_score(&self, request: Request<GetScoreRequest>) -> Result<Response<wire::Score>, Status> {
         let asked = request.into_inner();
         let project = Project::new(asked.project).map_err(invalid)?;
-        let revision = Revision::new(asked.revision).map_err(invalid)?;
+        let (field, told, about) = about(asked.revision, asked.run)?;
         let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
-        match latest.get(&project, &revision) {
+        match latest.get(&project, &about) {
             Some(score) => Ok(Response::new(score.to_wire())),
             None => Err(Status::not_found(format!(
-                "revision: {project} has no score of {revision}"
+                "{field}: {project} has no score of {told}"
             ))),
+        }
+    }
+}
+
+/// What a score is asked for of: the field that says so, as it says it, and read.
+fn about(revision: String, run: String) -> Result<(&'static str, String, About), Status> {
+    match (revision.is_empty(), run.is_empty()) {
+        (true, false) => Ok(("run", run.clone(), About::Run(run))),
+        (false, false) => Err(Status::invalid_argument("run: is told beside a revision")),
+        (_, true) => {
+            let read = Revision::new(revision.clone()).map_err(invalid)?;
+            Ok(("revision", revision, About::Revision(read)))
         }
     }
 }

@@ -74,6 +74,16 @@ impl Table {
         all.into_iter().find(|served| served.model.label == name).cloned()
     }
 
+    /// Whether nothing that is served reads such vectors, nor those of another version of their feature service.
+    #[must_use]
+    pub fn is_deaf(&self, vector: &FeatureVector) -> bool {
+        let name = |service: &str| service.split('@').next().unwrap_or_default().to_owned();
+        let wanted = name(&vector.feature_service);
+        let mut champions = self.lineups.values().filter_map(Lineup::champion);
+        self.reading(&vector.schema_hash).is_none()
+            && !champions.any(|served| name(&served.model.manifest.feature_service) == wanted)
+    }
+
     pub(crate) fn mismatch(&self, vector: &FeatureVector) -> ScoreFault {
         let champions: Vec<&Arc<Served>> = self.lineups.values().filter_map(Lineup::champion).collect();
         let same = champions

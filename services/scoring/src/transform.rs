@@ -1,8 +1,8 @@
 //! Vectors from the log become scores for the log.
 
 use auspex_chassis::{Counter, Metrics, Reject, Transform};
-use auspex_proto::Fact;
 use auspex_proto::score::Band;
+use auspex_proto::{EntityKind, Fact, FeatureVector};
 use futures::future::BoxFuture;
 
 use crate::runtime::Reasons;
@@ -24,6 +24,7 @@ struct Figures {
     medium: Counter,
     high: Counter,
     refused: Counter,
+    unread: Counter,
 }
 
 impl Figures {
@@ -37,6 +38,10 @@ impl Figures {
             refused: metrics.counter(
                 "auspex_scoring_refused_total",
                 "Vectors that could not be scored.",
+            ),
+            unread: metrics.counter(
+                "auspex_scoring_unread_total",
+                "Vectors of builds that no version reads.",
             ),
         }
     }
@@ -67,6 +72,11 @@ impl ScoreVectors {
         }
     }
 
+    /// Builds are served before there is a model of them, for one to be learned from: that is no fault.
+    fn passes_over(&self, vector: &FeatureVector) -> bool {
+        vector.entity.kind == EntityKind::Run && self.serving.table().is_deaf(vector)
+    }
+
     /// One result per fact, in order.
     pub async fn score(&self, batch: Vec<(u64, Fact)>) -> Vec<Result<Vec<Fact>, Reject>> {
         let (mut results, mut places, mut vectors) =
@@ -75,6 +85,11 @@ impl ScoreVectors {
             match fact {
                 Fact::Vector(vector) => {
                     self.schemas.note(&vector.feature_service, &vector.schema_hash);
+                    if self.passes_over(&vector) {
+                        self.figures.unread.inc();
+                        results.push(Ok(Vec::new()));
+                        continue;
+                    }
                     places.push((place, seq));
                     vectors.push((seq, vector));
                     results.push(Err(Reject("the run has failed".to_owned())));

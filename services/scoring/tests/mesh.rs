@@ -109,7 +109,11 @@ async fn the_door_scores_what_one_has_and_tells_the_last_of_a_revision() {
 
     let last = |revision: &str| {
         let (project, revision) = ("acme/shop".to_owned(), revision.to_owned());
-        answers.get_score(Request::new(GetScoreRequest { project, revision }))
+        answers.get_score(Request::new(GetScoreRequest {
+            project,
+            revision,
+            ..GetScoreRequest::default()
+        }))
     };
     assert_eq!(last("abc").await.unwrap_err().code(), Code::NotFound);
     latest.write().unwrap().note(score.clone());

@@ -286,6 +286,44 @@ fn a_model_that_is_not_what_it_says_is_refused() {
 }
 
 #[tokio::test]
+async fn a_build_that_no_model_is_for_is_passed_over_and_one_of_another_schema_is_not() {
+    let model = model();
+    let opener = Opener {
+        runtime: runtime(),
+        threads: 1,
+        reasons: 5,
+    };
+    let serving = Serving::new(Config::default().terms());
+    let served = opener.open(Model::clone(&model), 0).unwrap();
+    serving.change(|table| {
+        let lineup = table.lineups.entry("change-risk".to_owned()).or_default();
+        lineup.arms.insert(Arm::Champion, Arc::new(served));
+    });
+    let stage = ScoreVectors::new(serving, Schemas::default(), &Metrics::default());
+    let build = |service: &str, schema: Option<&str>| {
+        let mut build = vector(&model, &model.golden.rows[0]);
+        build.entity.kind = EntityKind::Run;
+        build.feature_service = service.to_owned();
+        build.schema_hash = schema.map_or(build.schema_hash, str::to_owned);
+        build
+    };
+    let mut change = build("ci-run@1", Some("other"));
+    change.entity.kind = EntityKind::Change;
+    let batch = [
+        build("ci-run@1", Some("other")),
+        build("change-risk@2", Some("other")),
+        build("mine@1", None),
+        change,
+    ];
+    let batch = (1..).zip(batch.map(Fact::Vector)).collect();
+    let found = stage.score(batch).await;
+    assert_eq!(found[0], Ok(Vec::new()), "nothing reads ci-run");
+    assert!(found[1].as_ref().unwrap_err().to_string().contains("other"));
+    assert_eq!(found[2].as_ref().unwrap().len(), 1, "it reads these features");
+    assert!(found[3].is_err(), "a change is always to be scored");
+}
+
+#[tokio::test]
 async fn the_stage_answers_in_order_and_names_what_follows_from_what() {
     let model = model();
     let opener = Opener {
