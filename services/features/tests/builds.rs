@@ -155,6 +155,7 @@ async fn a_build_is_served_as_it_is_learned_from() {
     publish("3", told("build", 2, RunPhase::Started)).await;
     publish("4", told("build", 3, RunPhase::Started)).await;
     let mut all = served(&mut follow, 2).await;
+    all.sort_by_key(|vector| vector.meta.cause);
     let (third, second) = (all.pop().unwrap(), all.pop().unwrap());
     assert_eq!(second.feature_service, "ci-run@1");
     assert_eq!(

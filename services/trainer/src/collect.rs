@@ -15,8 +15,10 @@ use auspex_proto::vector::Status;
 use auspex_proto::{Decision, EntityKind, Event, Fact, FeatureVector};
 use serde::{Deserialize, Serialize};
 
+mod builds;
 mod example;
 
+pub use builds::{most, project_of};
 pub use example::Example;
 use example::Waiting;
 
@@ -63,19 +65,28 @@ impl Verb for Collect {
     type State = State;
 
     fn route(&self, fact: &Fact) -> Route {
-        let mine = match fact {
-            Fact::Vector(vector) => self.reads(vector),
-            Fact::Event(_) | Fact::Decision(_) => true,
-            _ => false,
-        };
-        if mine && !fact.project().is_all() {
-            Route::Key(fact.project().to_string())
-        } else {
-            Route::Nobody
+        if fact.project().is_all() {
+            return Route::Nobody;
+        }
+        let project = fact.project().to_string();
+        let learns = !self.config.builds.feature_service.is_empty();
+        match fact {
+            Fact::Vector(vector) if self.reads_build(vector) => Route::Key(builds::key(&project)),
+            Fact::Vector(vector) if !self.reads(vector) => Route::Nobody,
+            Fact::Event(event) if learns && builds::ends(&event.body) => {
+                let builds = builds::key(&project);
+                Route::Keys(vec![project, builds])
+            }
+            Fact::Vector(_) | Fact::Event(_) | Fact::Decision(_) => Route::Key(project),
+            _ => Route::Nobody,
         }
     }
 
     fn absorb(&self, state: &mut State, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
+        if project_of(input.key).is_some() {
+            self.build(state, input);
+            return Ok(Vec::new());
+        }
         let time = input.fact.meta().time.0.min(input.now.0);
         match input.fact {
             Fact::Vector(vector) => {

@@ -41,6 +41,41 @@ pub struct Config {
     pub ca: String,
     /// How often is looked whether it is time, in seconds, 1..=3600.
     pub look_seconds: u64,
+    /// The model of builds.
+    pub builds: BuildsConfig,
+}
+
+/// Section `[trainer.builds]`: the model of builds, learned beside that of changes from vectors as they were served
+/// (`features.builds`) and from how each build ended. Candidates, registry and the like are those of `[trainer]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BuildsConfig {
+    /// Feature service whose vectors of builds are learned from, in any version. Empty: nothing is learned of builds.
+    pub feature_service: String,
+    /// Name of the model that is registered.
+    pub model: String,
+    /// When it is trained beside drift and demand: `weekly`, `monthly`, `never`.
+    pub schedule: Schedule,
+    /// Whether a failure rate that has moved brings a training of its own.
+    pub on_drift: bool,
+    /// Builds with an outcome without which nothing is trained, at least 63. 200: fewer give bounds too wide to be of use.
+    pub least_examples: u64,
+    /// The alias that a version which passes its gates takes: `challenger`, `shadow`, `champion`; empty: none. Where the model
+    /// has no champion yet, the first takes `champion` in place of `challenger`: nothing would score before.
+    pub alias: String,
+}
+
+impl Default for BuildsConfig {
+    fn default() -> Self {
+        Self {
+            feature_service: "ci-run".to_owned(),
+            model: "ci-run".to_owned(),
+            schedule: Schedule::Weekly,
+            on_drift: true,
+            least_examples: 200,
+            alias: "challenger".to_owned(),
+        }
+    }
 }
 
 /// When a model is trained.
@@ -109,6 +144,7 @@ impl Default for Config {
             token: Secret::default(),
             ca: String::new(),
             look_seconds: 60,
+            builds: BuildsConfig::default(),
         }
     }
 }
@@ -118,6 +154,22 @@ impl Config {
     #[must_use]
     pub fn asks_store(&self) -> bool {
         !self.store.is_empty()
+    }
+
+    /// By what the model of builds is learned; `None`: it is not.
+    #[must_use]
+    pub fn of_builds(&self) -> Option<Self> {
+        let builds = self.builds.clone();
+        (!builds.feature_service.is_empty()).then(|| Self {
+            schedule: builds.schedule,
+            on_drift: builds.on_drift,
+            least_examples: builds.least_examples,
+            model: builds.model,
+            feature_service: builds.feature_service,
+            store: String::new(),
+            alias: builds.alias,
+            ..self.clone()
+        })
     }
 
     /// The candidates; those that there are.
@@ -135,6 +187,16 @@ impl Settings for Config {
         let mut problems = Vec::new();
         if self.least_examples < 63 {
             problems.push(format!("least_examples: {} is below 63", self.least_examples));
+        }
+        if self.builds.least_examples < 63 {
+            let least = self.builds.least_examples;
+            problems.push(format!("builds.least_examples: {least} is below 63"));
+        }
+        if self.builds.model.is_empty() || self.builds.model == self.model {
+            problems.push(format!(
+                "builds.model: `{}` is no name of its own",
+                self.builds.model
+            ));
         }
         if self.failures.is_empty() {
             problems.push("failures: is empty: nothing would ever fail".to_owned());
@@ -195,8 +257,13 @@ mod tests {
             store: "http://127.0.0.1:7700".to_owned(),
             candidates: vec!["svm".to_owned()],
             look_seconds: 0,
+            builds: BuildsConfig {
+                least_examples: 1,
+                model: String::new(),
+                ..BuildsConfig::default()
+            },
             ..Config::default()
         };
-        assert_eq!(wrong.problems().len(), 8);
+        assert_eq!(wrong.problems().len(), 10);
     }
 }

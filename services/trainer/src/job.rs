@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use auspex_chassis::stage::View;
+use auspex_chassis::stage::{Kept, View};
 use auspex_chassis::{Claim, House, Stop, tools};
 use auspex_proto::{Project, stage};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
-use crate::collect::State;
+use crate::collect::{self, State};
 use crate::config::Config;
 use crate::gather::{self, Gathered};
 use crate::plugin::Plugin;
@@ -39,6 +40,19 @@ pub struct Job {
     pub(crate) registry: Registry,
     /// The feature store, when one is asked.
     pub(crate) store: Option<Store>,
+    /// What the model is of.
+    pub(crate) learns: Learns,
+    /// Held while a model is fitted: two at once would take twice as long.
+    pub(crate) bench: Arc<Mutex<()>>,
+}
+
+/// What a model is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learns {
+    /// Changes and deployments.
+    Changes,
+    /// Builds.
+    Builds,
 }
 
 impl Job {
@@ -76,10 +90,20 @@ impl Job {
         }
     }
 
+    /// What was collected of what it learns, by project.
+    pub(crate) async fn states(&self) -> anyhow::Result<Vec<(String, State)>> {
+        let all = self.view.list().await?.into_iter();
+        let mine = |(key, kept): (String, Kept<State>)| match (collect::project_of(&key), self.learns) {
+            (Some(project), Learns::Builds) => Some((project.to_owned(), kept.state)),
+            (None, Learns::Changes) => Some((key, kept.state)),
+            _ => None,
+        };
+        Ok(all.filter_map(mine).collect())
+    }
+
     /// Trains when it is time, or when asked.
     async fn look(&self, asked: Option<String>) -> anyhow::Result<Option<Run>> {
-        let states = self.view.list().await?;
-        let states: Vec<(String, State)> = states.into_iter().map(|(key, kept)| (key, kept.state)).collect();
+        let states = self.states().await?;
         let all = Project::all();
         let claim = self
             .house
@@ -98,7 +122,11 @@ impl Job {
             claim.release().await;
             return Ok(None);
         };
-        let run = held(&claim, self.train(&states, stock, cause)).await;
+        let run = held(&claim, async {
+            let _alone = self.bench.lock().await;
+            self.train(&states, stock, cause).await
+        });
+        let run = run.await;
         let run = match run {
             Ok(run) => run,
             // Nobody has trained: at the next look it is time still.
@@ -149,7 +177,12 @@ impl Job {
             "examples are gathered"
         );
         let folder = tempfile::Builder::new().prefix("auspex-train-").tempdir()?;
-        let request = self.request(&gathered, stock, folder.path().join("model"));
+        let delay = match self.learns {
+            // What was released less than this before a stretch begins had no outcome yet.
+            Learns::Changes => self.config.maturity_minutes as f64 * 60.0,
+            Learns::Builds => collect::most(states),
+        };
+        let request = self.request(&gathered, (stock, delay), folder.path().join("model"));
         let runtime = tools::onnxruntime().await.map_err(|fault| format!("{fault:#}"));
         let snapshot = gathered.origin.snapshot();
         let report = tokio::task::spawn_blocking(move || {
@@ -170,11 +203,9 @@ impl Job {
         run.snapshot = snapshot.unwrap_or(run.snapshot);
         if report.publishable {
             let files = publish::files(&folder.path().join("model"))?;
-            run.version = self
-                .registry
-                .register(files, &self.config.alias, &run.text)
-                .await
-                .context("registering")?;
+            let alias = self.alias().await.context("asking the registry")?;
+            let version = self.registry.register(files, &alias, &run.text).await;
+            run.version = version.context("registering")?;
             run.published = true;
         } else {
             run.text = format!("not published: {} did not pass", run.gates_failed.join(", "));
@@ -182,18 +213,26 @@ impl Job {
         Ok(run)
     }
 
-    fn request(&self, gathered: &Gathered, stock: Stock, out: PathBuf) -> Request {
+    /// What a version becomes that passes its gates.
+    async fn alias(&self) -> anyhow::Result<String> {
+        let alias = self.config.alias.as_str();
+        let first = self.learns == Learns::Builds
+            && alias == "challenger"
+            && !self.registry.has_champion(&self.config.model).await?;
+        Ok(if first { "champion" } else { alias }.to_owned())
+    }
+
+    fn request(&self, gathered: &Gathered, (stock, delay): (Stock, f64), out: PathBuf) -> Request {
+        let failures = self.config.failures.iter();
+        let failures = failures.map(|rule| format!("{rule:?}").to_lowercase());
         Request {
             table: PathBuf::from("the mesh"),
             join: None,
             wanted: Wanted {
-                label: self
-                    .config
-                    .failures
-                    .iter()
-                    .map(|rule| format!("{rule:?}").to_lowercase())
-                    .collect::<Vec<_>>()
-                    .join(" or "),
+                label: match self.learns {
+                    Learns::Changes => failures.collect::<Vec<_>>().join(" or "),
+                    Learns::Builds => "the build failed".to_owned(),
+                },
                 time: Some("time of the vector".to_owned()),
                 ..Wanted::default()
             },
@@ -201,8 +240,7 @@ impl Job {
             test: None,
             candidates: self.config.entrants(),
             recalibrate: Recalibrate::None,
-            // What was released less than this before a stretch begins had no outcome yet.
-            delay: self.config.maturity_minutes as f64 * 60.0,
+            delay,
             history: false,
             context: false,
             ratios: Vec::new(),

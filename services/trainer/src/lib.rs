@@ -5,10 +5,10 @@
 //!   asked keeps the snapshot it answered from.
 //! - *Answers*: `Trainer`: train now, what was trained. As a library it stands behind `auspex train` and `auspex evaluate`.
 //! - *Remembers*: per project served vectors (where a feature store is asked: whom and when to ask about) that wait for their
-//!   outcome, and those that have one; past trainings.
+//!   outcome, and those that have one; apart from them those of builds; past trainings of each model.
 //! - *Invariants*: an example is a vector as it was served, or what the store knew at that moment; candidates, weights and calibration are chosen on older rows than
 //!   those they are tested on; what is published has been scored by the very checks of whoever serves it; one process trains
-//!   at a time.
+//!   a model at a time.
 
 pub mod answer;
 pub mod artifact;
@@ -51,6 +51,8 @@ pub mod table;
 pub mod train;
 pub mod verdict;
 
+use std::sync::Arc;
+
 use auspex_chassis::{Group, House, Part, Section, ServiceSpec};
 use auspex_proto::stage;
 use auspex_proto::wire::trainer_server::TrainerServer;
@@ -61,6 +63,7 @@ pub use config::Config;
 pub use door::Place;
 pub use evaluate::{Evaluation, evaluate};
 pub use fault::Fault;
+use job::Learns;
 pub use report::Report;
 pub use request::{Bench, Recalibrate, Request};
 pub use train::train;
@@ -86,15 +89,28 @@ async fn build(house: House) -> anyhow::Result<Part> {
     let store = config
         .asks_store()
         .then(|| store::Store::of(&place(&config.store)?));
-    let job = job::Job {
+    let bench = Arc::default();
+    let changes = job::Job {
         house: house.clone(),
-        config,
+        config: config.clone(),
         view,
         registry,
         store: store.transpose()?,
+        learns: Learns::Changes,
+        bench,
     };
-    let (demands, waiting) = mpsc::channel(MOST_DEMANDS);
-    let answers = query::Answers::new(job.clone(), demands);
-    house.spawn("training", Group::Work, move |stop| job.run(waiting, stop));
+    let builds = config.of_builds().map(|config| job::Job {
+        config,
+        store: None,
+        learns: Learns::Builds,
+        ..changes.clone()
+    });
+    let mut jobs = Vec::new();
+    for job in std::iter::once(changes).chain(builds) {
+        let (demands, waiting) = mpsc::channel(MOST_DEMANDS);
+        jobs.push((job.clone(), demands));
+        house.spawn("training", Group::Work, move |stop| job.run(waiting, stop));
+    }
+    let answers = query::Answers::new(jobs);
     Ok(Part::empty().grpc(TrainerServer::new(answers)))
 }

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use auspex_proto::wire::model_registry_client::ModelRegistryClient;
-use auspex_proto::wire::{RegisterHead, RegisterRequest, UploadChunk, register_request};
+use auspex_proto::wire::{
+    GetModelVersionRequest, RegisterHead, RegisterRequest, UploadChunk, register_request,
+};
+use tonic::Code;
 
 use crate::door::{Door, Place};
 use crate::job::Files;
@@ -41,6 +44,23 @@ impl Registry {
     /// The address is none, or the token cannot be sent.
     pub fn of(place: &Place) -> anyhow::Result<Self> {
         Door::of(place, PATIENCE).map(Self)
+    }
+
+    /// Whether a version of this name scores.
+    ///
+    /// # Errors
+    /// As the registry says it.
+    pub async fn has_champion(&self, name: &str) -> anyhow::Result<bool> {
+        let asked = GetModelVersionRequest {
+            name: name.to_owned(),
+            version: "champion".to_owned(),
+        };
+        let mut client = ModelRegistryClient::new(self.0.channel());
+        match client.get_version(self.0.request(asked)).await {
+            Ok(_) => Ok(true),
+            Err(status) if status.code() == Code::NotFound => Ok(false),
+            Err(status) => Err(anyhow::anyhow!("{}", status.message())),
+        }
     }
 
     /// Registers a version; gives the number it got.

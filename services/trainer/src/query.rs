@@ -12,15 +12,21 @@ use crate::schedule::{self, Past, Run};
 /// Answers for the trainer.
 #[derive(Debug, Clone)]
 pub struct Answers {
-    job: Job,
-    demands: mpsc::Sender<Demand>,
+    jobs: Vec<(Job, mpsc::Sender<Demand>)>,
 }
 
 impl Answers {
-    /// With this job, which listens at the other end.
+    /// With these jobs, the one that is meant where none is named first; each listens at the other end.
     #[must_use]
-    pub fn new(job: Job, demands: mpsc::Sender<Demand>) -> Self {
-        Self { job, demands }
+    pub fn new(jobs: Vec<(Job, mpsc::Sender<Demand>)>) -> Self {
+        Self { jobs }
+    }
+
+    /// The job of a model; of none named the first.
+    fn job(&self, model: &str) -> Result<&(Job, mpsc::Sender<Demand>), Status> {
+        let mut jobs = self.jobs.iter();
+        let found = jobs.find(|(job, _)| model.is_empty() || job.config.model == model);
+        found.ok_or_else(|| Status::not_found(format!("model: {model} is not learned here")))
     }
 }
 
@@ -61,7 +67,8 @@ impl Trainer for Answers {
             reply,
         };
         let gone = || Status::unavailable("the trainer is stopping");
-        self.demands.send(demand).await.map_err(|_| gone())?;
+        let (_, demands) = self.job(&request.model)?;
+        demands.send(demand).await.map_err(|_| gone())?;
         match answer.await.map_err(|_| gone())? {
             Ok(run) => Ok(Response::new(shown(&run))),
             Err(reason) => Err(Status::failed_precondition(reason)),
@@ -70,36 +77,32 @@ impl Trainer for Answers {
 
     async fn get_training(
         &self,
-        _: Request<GetTrainingRequest>,
+        request: Request<GetTrainingRequest>,
     ) -> Result<Response<GetTrainingResponse>, Status> {
-        let states = self.job.view.list().await.map_err(|fault| away(&fault))?;
-        let claimed = self
-            .job
+        let (job, _) = self.job(&request.into_inner().model)?;
+        let states = job.states().await.map_err(|fault| away(&fault))?;
+        let claimed = job
             .house
             .claimed::<Past>(stage::TRAINING)
             .await
             .map_err(|fault| away(&fault))?;
-        let model = &self.job.config.model;
+        let model = &job.config.model;
         let past = claimed
             .into_iter()
             .find(|(name, ..)| name == model)
             .map(|(_, kept, _)| kept.record)
             .unwrap_or_default();
         let mut answer = GetTrainingResponse {
-            schedule: self.job.config.schedule.name().to_owned(),
-            next_ms: schedule::next(&self.job.config, &past),
+            schedule: job.config.schedule.name().to_owned(),
+            next_ms: schedule::next(&job.config, &past),
             runs: past.runs.iter().map(shown).collect(),
             ..GetTrainingResponse::default()
         };
-        for (_, kept) in states {
-            answer.examples += kept.state.examples.len() as u64;
-            answer.failures += kept
-                .state
-                .examples
-                .iter()
-                .filter(|example| example.failed)
-                .count() as u64;
-            answer.waiting += kept.state.pending() as u64;
+        for (_, state) in states {
+            let failed = state.examples.iter().filter(|example| example.failed);
+            answer.failures += failed.count() as u64;
+            answer.examples += state.examples.len() as u64;
+            answer.waiting += state.pending() as u64;
         }
         Ok(Response::new(answer))
     }

@@ -132,7 +132,7 @@ async fn training(channel: &Channel, wanted: impl Fn(&GetTrainingResponse) -> bo
     let end = tokio::time::Instant::now() + PATIENCE;
     loop {
         let found = TrainerClient::new(channel.clone())
-            .get_training(GetTrainingRequest {})
+            .get_training(GetTrainingRequest::default())
             .await;
         let found = found.map(tonic::Response::into_inner);
         if let Some(found) = found.as_ref().ok().filter(|found| wanted(found)) {
@@ -248,6 +248,7 @@ async fn every_week_of_a_played_month_a_version_is_trained_and_registered() {
     let request = TrainNowRequest {
         actor: "ada".to_owned(),
         note: "let us see".to_owned(),
+        ..TrainNowRequest::default()
     };
     let run = TrainerClient::new(channel)
         .train_now(request)

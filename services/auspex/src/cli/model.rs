@@ -1,5 +1,6 @@
 //! `auspex model`: versions, who may score, what is tried, what became of predictions.
 
+mod said;
 mod shown;
 mod trial;
 
@@ -80,6 +81,8 @@ pub(crate) enum Ask {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// What was said last of a change, or of a build
+    Score(said::Asked),
     /// Try a version beside the champion, decided by outcomes
     #[command(subcommand)]
     Experiment(trial::Ask),
@@ -170,6 +173,7 @@ impl Ask {
                     || shown::served_document(&models),
                 )
             }
+            Self::Score(asked) => asked.carry_out(reach).await,
             Self::Experiment(ask) => ask.carry_out(reach).await,
             Self::Reliability {
                 model,
