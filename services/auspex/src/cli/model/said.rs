@@ -23,16 +23,11 @@ pub(crate) struct Asked {
     #[arg(long)]
     project: String,
     /// Of this change and its deployments
-    #[arg(
-        long,
-        required_unless_present = "run",
-        conflicts_with = "run",
-        default_value = ""
-    )]
-    revision: String,
+    #[arg(long, required_unless_present = "run", conflicts_with = "run")]
+    revision: Option<String>,
     /// Of this build, by the id that the CI system gave its run
-    #[arg(long, default_value = "")]
-    run: String,
+    #[arg(long)]
+    run: Option<String>,
     /// How many seconds to wait for it
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -46,8 +41,8 @@ impl Asked {
         let mut client = ScoringClient::new(reach.open().await?);
         let request = GetScoreRequest {
             project: self.project,
-            revision: self.revision,
-            run: self.run,
+            revision: self.revision.unwrap_or_default(),
+            run: self.run.unwrap_or_default(),
         };
         let end = Instant::now() + Duration::from_secs(self.wait);
         let score = loop {
