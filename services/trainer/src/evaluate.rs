@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use auspex_learn::Matrix;
-use auspex_learn::online::{self, Told};
 use auspex_model::runtime::{Runtime, Scorer};
 use auspex_model::{Model, folder};
 use serde::{Deserialize, Serialize};
@@ -345,13 +344,8 @@ fn judge(evaluation: &Evaluation, scored: Scored) -> Evaluated {
     let sample = &sample;
     let online = evaluation.recalibrate == Recalibrate::Online;
     let said = if online {
-        let told = p.iter().enumerate().map(|(row, p)| Told {
-            time: sample.times.get(row).copied().unwrap_or_default(),
-            p: *p,
-            failed: sample.labels.get(row).copied().unwrap_or(false),
-            group: sample.groups.get(row).copied().unwrap_or(u32::MAX),
-        });
-        online::walk(&[], &told.collect::<Vec<_>>(), evaluation.delay)
+        // What the model learned from may have had another clock: the table's own time stands for it.
+        verdict::followed(sample, &p, evaluation.delay, sample.span())
     } else {
         p.clone()
     };

@@ -51,23 +51,16 @@ pub(crate) fn judged<'a>(sample: &'a Sample, p: &'a [f64]) -> Judged<'a> {
     }
 }
 
-/// What the test rows are told when outcomes come in: first those of the back-test's unseen rows, then their own, each when it
-/// is known.
-pub(crate) fn followed(past: (&Sample, &[usize], &[f64]), test: &Sample, p: &[f64], delay: f64) -> Vec<f64> {
-    let told = |sample: &Sample, row: usize, p: f64| Told {
-        time: sample.times.get(row).copied().unwrap_or_default(),
-        p,
-        failed: sample.labels.get(row).copied().unwrap_or(false),
-        group: sample.groups.get(row).copied().unwrap_or(u32::MAX),
+/// What rows are told when outcomes come in, each when it is known. `span`: time that the model learned from.
+pub(crate) fn followed(rows: &Sample, p: &[f64], delay: f64, span: f64) -> Vec<f64> {
+    let told = |(row, p): (usize, &f64)| Told {
+        time: rows.times.get(row).copied().unwrap_or_default(),
+        p: *p,
+        failed: rows.labels.get(row).copied().unwrap_or(false),
+        group: rows.groups.get(row).copied().unwrap_or(u32::MAX),
     };
-    let (train, rows, past_p) = past;
-    let before: Vec<Told> = rows
-        .iter()
-        .zip(past_p)
-        .map(|(row, p)| told(train, *row, *p))
-        .collect();
-    let now: Vec<Told> = p.iter().enumerate().map(|(row, p)| told(test, row, *p)).collect();
-    online::walk(&before, &now, delay)
+    let told: Vec<Told> = p.iter().enumerate().map(told).collect();
+    online::walk(&told, delay, span)
 }
 
 /// Figures by group, and their mean; none for one group.
@@ -216,14 +209,7 @@ pub(crate) fn report(
     )?;
     let said = match request.recalibrate {
         Recalibrate::None => p.clone(),
-        Recalibrate::Online => {
-            let past = (
-                &prepared.train,
-                trained.unseen.rows.as_slice(),
-                winner.chosen.p.as_slice(),
-            );
-            followed(past, test, &p, request.delay)
-        }
+        Recalibrate::Online => followed(test, &p, request.delay, prepared.train.span()),
     };
     let (groups, mean_of_groups) = by_group(test, &said, &prepared.choice.groups, request.seed);
     let champion = trained.tried.get(trained.champion);
