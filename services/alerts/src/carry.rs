@@ -13,7 +13,7 @@ use auspex_proto::{Alert, Fact, FactId, Partitions, Timestamp, stage};
 use futures::FutureExt;
 
 use crate::outbox::{Death, DeliveryError, Outbox, Policy};
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Told};
 
 /// What the loop may have looked at too early by a hair is offered again; older than this, it is under way.
 const HAIR: Duration = Duration::from_millis(100);
@@ -85,7 +85,7 @@ impl Carrier {
         }
     }
 
-    async fn attempt(&self, receiver: &str, alert: &Alert) -> Result<String, DeliveryError> {
+    async fn attempt(&self, receiver: &str, alert: &Alert) -> Result<Told, DeliveryError> {
         let Some(to) = self.receivers.get(receiver) else {
             return Err(DeliveryError::Final(
                 "no receiver is configured under this name".to_owned(),
@@ -111,18 +111,23 @@ impl Carrier {
         &self,
         outbox: &mut Outbox,
         (receiver, seq): (&str, u64),
-        result: &Result<String, DeliveryError>,
+        result: &Result<Told, DeliveryError>,
         now: Timestamp,
     ) -> Vec<DeadLetter> {
         let death = match result {
-            Ok(receipt) => {
+            Ok(Told::Taken(receipt)) => {
                 outbox.delivered(receiver, seq, receipt, now);
+                None
+            }
+            Ok(Told::NoPlace(why)) => {
+                outbox.passed_over(receiver, seq, why, now);
                 None
             }
             Err(why) => outbox.failed((receiver, seq), why, &self.policy, now),
         };
         let outcome = match (result, &death) {
-            (Ok(_), _) => "delivered",
+            (Ok(Told::Taken(_)), _) => "delivered",
+            (Ok(Told::NoPlace(_)), _) => "passed_over",
             (Err(_), Some(_)) => "dead",
             (Err(_), None) => "retried",
         };
@@ -135,7 +140,8 @@ impl Carrier {
             )
             .inc();
         match result {
-            Ok(receipt) => tracing::info!(receiver, seq, receipt, "delivered"),
+            Ok(Told::Taken(receipt)) => tracing::info!(receiver, seq, receipt, "delivered"),
+            Ok(Told::NoPlace(why)) => tracing::info!(receiver, seq, why, "passed over"),
             Err(why) => tracing::warn!(receiver, seq, outcome, reason = %why, "not delivered"),
         }
         death.map(|death| self.letter(death, now)).into_iter().collect()

@@ -1,8 +1,8 @@
 //! What is still to be delivered to whom: the second verb, and the state machine of delivery.
 //!
-//! The promise: an alert reaches each of its receivers at least once, or ends as a dead letter with a reason. Of one
-//! deduplication key, a receiver hears things in their order; a beginning that is still waiting when its end arrives is
-//! squashed, for nobody needs to be woken for what is over. A receiver that wants to be left alone for a while holds its
+//! The promise: an alert reaches each of its receivers at least once, or ends as a dead letter with a reason, or as passed
+//! over where the receiver has no place for such an alert. Of one deduplication key, a receiver hears things in their
+//! order; a beginning that is still waiting when its end arrives is squashed, for nobody needs to be woken for what is over. A receiver that wants to be left alone for a while holds its
 //! own lane, and a message that fails holds its own key: nobody else waits.
 //!
 //! Pure: sending is an errand of the shell (`carry.rs`), whose result comes back as [`Outbox::delivered`] or
@@ -82,6 +82,8 @@ pub enum End {
     Dead,
     /// It was over before it was sent.
     Squashed,
+    /// The receiver has no place for it: nothing was sent.
+    PassedOver,
 }
 
 /// A delivery that has ended.
@@ -212,6 +214,14 @@ impl Outbox {
             .find(|d| d.receiver == receiver && d.was.seq == seq);
         if let Some(done) = squashed {
             (done.end, done.at) = (End::Delivered, now);
+        }
+    }
+
+    /// The receiver has no place for it, and why.
+    pub fn passed_over(&mut self, receiver: &str, seq: u64, why: &str, now: Timestamp) {
+        if let Some(mut was) = self.take(receiver, seq) {
+            was.note = clip(why, MAX_NOTE);
+            self.finish(receiver, was, End::PassedOver, now);
         }
     }
 

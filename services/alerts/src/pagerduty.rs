@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::outbound::Outbound;
 use crate::outbox::DeliveryError;
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Told};
 use crate::words::clip;
 
 /// PagerDuty's limits, in bytes to be safe: the summary, and the whole body less room for its head.
@@ -37,10 +37,11 @@ pub struct PagerDuty {
 }
 
 impl Receiver for PagerDuty {
-    fn deliver<'a>(&'a self, alert: &'a Alert) -> BoxFuture<'a, Result<String, DeliveryError>> {
+    fn deliver<'a>(&'a self, alert: &'a Alert) -> BoxFuture<'a, Result<Told, DeliveryError>> {
         Box::pin(async move {
             let Some(event) = event(alert) else {
-                return Ok("nothing to send: PagerDuty is told of alerts and deployments only".to_owned());
+                let why = "nothing was sent: PagerDuty is told of what fires or ends, and of deployments";
+                return Ok(Told::NoPlace(why.to_owned()));
             };
             let (url, mut body) = match event {
                 Event::Alert(body) => (&self.alerts, body),
@@ -51,7 +52,8 @@ impl Receiver for PagerDuty {
                 .outbound
                 .post(url, &[], Value::Object(body).to_string().into_bytes())
                 .await?;
-            Ok(format!("{}: {}", answer.status, clip(&answer.body, 120)))
+            let receipt = format!("{}: {}", answer.status, clip(&answer.body, 120));
+            Ok(Told::Taken(receipt))
         })
     }
 

@@ -1,4 +1,4 @@
-//! How deliveries stand: what waits, since when and why; what was delivered, given up or squashed.
+//! How deliveries stand: what waits, since when and why; what was delivered, given up, squashed or passed over.
 
 use auspex_chassis::View;
 use auspex_proto::wire::alert_service_server::{AlertService, AlertServiceServer};
@@ -44,6 +44,7 @@ fn ended(done: &Done) -> Delivery {
         End::Delivered => (DeliveryState::Delivered, done.at),
         End::Dead => (DeliveryState::Dead, Timestamp(0)),
         End::Squashed => (DeliveryState::Squashed, Timestamp(0)),
+        End::PassedOver => (DeliveryState::PassedOver, Timestamp(0)),
     };
     Delivery {
         receiver: done.receiver.clone(),

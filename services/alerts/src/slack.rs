@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::outbound::Outbound;
 use crate::outbox::DeliveryError;
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Told};
 
 /// Slack's limits, in characters: a section's text, a header, a field; fields per section. All blocks together may have
 /// about 13,000; ours have at most 3,000 + 150 + 10 x 400.
@@ -51,12 +51,12 @@ pub struct Slack {
 }
 
 impl Receiver for Slack {
-    fn deliver<'a>(&'a self, alert: &'a Alert) -> BoxFuture<'a, Result<String, DeliveryError>> {
+    fn deliver<'a>(&'a self, alert: &'a Alert) -> BoxFuture<'a, Result<Told, DeliveryError>> {
         Box::pin(async move {
             let body = message(alert).to_string().into_bytes();
             let answer = self.outbound.post(&self.url, &[], body).await?;
             if answer.body == "ok" {
-                return Ok("ok".to_owned());
+                return Ok(Told::Taken("ok".to_owned()));
             }
             // Anything else at status 200 is a failure.
             let said = format!("answered {:?}", crate::words::line(&answer.body, 100));

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::outbound::Outbound;
 use crate::outbox::DeliveryError;
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Told};
 
 /// One endpoint.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Webhook {
 }
 
 impl Receiver for Webhook {
-    fn deliver<'a>(&'a self, alert: &'a Alert) -> BoxFuture<'a, Result<String, DeliveryError>> {
+    fn deliver<'a>(&'a self, alert: &'a Alert) -> BoxFuture<'a, Result<Told, DeliveryError>> {
         Box::pin(async move {
             let id = alert.meta.id.to_string();
             let body = body(alert).to_string();
@@ -41,7 +41,7 @@ impl Receiver for Webhook {
                 ("webhook-signature", signature),
             ];
             let answer = self.outbound.post(&self.url, &headers, body.into_bytes()).await?;
-            Ok(answer.status.to_string())
+            Ok(Told::Taken(answer.status.to_string()))
         })
     }
 

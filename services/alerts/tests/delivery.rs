@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 use auspex_alerts::carry::Carrier;
 use auspex_alerts::config::Config;
 use auspex_alerts::outbox::{End, Outbox, Policy};
+use auspex_alerts::query::deliveries;
 use auspex_chassis::metrics::Metrics;
 use auspex_chassis::{DeadLetter, Errands, Settings, clock};
 use auspex_proto::alert::{Kind, Status};
+use auspex_proto::wire::DeliveryState;
 use auspex_proto::{Alert, Fact, FactKind, Partitions, sample};
 
 use self::provider::{Answer, Provider};
@@ -36,6 +38,7 @@ struct Loop {
     outbox: Outbox,
     carrier: Carrier,
     letters: Vec<DeadLetter>,
+    metrics: Metrics,
     seq: u64,
 }
 
@@ -55,16 +58,13 @@ impl Loop {
         };
         let partitions = Partitions::new(2).unwrap();
         let limits = (policy, Duration::from_secs(2));
-        let carrier = Carrier::new(
-            config.receivers().unwrap(),
-            limits,
-            partitions,
-            Metrics::default(),
-        );
+        let metrics = Metrics::default();
+        let carrier = Carrier::new(config.receivers().unwrap(), limits, partitions, metrics.clone());
         Self {
             outbox: Outbox::default(),
             carrier,
             letters: Vec::new(),
+            metrics,
             seq: 0,
         }
     }
@@ -279,4 +279,27 @@ async fn a_pager_hears_beginning_and_end_under_one_key() {
     );
     assert!(heard.iter().all(|h| h.body["routing_key"] == KEY));
     assert_eq!(heard[1].body["dedup_key"], heard[2].body["dedup_key"]);
+}
+
+#[tokio::test]
+async fn a_notice_that_a_pager_has_no_place_for_is_not_called_delivered() {
+    let (slack, pager) = (Provider::start([]).await, Provider::start([]).await);
+    let mut mesh = Loop::new(&slack, &pager);
+    let mut promoted = alert(1, "p", Status::Notice, &["oncall", "team"]);
+    promoted.kind = Kind::Promoted;
+    mesh.tell(&promoted);
+    mesh.run().await;
+    let mut shown = deliveries(&mesh.outbox);
+    shown.sort_by(|a, b| a.receiver.cmp(&b.receiver));
+    let [at_pager, in_channel] = shown.as_slice() else {
+        panic!("{shown:#?}")
+    };
+    assert_eq!(at_pager.state(), DeliveryState::PassedOver);
+    assert_eq!((at_pager.attempts, at_pager.delivered_ms), (0, 0));
+    assert!(at_pager.note.starts_with("nothing was sent"), "{}", at_pager.note);
+    assert_eq!(in_channel.state(), DeliveryState::Delivered);
+    assert!(pager.heard().is_empty() && mesh.letters.is_empty());
+    let told = mesh.metrics.render();
+    let counted = r#"auspex_delivery_attempts_total{receiver="oncall",outcome="passed_over"} 1"#;
+    assert!(told.contains(counted), "{told}");
 }
