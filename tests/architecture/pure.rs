@@ -12,6 +12,7 @@ pub(crate) const PURE: &[&str] = &[
     "services/alerts/src/state",
     "services/alerts/src/words",
     "services/analysis/argo/src",
+    "services/analysis/src/github/waiting",
     "services/analysis/src/record",
     "services/canary/judge/src",
     "services/canary/src/control",

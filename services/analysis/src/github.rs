@@ -2,89 +2,95 @@
 //!
 //! A deployment waits until the score of its commit is there; then it is approved or rejected, with the reason. Without a
 //! score within the time that is configured it is rejected: not knowing is no pass.
+//!
+//! What waits is kept on the bus before the webhook is acknowledged, for GitHub does not ask twice: it outlives the process
+//! that took it, and whichever process comes first answers. Who writes down that it is about to answer does; who dies at
+//! that is followed by another after [`AT_WORK`], so that GitHub may be told twice and never not at all.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+mod waiting;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use auspex_chassis::ledger::{Document, Ledger, SaveError};
 use auspex_chassis::{Group, House};
+use auspex_proto::Timestamp;
+use auspex_proto::subject::PROTECTIONS;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use futures::StreamExt as _;
 use hmac::{Hmac, Mac};
-use serde::Deserialize;
 use serde_json::json;
 use sha2::Sha256;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::waiting::{Payload, Verdict, Waiting};
 use crate::config::Github;
 use crate::mesh::Mesh;
 use crate::provider::http;
 
+const PATH: &str = "/webhooks/github/protection";
 /// Largest payload of GitHub's, in bytes.
 const LARGEST: usize = 1024 * 1024;
-/// Most deployments that wait at a time.
+/// Most deployments that wait at a time: some 8 MB.
 const MOST: usize = 1_000;
-/// A call back is tried so often.
-const TRIES: u32 = 5;
+/// So many are looked at at once.
+const AT_ONCE: usize = 16;
+/// A call back takes at most this long.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Who is about to answer has this long, in milliseconds, before another does.
+const AT_WORK: i64 = 40_000;
+/// Scoring that does not answer counts as no score only this long after the start: it may be starting too.
+const START: Duration = Duration::from_secs(60);
 
 /// What the door needs; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Door {
+struct Door {
     house: House,
     mesh: Mesh,
     config: Github,
-    waiting: Arc<Mutex<BTreeSet<String>>>,
+    ledger: Ledger,
+    /// Something waits that did not before.
+    came: Arc<Notify>,
+    begun: Instant,
 }
 
-#[derive(Debug, Deserialize)]
-struct Payload {
-    #[serde(default)]
-    action: String,
-    #[serde(default)]
-    environment: String,
-    #[serde(default)]
-    deployment_callback_url: String,
-    #[serde(default)]
-    deployment: Deployment,
-    #[serde(default)]
-    repository: Repository,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Deployment {
-    #[serde(default)]
-    sha: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Repository {
-    #[serde(default)]
-    full_name: String,
-}
-
-/// What is answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Verdict {
-    approved: bool,
-    comment: String,
-}
-
-/// The door.
-pub fn router(house: House, mesh: Mesh, config: Github) -> Router {
+/// The door, and whoever answers what waits.
+///
+/// # Errors
+/// When the bus is away.
+pub async fn router(house: House, mesh: Mesh, config: Github) -> anyhow::Result<Router> {
+    if config.secret.is_empty() {
+        let told = (StatusCode::NOT_FOUND, "analysis.github.secret is not configured");
+        return Ok(Router::new().route(PATH, post(async move || told)));
+    }
     let door = Door {
+        ledger: Ledger::open(house.bus(), PROTECTIONS).await?,
         house,
         mesh,
         config,
-        waiting: Arc::default(),
+        came: Arc::default(),
+        begun: Instant::now(),
     };
-    Router::new()
-        .route("/webhooks/github/protection", post(asked))
+    let answers = door.clone();
+    door.house
+        .spawn("github protection", Group::Output, move |stop| async move {
+            tokio::select! {
+                () = stop.requested() => {}
+                () = answers.answer() => {}
+            }
+            Ok(())
+        });
+    Ok(Router::new()
+        .route(PATH, post(asked))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(door)
+        .with_state(door))
 }
 
 /// Whether the sender knows the secret.
@@ -107,9 +113,6 @@ async fn asked(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> Res
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
     };
-    if door.config.secret.is_empty() {
-        return (StatusCode::NOT_FOUND, "analysis.github.secret is not configured").into_response();
-    }
     if !is_signed(door.config.secret.expose(), text("x-hub-signature-256"), &body) {
         return (StatusCode::UNAUTHORIZED, "the signature is missing or wrong").into_response();
     }
@@ -125,127 +128,132 @@ async fn asked(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> Res
         Ok(payload) => payload,
         Err(fault) => return (StatusCode::BAD_REQUEST, fault.to_string()).into_response(),
     };
-    match door.take(payload) {
+    let waiting = match Waiting::of(payload, &door.config.api, door.house.now().0) {
+        Ok(waiting) => waiting,
+        Err(told) => return (StatusCode::BAD_REQUEST, told).into_response(),
+    };
+    match door.keep(&waiting).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
-        Err((code, told)) => (code, told).into_response(),
+        Err(fault) => (StatusCode::SERVICE_UNAVAILABLE, format!("{fault:#}")).into_response(),
     }
 }
 
 impl Door {
-    fn take(&self, payload: Payload) -> Result<(), (StatusCode, String)> {
-        let bad = |told: &str| Err((StatusCode::BAD_REQUEST, told.to_owned()));
-        if payload.action != "requested" {
-            return bad("action: is not `requested`");
+    /// Keeps what waits; asked again, it is there already.
+    async fn keep(&self, waiting: &Waiting) -> anyhow::Result<()> {
+        let key = waiting.key();
+        let known = self.ledger.list::<Waiting>(&[]).await?;
+        let full = known.len() >= MOST && !known.iter().any(|one| one.key.first() == Some(&key));
+        anyhow::ensure!(!full, "{MOST} deployments wait already");
+        match self.ledger.create(&[&key], waiting).await {
+            Ok(_) | Err(SaveError::Conflict) => {}
+            Err(fault) => return Err(fault).context("the deployment is not taken"),
         }
-        if payload.deployment.sha.is_empty() || payload.repository.full_name.is_empty() {
-            return bad("deployment.sha or repository.full_name: is empty");
-        }
-        // The answer carries a token: it goes to GitHub's API alone.
-        if !payload.deployment_callback_url.starts_with(&self.config.api) {
-            return bad("deployment_callback_url: does not begin with analysis.github.api");
-        }
-        let key = format!("{} {}", payload.deployment_callback_url, payload.environment);
-        {
-            let Ok(mut waiting) = self.waiting.lock() else {
-                return Err((StatusCode::SERVICE_UNAVAILABLE, "try again".to_owned()));
-            };
-            if waiting.contains(&key) {
-                return Ok(());
-            }
-            if waiting.len() >= MOST {
-                return Err((
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    format!("{MOST} deployments wait already"),
-                ));
-            }
-            waiting.insert(key.clone());
-        }
-        let door = self.clone();
-        self.house
-            .spawn("github protection", Group::Output, move |stop| async move {
-                tokio::select! {
-                    () = stop.requested() => {}
-                    () = door.settle(&payload) => {}
-                }
-                if let Ok(mut waiting) = door.waiting.lock() {
-                    waiting.remove(&key);
-                }
-                Ok(())
-            });
+        self.came.notify_one();
         Ok(())
     }
 
-    async fn settle(&self, payload: &Payload) {
-        let verdict = self.verdict(payload).await;
-        for attempt in 1..=TRIES {
-            match self.call_back(payload, &verdict).await {
-                Ok(()) => return,
-                Err(fault) => {
-                    tracing::warn!(
-                        repository = payload.repository.full_name,
-                        attempt,
-                        fault,
-                        "GitHub was not answered"
-                    );
-                }
-            }
-            tokio::time::sleep(Duration::from_secs(1) * 2_u32.pow(attempt)).await;
-        }
-    }
-
-    async fn verdict(&self, payload: &Payload) -> Verdict {
-        let (project, revision) = (&payload.repository.full_name, &payload.deployment.sha);
-        let deadline = Instant::now() + Duration::from_secs(self.config.wait);
-        let mut last = "there is no score of this commit".to_owned();
+    /// Answers what waits, until it is dropped.
+    async fn answer(&self) {
+        let mut look = tokio::time::interval(Duration::from_secs(self.config.every));
         loop {
-            match self.mesh.score(project, revision).await {
-                Ok(Some(score)) => return of(score.p_failure, &score.model, self.config.p_failure),
-                Ok(None) => {}
-                Err(status) => last = format!("scoring does not answer: {}", status.message()),
+            tokio::select! {
+                _ = look.tick() => {}
+                () = self.came.notified() => {}
             }
-            if Instant::now() >= deadline {
-                return Verdict {
-                    approved: false,
-                    comment: format!(
-                        "Auspex: {last} after {} s; not knowing is no pass",
-                        self.config.wait
-                    ),
-                };
+            if let Err(fault) = self.look().await {
+                tracing::warn!(
+                    fault = format!("{fault:#}"),
+                    "deployments that wait cannot be read"
+                );
             }
-            tokio::time::sleep(Duration::from_secs(self.config.every)).await;
         }
     }
 
-    async fn call_back(&self, payload: &Payload, verdict: &Verdict) -> Result<(), String> {
-        let client = http::client(Duration::from_secs(30), false)?;
+    async fn look(&self) -> anyhow::Result<()> {
+        let found = self.ledger.list::<Waiting>(&[]).await?;
+        let now = self.house.now().0;
+        let due = found.into_iter().filter(|one| one.document.not_before_ms <= now);
+        futures::stream::iter(due)
+            .for_each_concurrent(AT_ONCE, |one| self.settle(one))
+            .await;
+        Ok(())
+    }
+
+    async fn settle(&self, found: Document<Waiting>) {
+        let Some(verdict) = self.verdict(&found.document).await else {
+            return;
+        };
+        let (key, waiting) = (found.key.join(""), found.document);
+        let at_work = waiting.at_work(self.house.now().0, AT_WORK);
+        // Another process has it, or the bus is away: then the next look finds it.
+        let Ok(revision) = self.ledger.update(&[&key], &at_work, found.revision).await else {
+            return;
+        };
+        let again = match self.call_back(&waiting, &verdict).await {
+            Ok(()) => None,
+            Err((fault, may_help)) => {
+                let again = at_work.again(self.house.now().0).filter(|_| may_help);
+                let (repository, tries) = (&waiting.repository, at_work.tries);
+                let gives_up = again.is_none();
+                tracing::warn!(repository, tries, gives_up, fault, "GitHub was not answered");
+                again
+            }
+        };
+        let saved = match again {
+            None => self.ledger.remove(&[&key], revision).await,
+            Some(again) => self.ledger.update(&[&key], &again, revision).await.map(drop),
+        };
+        if let Err(fault) = saved {
+            tracing::warn!(repository = waiting.repository, %fault, "GitHub may be answered twice");
+        }
+    }
+
+    /// What is answered now; `None`: it waits on.
+    async fn verdict(&self, waiting: &Waiting) -> Option<Verdict> {
+        let (why, certain) = match self.mesh.score(&waiting.repository, &waiting.sha).await {
+            Ok(Some(score)) => {
+                return Some(Verdict::by(score.p_failure, &score.model, self.config.p_failure));
+            }
+            Ok(None) => ("there is no score of this commit".to_owned(), true),
+            Err(status) => {
+                let why = format!("scoring does not answer: {}", status.message());
+                let wait = Duration::from_secs(self.config.wait);
+                (why, self.begun.elapsed() >= wait.min(START))
+            }
+        };
+        let waited = self.house.now().since(Timestamp(waiting.asked_ms));
+        let over = waited >= Duration::from_secs(self.config.wait);
+        (over && certain).then(|| Verdict::unknown(&why, self.config.wait))
+    }
+
+    /// Tells GitHub.
+    ///
+    /// # Errors
+    /// Why it does not take it, and whether another try may help.
+    async fn call_back(&self, waiting: &Waiting, verdict: &Verdict) -> Result<(), (String, bool)> {
+        let client = http::client(PATIENCE, false).map_err(|fault| (fault, true))?;
         let answer = client
-            .post(&payload.deployment_callback_url)
+            .post(&waiting.callback)
             .bearer_auth(self.config.token.expose())
             .header("accept", "application/vnd.github+json")
             .header("x-github-api-version", "2022-11-28")
             .header("user-agent", "auspex")
             .json(&json!({
-                "environment_name": payload.environment,
+                "environment_name": waiting.environment,
                 "state": if verdict.approved { "approved" } else { "rejected" },
                 "comment": verdict.comment,
             }))
             .send()
             .await
-            .map_err(http::told)?;
+            .map_err(|fault| (http::told(fault), true))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
         }
-        Err(format!("GitHub answered {status}"))
-    }
-}
-
-fn of(p_failure: f64, model: &str, most: f64) -> Verdict {
-    let approved = p_failure <= most;
-    let relation = if approved { "at most" } else { "above" };
-    Verdict {
-        approved,
-        comment: format!("Auspex: P(failure) {p_failure:.2} is {relation} {most:.2} ({model})"),
+        // The run is gone, or was answered by somebody else.
+        let may_help = !matches!(status.as_u16(), 400 | 404 | 410 | 422);
+        Err((format!("GitHub answered {status}"), may_help))
     }
 }
 
@@ -263,15 +271,5 @@ mod tests {
         assert!(!is_signed("another", right, body));
         assert!(!is_signed(secret, "sha256=zz", body));
         assert!(!is_signed(secret, "", body));
-    }
-
-    #[test]
-    fn the_threshold_itself_is_let_through() {
-        assert!(of(0.5, "m@1", 0.5).approved);
-        assert!(!of(0.51, "m@1", 0.5).approved);
-        assert_eq!(
-            of(0.9, "m@1", 0.5).comment,
-            "Auspex: P(failure) 0.90 is above 0.50 (m@1)"
-        );
     }
 }

@@ -4,7 +4,8 @@
 //! - *Writes*: `Command`: abort, pause, resume or promote, by `analysis`, with the metric and its reason as the note.
 //! - *Answers*: `AnalysisService` (put, get, list); `GET /gate/argo/NAME` for Argo's web metric; GitHub's deployment
 //!   protection rule at `POST /webhooks/github/protection`.
-//! - *Remembers*: plans, and per plan what was measured so far ([`record::Record`]); one process at a time measures a plan.
+//! - *Remembers*: plans, and per plan what was measured so far ([`record::Record`]); one process at a time measures a plan;
+//!   deployments of GitHub's that wait for an answer.
 //! - *Invariants*: a run asks the same thing only once, whoever holds the claim; what was inconclusive or without data never
 //!   lets a rollout go on before its switch; values of secrets are not shown; a command is run only where that is configured.
 
@@ -36,7 +37,8 @@ pub const SERVICE: ServiceSpec = ServiceSpec {
 async fn build(house: House) -> anyhow::Result<Part> {
     let config: Config = house.settings(stage::ANALYSIS.name)?;
     let mesh = mesh::Mesh::of(&config)?;
-    let doors = gate::router(mesh.clone()).merge(github::router(house.clone(), mesh, config.github.clone()));
+    let protection = github::router(house.clone(), mesh.clone(), config.github.clone()).await?;
+    let doors = gate::router(mesh).merge(protection);
     let board = board::Board::open(&house, config).await?;
     board.start().await?;
     Ok(Part::http(doors).grpc(AnalysisServiceServer::new(query::Answers::new(board))))

@@ -4,12 +4,15 @@
 
 mod stage;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use auspex_analysis::Config;
 use auspex_analysis::mesh::Mesh;
-use auspex_chassis::Secret;
+use auspex_chassis::ledger::Ledger;
 use auspex_chassis::testing::TestHouse;
+use auspex_chassis::{House, Secret};
+use auspex_proto::subject::PROTECTIONS;
 use hmac::{Hmac, Mac};
 use serde_json::{Value as Json, json};
 use sha2::Sha256;
@@ -43,11 +46,8 @@ fn payload(callback: &str) -> String {
     .to_string()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn githubs_rule_is_answered_by_a_call_back() {
-    // Scoring is away: not knowing is no pass, and that is said.
-    let github = Web::start(|_| (204, String::new())).await;
-    let test = TestHouse::start().await.unwrap();
+/// The rule's door in this house, with scoring away and so long to wait for it.
+async fn door(house: &House, github: &Web, wait: u64) -> String {
     let mut config = Config {
         mesh: "http://127.0.0.1:9".to_owned(),
         ..Config::default()
@@ -55,14 +55,18 @@ async fn githubs_rule_is_answered_by_a_call_back() {
     config.github.secret = Secret::new(SECRET);
     config.github.token = Secret::new("t0k");
     config.github.api = format!("{}/", github.url);
-    (config.github.wait, config.github.every) = (1, 1);
+    (config.github.wait, config.github.every) = (wait, 1);
     let mesh = Mesh::of(&config).unwrap();
-    let url = serve(auspex_analysis::github::router(
-        test.house.clone(),
-        mesh,
-        config.github,
-    ))
-    .await;
+    let door = auspex_analysis::github::router(house.clone(), mesh, config.github);
+    serve(door.await.unwrap()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn githubs_rule_is_answered_by_a_call_back() {
+    // Scoring is away: not knowing is no pass, and that is said.
+    let github = Web::start(|_| (204, String::new())).await;
+    let test = TestHouse::start().await.unwrap();
+    let url = door(&test.house, &github, 1).await;
     let client = reqwest::Client::new();
     let send = async |body: String, signature: String, event: &str| {
         let request = client
@@ -115,6 +119,48 @@ async fn githubs_rule_is_answered_by_a_call_back() {
             .unwrap()
             .contains("not knowing is no pass"),
         "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_waits_outlives_its_process_and_is_answered_once_by_whoever_is_there() {
+    let failures = AtomicUsize::new(1);
+    let github = Web::start(move |_| match failures.fetch_sub(1, Ordering::SeqCst) {
+        1 => (502, String::new()),
+        _ => (204, String::new()),
+    })
+    .await;
+    let test = TestHouse::start().await.unwrap();
+    let url = door(&test.house, &github, 3_600).await;
+    let right = payload(&format!("{}/repos/acme/shop/actions/runs/7/rule", github.url));
+    let request = reqwest::Client::new()
+        .post(format!("{url}/webhooks/github/protection"))
+        .header("x-hub-signature-256", sign(&right))
+        .header("x-github-event", "deployment_protection_rule")
+        .body(right);
+    assert_eq!(request.send().await.unwrap().status().as_u16(), 202);
+    assert!(test.shutdown.finish(Duration::from_secs(5)).await.is_empty());
+    assert!(github.asked().is_empty(), "it waits");
+    // Two others begin, who wait less long; GitHub is away at the first answer.
+    let (second, _second) = TestHouse::another(&test.settings).await.unwrap();
+    let (third, _third) = TestHouse::another(&test.settings).await.unwrap();
+    for house in [&second, &third] {
+        door(house, &github, 1).await;
+    }
+    let begun = std::time::Instant::now();
+    while github.asked().len() < 2 && begun.elapsed() < Duration::from_secs(60) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Looks of both go by.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let asked = github.asked();
+    assert_eq!(asked.len(), 2, "once in vain, once heard: {asked:#?}");
+    let said: Json = serde_json::from_str(&asked[1].body).unwrap();
+    assert_eq!(said["state"], "rejected");
+    let left = Ledger::open(second.bus(), PROTECTIONS).await.unwrap();
+    assert!(
+        left.list::<Json>(&[]).await.unwrap().is_empty(),
+        "nothing is left"
     );
 }
 

@@ -62,6 +62,11 @@ fn buckets() -> Vec<(String, String)> {
             "plans of analyses, one per rollout".to_owned(),
         ),
         (
+            subject::PROTECTIONS.to_owned(),
+            "deployments of GitHub's that wait for an answer, where analysis.github.secret is given"
+                .to_owned(),
+        ),
+        (
             subject::DEFINITIONS.to_owned(),
             "definitions of the feature store".to_owned(),
         ),
