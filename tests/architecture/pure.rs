@@ -31,6 +31,7 @@ pub(crate) const PURE: &[&str] = &[
     "services/features/src/definitions",
     "services/features/src/extract",
     "services/features/src/histogram",
+    "services/features/src/lacking",
     "services/features/src/paths",
     "services/features/src/rows",
     "services/features/src/schema",

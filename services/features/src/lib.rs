@@ -18,6 +18,7 @@ pub mod decay;
 pub mod definitions;
 pub mod extract;
 pub mod histogram;
+pub mod lacking;
 pub mod offline;
 pub mod online;
 pub mod paths;

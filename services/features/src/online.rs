@@ -160,6 +160,16 @@ impl Online {
         accounts.get(account).map_or(0, |account| account.seq)
     }
 
+    /// Reads what has come to an entity's account; nothing of one that is not known.
+    pub fn look<T>(&self, project: &str, view: &Served, entity: &str, read: impl FnOnce(&Ledger) -> T) -> T {
+        let name = account(project, &view.source, &view.digest, entity);
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        match accounts.get(name.as_str()) {
+            Some(account) => read(&account.ledger),
+            None => read(&Ledger::default()),
+        }
+    }
+
     /// How many entities' accounts it holds, over all sources.
     #[must_use]
     pub fn len(&self) -> usize {

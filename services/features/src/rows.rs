@@ -23,7 +23,7 @@ pub fn entity<'a>(keys: impl IntoIterator<Item = (&'a str, &'a str)>) -> String 
                 '%' => name.push_str("%25"),
                 '|' => name.push_str("%7C"),
                 '=' => name.push_str("%3D"),
-                c if c.is_control() => name.push_str("%00"),
+                c if c.is_control() => name.push_str(&format!("%{:02X}", u32::from(c))),
                 c => name.push(c),
             }
         }
@@ -31,10 +31,29 @@ pub fn entity<'a>(keys: impl IntoIterator<Item = (&'a str, &'a str)>) -> String 
     name
 }
 
+/// A value as it was before it was escaped: each escape is `%` and the character's number, two digits of hex.
+fn plain(value: &str) -> String {
+    let mut parts = value.split('%');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
+        match code {
+            Some(code) => {
+                text.push(char::from(code));
+                text.push_str(part.get(2..).unwrap_or_default());
+            }
+            None => {
+                text.push('%');
+                text.push_str(part);
+            }
+        }
+    }
+    text
+}
+
 /// The join keys and values of an entity's name.
 #[must_use]
 pub fn keys(entity: &str) -> Vec<(String, String)> {
-    let plain = |value: &str| value.replace("%7C", "|").replace("%3D", "=").replace("%25", "%");
     entity
         .split('|')
         .filter_map(|pair| pair.split_once('='))
@@ -133,6 +152,12 @@ mod tests {
         assert_eq!(one, "region=eu%7C%3D%25|service=shop");
         let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
         assert_eq!(keys(&one), [pair("region", "eu|=%"), pair("service", "shop")]);
+        let odd = ["a\tb", "a\nb", "a\0b", "a\u{85}b", "%7C", "%", "a%b\u{e9}"];
+        let names: std::collections::BTreeSet<String> = odd.map(|value| entity([("k", value)])).into();
+        assert_eq!(names.len(), odd.len(), "{names:?}");
+        for value in odd {
+            assert_eq!(keys(&entity([("k", value)])), [pair("k", value)]);
+        }
     }
 
     #[test]

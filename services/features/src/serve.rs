@@ -53,7 +53,7 @@ pub async fn open(house: &House, config: &Config) -> anyhow::Result<Answers> {
         view,
         extract,
         online: Arc::default(),
-        shelf: Arc::new(Shelf::open(house.bus()).await?),
+        shelf: Arc::new(Shelf::open(house.bus(), offline.as_ref()).await?),
         offline,
         log: Arc::default(),
         retention: config.offline_days.saturating_mul(86_400_000),

@@ -1,19 +1,25 @@
-//! Definitions as every replica knows them: one document in a bucket, changed by compare-and-set, looked at every second.
+//! Definitions as every replica knows them: one document in a bucket, changed by compare-and-set, looked at every second. They are
+//! no facts, so that a log that is put back does not bring them back; a copy lies in the offline store beside the rows.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use anyhow::Context as _;
 use auspex_chassis::{Bus, Ledger, SaveError};
 use auspex_proto::subject;
 
 use crate::definitions::{Catalogue, Change, Document, Fitted, Registry};
+use crate::offline::Offline;
 
 const KEY: [&str; 1] = ["registry"];
+/// Where the copy lies.
+const COPY: &str = "definitions/registry.json";
 
 /// The shelf of definitions.
 #[derive(Debug)]
 pub struct Shelf {
     ledger: Ledger,
     known: RwLock<Arc<Known>>,
+    copy: Option<Offline>,
 }
 
 /// Definitions at one moment.
@@ -48,16 +54,56 @@ pub enum Refused {
 }
 
 impl Shelf {
-    /// Opens the bucket, and reads what is there.
+    /// Opens the bucket, and reads what is there; where nothing is, what the offline store has a copy of.
     ///
     /// # Errors
-    /// When the bus is away.
-    pub async fn open(bus: &Bus) -> anyhow::Result<Self> {
-        let ledger = Ledger::open(bus, subject::DEFINITIONS).await?;
-        let known = RwLock::new(Arc::new(Known::of(0, Registry::builtin())));
-        let shelf = Self { ledger, known };
+    /// When the bus or the offline store is away.
+    pub async fn open(bus: &Bus, offline: Option<&Offline>) -> anyhow::Result<Self> {
+        let shelf = Self {
+            ledger: Ledger::open(bus, subject::DEFINITIONS).await?,
+            known: RwLock::new(Arc::new(Known::of(0, Registry::builtin()))),
+            copy: offline.cloned(),
+        };
         shelf.refresh().await?;
+        match shelf.known().revision {
+            0 => shelf.put_back().await?,
+            _ => shelf.copy(&shelf.known().registry).await,
+        }
         Ok(shelf)
+    }
+
+    /// The bus has lost them, or is new.
+    async fn put_back(&self) -> anyhow::Result<()> {
+        let Some(offline) = &self.copy else { return Ok(()) };
+        let Some(text) = offline.text(COPY).await? else {
+            return Ok(());
+        };
+        let saved: Registry = serde_json::from_slice(&text).context(COPY)?;
+        let registry = Registry::restored(saved);
+        match self.ledger.create(&KEY, &registry.own()).await {
+            Ok(revision) => {
+                tracing::warn!("the bus has no definitions: those that lie beside the rows are put back");
+                self.learn(Known::of(revision, registry));
+                Ok(())
+            }
+            Err(SaveError::Conflict) => self.refresh().await,
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Lays a copy beside the rows. Without it nothing is worse than it was: it is made again at the next start.
+    async fn copy(&self, registry: &Registry) {
+        let Some(offline) = &self.copy else { return };
+        let written = match serde_json::to_string(&registry.own()) {
+            Ok(text) => offline.put_text(COPY, text).await,
+            Err(fault) => Err(fault.into()),
+        };
+        if let Err(fault) = written {
+            tracing::warn!(
+                fault = format!("{fault:#}"),
+                "definitions are not copied to the offline store"
+            );
+        }
     }
 
     /// What is known now.
@@ -112,6 +158,7 @@ impl Shelf {
             };
             match saved {
                 Ok(revision) => {
+                    self.copy(&next).await;
                     self.learn(Known::of(revision, next));
                     return Ok(changes);
                 }

@@ -196,3 +196,50 @@ async fn what_is_read_share_by_share_is_all_of_it_and_each_row_once() {
     found.sort_by_key(order);
     assert_eq!(found, all(&offline, &wide, None).await);
 }
+
+#[tokio::test]
+async fn a_column_that_holds_something_else_now_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let offline = open(&folder.path().display().to_string()).unwrap();
+    let numbers = shape(&["x", "y"]);
+    let mut texts = shape(&["x", "y"]);
+    texts.columns[0].text = true;
+    for n in 0..12_u64 {
+        let y = Value::Number(n as f64);
+        let told = |x| row(n, 1_000 + n as i64, vec![x, y.clone()]);
+        match n % 2 {
+            0 => {
+                put(
+                    &offline,
+                    &numbers,
+                    &[stored("customer=a", told(Value::Number(5.0)), n)],
+                )
+                .await
+            }
+            _ => {
+                put(
+                    &offline,
+                    &texts,
+                    &[stored("customer=a", told(Value::Text("red".to_owned())), n)],
+                )
+                .await
+            }
+        }
+    }
+    let before = (
+        all(&offline, &numbers, None).await,
+        all(&offline, &texts, None).await,
+    );
+    let there = |rows: &[Stored]| rows.iter().filter(|s| s.row.values[0] != Value::Null).count();
+    assert_eq!(
+        (there(&before.0), there(&before.1)),
+        (6, 6),
+        "each is read as what is asked for"
+    );
+    assert_eq!(offline.compact(None).await.unwrap().after, 2, "one file of each");
+    let after = (
+        all(&offline, &numbers, None).await,
+        all(&offline, &texts, None).await,
+    );
+    assert_eq!(after, before);
+}

@@ -18,9 +18,22 @@ pub struct Ledger {
 impl Ledger {
     /// Absorbs a row, as the keys of a store would one by one.
     pub fn absorb(&mut self, shape: &Shape, row: &Row) {
+        self.absorb_where(shape, row, |_, _| true);
+    }
+
+    /// The same, into the tiles that are told by their width and start.
+    pub(crate) fn absorb_where(
+        &mut self,
+        shape: &Shape,
+        row: &Row,
+        mut wanted: impl FnMut(Resolution, i64) -> bool,
+    ) {
         self.latest.get_or_insert_default().absorb(shape, row);
         for resolution in shape.resolutions() {
             let start = resolution.tile_start(row.event);
+            if !wanted(resolution, start) {
+                continue;
+            }
             self.tiles
                 .entry((resolution, start))
                 .or_insert_with(|| Tile::new(resolution, start))

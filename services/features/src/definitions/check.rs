@@ -39,6 +39,75 @@ pub(super) fn check(document: &Document, all: &Registry) -> Vec<String> {
     wrong.into_iter().map(|fault| format!("{key}: {fault}")).collect()
 }
 
+/// Names that mean two things. They are looked for in what is told alone: what was applied before stays.
+pub(super) fn ambiguous(document: &Document, all: &Registry) -> Vec<String> {
+    let (name, mut wrong) = (&document.metadata.name, Vec::new());
+    let other = match &document.spec {
+        Spec::FeatureView(view) => {
+            keys_and_columns(view, all, &mut wrong);
+            "OnDemandFeatureView"
+        }
+        Spec::OnDemandFeatureView(_) => "FeatureView",
+        Spec::FeatureService(service) => {
+            wrong.extend(told_twice(service, all));
+            ""
+        }
+        Spec::Entity(_) => "",
+    };
+    if all.get(&format!("{other}/{name}")).is_some() {
+        wrong.push(format!("name: {other}/{name} has it"));
+    }
+    let key = document.key();
+    wrong.into_iter().map(|fault| format!("{key}: {fault}")).collect()
+}
+
+/// What rows say of themselves, beside their keys and columns.
+const OWN: [&str; 3] = ["event_timestamp", "created", "id"];
+
+fn keys_and_columns(view: &ViewSpec, all: &Registry, wrong: &mut Vec<String>) {
+    let mut keys = BTreeSet::new();
+    for key in view.entities.iter().map(|entity| all.join_key(entity)) {
+        if !keys.insert(key.clone()) {
+            wrong.push(format!("entities: two of them have the join key {key}"));
+        }
+    }
+    for column in &view.columns {
+        if OWN.contains(&column.name.as_str()) {
+            wrong.push(format!("column {}: every row has it by itself", column.name));
+        } else if keys.contains(&column.name) {
+            wrong.push(format!("column {}: is a join key", column.name));
+        }
+    }
+}
+
+/// The first name that a service would have twice.
+fn told_twice(service: &ServiceSpec, all: &Registry) -> Option<String> {
+    let mut names = BTreeSet::new();
+    for reference in &service.features {
+        let (view, feature) = match reference.split_once(':') {
+            Some((view, feature)) => (view, Some(feature)),
+            None => (reference.as_str(), None),
+        };
+        let of = |kind: &str| all.get(&format!("{kind}/{view}")).map(|r| &r.document.spec);
+        let features: Vec<&String> = match of("FeatureView").or_else(|| of("OnDemandFeatureView")) {
+            Some(Spec::FeatureView(view)) => view.features.iter().map(|f| &f.name).collect(),
+            Some(Spec::OnDemandFeatureView(view)) => view.features.iter().map(|f| &f.name).collect(),
+            _ => Vec::new(),
+        };
+        for name in features
+            .into_iter()
+            .filter(|name| feature.is_none_or(|f| f == *name))
+        {
+            let full = format!("{view}__{name}");
+            if names.contains(&full) {
+                return Some(format!("features: {full} is there twice"));
+            }
+            names.insert(full);
+        }
+    }
+    None
+}
+
 fn twice<'a>(names: impl Iterator<Item = &'a String>, of: &str, wrong: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for name in names {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::words::span;
+
 /// What the documents are of.
 pub(super) const API_VERSION: &str = "auspex.dev/v1";
 
@@ -184,12 +186,31 @@ impl Spec {
         }
     }
 
-    /// What it means, without words for people and without what changes no value.
-    #[must_use]
-    pub fn meaning(&self) -> Value {
-        let mut value = serde_json::to_value(self).unwrap_or_default();
-        strip(&mut value);
-        value
+    /// The same said in one way: what may be left out is, and a span of time is told in its largest unit.
+    fn plain(mut self, name: &str) -> Self {
+        let unless = |text: &mut String, usual: &str| {
+            if text == usual {
+                text.clear();
+            }
+        };
+        match &mut self {
+            Self::Entity(entity) => unless(&mut entity.join_key, name),
+            Self::FeatureView(view) => {
+                view.ttl = span(&view.ttl);
+                for column in &mut view.columns {
+                    unless(&mut column.kind, "number");
+                }
+                for feature in &mut view.features {
+                    unless(&mut feature.column, &feature.name);
+                    unless(&mut feature.aggregate, "latest");
+                    feature.window = span(&feature.window);
+                    feature.half_life = span(&feature.half_life);
+                    unless(&mut feature.half_life, "6h");
+                }
+            }
+            Self::OnDemandFeatureView(_) | Self::FeatureService(_) => {}
+        }
+        self
     }
 }
 
@@ -208,6 +229,15 @@ fn strip(value: &mut Value) {
 }
 
 impl Document {
+    /// What it means, without words for people and without what changes no value.
+    #[must_use]
+    pub fn meaning(&self) -> Value {
+        let plain = self.spec.clone().plain(&self.metadata.name);
+        let mut value = serde_json::to_value(plain).unwrap_or_default();
+        strip(&mut value);
+        value
+    }
+
     /// `FeatureView/orders`.
     #[must_use]
     pub fn key(&self) -> String {

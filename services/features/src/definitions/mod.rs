@@ -6,6 +6,7 @@
 
 mod check;
 mod compile;
+mod differences;
 mod document;
 mod recipe;
 mod registry;

@@ -6,8 +6,9 @@ use auspex_algebra::Scale;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::check::check;
+use super::check::{ambiguous, check};
 use super::compile::shape_of;
+use super::differences::differences;
 use super::document::{Document, Spec, read};
 
 /// A registered document.
@@ -34,7 +35,12 @@ pub struct Registry {
     entries: BTreeMap<String, Registered>,
     /// The version that a name had when it was taken away: one that comes again goes on from there.
     gone: BTreeMap<String, u32>,
+    /// By which rules meanings were told: see [`RULES`].
+    rules: u32,
 }
+
+/// The rules by which a meaning is told. When they change, what is registered is told anew and keeps its versions.
+const RULES: u32 = 1;
 
 /// Scales by view and feature, fitted to a snapshot.
 pub type Fitted = BTreeMap<String, BTreeMap<String, Scale>>;
@@ -92,7 +98,10 @@ impl Registry {
     #[must_use]
     pub fn builtin() -> Self {
         let (documents, _) = read(super::BUILTIN);
-        let mut registry = Self::default();
+        let mut registry = Self {
+            rules: RULES,
+            ..Self::default()
+        };
         for document in documents {
             let registered = Registered {
                 meaning: String::new(),
@@ -118,6 +127,15 @@ impl Registry {
         let own: Vec<(String, Registered)> = own.collect();
         registry.entries.extend(own);
         registry.gone = saved.gone;
+        if saved.rules != RULES {
+            for key in registry.by_rank() {
+                let meaning = registry.meaning(&key);
+                registry
+                    .entries
+                    .entry(key)
+                    .and_modify(|registered| registered.meaning = meaning);
+            }
+        }
         registry
     }
 
@@ -130,6 +148,7 @@ impl Registry {
                 .map(|(key, registered)| (key.clone(), registered.clone()))
                 .collect(),
             gone: self.gone.clone(),
+            rules: self.rules,
         }
     }
 
@@ -184,9 +203,7 @@ impl Registry {
                 problems.push(format!("{key}: is told twice"));
             }
             match self.get(&key) {
-                Some(before)
-                    if before.builtin && before.document.spec.meaning() != document.spec.meaning() =>
-                {
+                Some(before) if before.builtin && before.document.meaning() != document.meaning() => {
                     problems.push(format!("{key}: comes with the program; take another name"));
                 }
                 Some(before) if before.builtin => {}
@@ -195,6 +212,7 @@ impl Registry {
         }
         for document in told.values() {
             problems.extend(check(document, &next));
+            problems.extend(ambiguous(document, &next));
         }
         // Who reads what is gone must be told, too.
         for registered in next.all().filter(|r| !told.contains_key(&r.document.key())) {
@@ -212,7 +230,7 @@ impl Registry {
         let key = document.key();
         let before = self.entries.get(&key);
         // A fit stays while what it was fitted to is the same.
-        let same = before.is_some_and(|before| before.document.spec.meaning() == document.spec.meaning());
+        let same = before.is_some_and(|before| before.document.meaning() == document.meaning());
         let kept = before
             .filter(|_| same)
             .map(|before| before.scales.clone())
@@ -227,8 +245,8 @@ impl Registry {
         self.entries.insert(key, registered);
     }
 
-    /// Meanings and versions, what is read before who reads it.
-    fn settle(&mut self, before: &Self) {
+    /// All names, what is read before who reads it.
+    fn by_rank(&self) -> Vec<String> {
         let rank = |registered: &Registered| match registered.document.spec {
             Spec::Entity(_) => 0,
             Spec::FeatureView(_) => 1,
@@ -241,7 +259,12 @@ impl Registry {
             .map(|(key, r)| (rank(r), key.clone()))
             .collect();
         keys.sort();
-        for (_, key) in keys {
+        keys.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Meanings and versions.
+    fn settle(&mut self, before: &Self) {
+        for key in self.by_rank() {
             let meaning = self.meaning(&key);
             let version = match before.entries.get(&key) {
                 Some(old) if old.meaning == meaning => old.version,
@@ -259,7 +282,7 @@ impl Registry {
             return String::new();
         };
         let spec = &registered.document.spec;
-        let mut text = spec.meaning().to_string();
+        let mut text = registered.document.meaning().to_string();
         text.push_str(&serde_json::to_string(&registered.scales).unwrap_or_default());
         for reads in reads(spec) {
             let of = |kind: &str| {
@@ -334,58 +357,4 @@ pub(super) fn reads(spec: &Spec) -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-/// What differs between two documents, field by field.
-fn differences(old: &Registered, new: &Registered) -> Vec<String> {
-    let mut found = Vec::new();
-    compare(
-        "",
-        &old.document.spec.meaning(),
-        &new.document.spec.meaning(),
-        &mut found,
-    );
-    if old.scales != new.scales {
-        found.push("scales are fitted anew".to_owned());
-    }
-    if found.is_empty() && old.meaning != new.meaning {
-        found.push("what it reads has changed".to_owned());
-    }
-    found
-}
-
-fn compare(path: &str, old: &serde_json::Value, new: &serde_json::Value, found: &mut Vec<String>) {
-    use serde_json::Value;
-    match (old, new) {
-        (Value::Object(old), Value::Object(new)) => {
-            let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-            for key in keys {
-                let at = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                let none = Value::Null;
-                compare(
-                    &at,
-                    old.get(key).unwrap_or(&none),
-                    new.get(key).unwrap_or(&none),
-                    found,
-                );
-            }
-        }
-        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
-            for (number, (old, new)) in old.iter().zip(new).enumerate() {
-                let name = new.get("name").and_then(Value::as_str).map(str::to_owned);
-                compare(
-                    &format!("{path}[{}]", name.unwrap_or(number.to_string())),
-                    old,
-                    new,
-                    found,
-                );
-            }
-        }
-        (old, new) if old != new => found.push(format!("{path}: {old} -> {new}")),
-        _ => {}
-    }
 }

@@ -226,3 +226,93 @@ fn an_answer_is_put_together_by_its_recipe() {
             .contains("twice")
     );
 }
+
+#[test]
+fn other_words_of_the_same_are_no_other_meaning() {
+    let (first, _) = apply(&Registry::builtin(), ORDERS).unwrap();
+    let same = [
+        ("ttl: 30d", "ttl: 720h"),
+        ("window: 7d", "window: 1w"),
+        ("window: 1h", "window: 60m"),
+        (
+            "{ name: amount, unit",
+            "{ name: amount, column: amount, aggregate: latest, unit",
+        ),
+        ("[{ name: amount }", "[{ name: amount, type: number }"),
+        (
+            "metadata: { name: customer }",
+            "metadata: { name: customer }\nspec: { join_key: customer }",
+        ),
+        ("default: 0 }", "default: 0.0 }"),
+    ];
+    for (one, other) in same {
+        assert!(ORDERS.contains(one), "{one}");
+        let (_, changes) = apply(&first, &ORDERS.replace(one, other)).unwrap();
+        assert!(
+            changes
+                .iter()
+                .all(|c| c.version == 1 && c.action != Action::Change),
+            "{other}: {changes:?}"
+        );
+    }
+    let (_, changes) = apply(&first, &ORDERS.replace("window: 1h", "window: 61m")).unwrap();
+    assert!(
+        changes
+            .iter()
+            .any(|c| c.differences == ["FeatureView.features[amount_1h].window: \"1h\" -> \"61m\""])
+    );
+}
+
+#[test]
+fn what_was_told_by_older_rules_keeps_its_version() {
+    let (first, _) = apply(&Registry::builtin(), ORDERS).unwrap();
+    let mut saved = serde_json::to_value(first.own()).unwrap();
+    saved.as_object_mut().unwrap().remove("rules");
+    saved["entries"]["FeatureView/orders"]["meaning"] = "of another rule".into();
+    let old: Registry = serde_json::from_value(saved).unwrap();
+    let restored = Registry::restored(old);
+    assert_eq!(restored, first);
+    let (_, changes) = apply(&restored, ORDERS).unwrap();
+    assert!(changes.iter().all(|c| c.action == Action::None), "{changes:?}");
+}
+
+#[test]
+fn a_name_that_means_two_things_is_refused() {
+    let told = |one: &str, other: &str| {
+        assert!(ORDERS.contains(one), "{one}");
+        apply(&Registry::builtin(), &ORDERS.replace(one, other))
+            .unwrap_err()
+            .join("; ")
+    };
+    for (one, other, words) in [
+        (
+            "{ name: coupon, type: text }",
+            "{ name: coupon, type: text }, { name: created }",
+            "column created: every row has it by itself",
+        ),
+        (
+            "{ name: coupon, type: text }",
+            "{ name: coupon, type: text }, { name: customer }",
+            "column customer: is a join key",
+        ),
+        (
+            "[orders, \"basket:share\"]",
+            "[orders, \"orders:amount\"]",
+            "features: orders__amount is there twice",
+        ),
+        (
+            "entities: [customer]",
+            "entities: [customer, customer]",
+            "two of them have the join key customer",
+        ),
+    ] {
+        assert!(told(one, other).contains(words), "{words}: {}", told(one, other));
+    }
+    let second = "apiVersion: auspex.dev/v1\nkind: OnDemandFeatureView\nmetadata: { name: orders }\nspec: { features: [{ name: x, expression: \"1\" }] }\n";
+    let (first, _) = apply(&Registry::builtin(), ORDERS).unwrap();
+    let wrong = apply(&first, second).unwrap_err();
+    assert_eq!(
+        wrong,
+        ["OnDemandFeatureView/orders: name: FeatureView/orders has it"]
+    );
+}

@@ -31,6 +31,19 @@ pub fn duration(text: &str) -> Result<i64, String> {
     }
 }
 
+/// A duration in its largest whole unit: `48h` is `2d`. What is none stays as it is.
+#[must_use]
+pub(super) fn span(text: &str) -> String {
+    let Some(ms) = duration(text).ok().filter(|ms| *ms > 0) else {
+        return text.to_owned();
+    };
+    let units = [("d", DAY), ("h", HOUR), ("m", MINUTE)];
+    match units.into_iter().find(|(_, size)| ms % size == 0) {
+        Some((unit, size)) => format!("{}{unit}", ms / size),
+        None => format!("{}s", ms / SECOND),
+    }
+}
+
 /// An aggregate by its word; empty is `latest`.
 ///
 /// # Errors
@@ -92,6 +105,16 @@ mod tests {
         assert_eq!(duration(""), Ok(0));
         for wrong in ["5", "m", "5y", "-5m", "0h", "99999999999999999d"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        for (told, plain) in [
+            ("48h", "2d"),
+            ("2w", "14d"),
+            ("90m", "90m"),
+            ("3600s", "1h"),
+            ("61s", "61s"),
+            ("x", "x"),
+        ] {
+            assert_eq!(span(told), plain);
         }
         assert_eq!(aggregate("p75"), Ok(Aggregate::Quantile(0.75)));
         assert!(aggregate("p101").is_err() && aggregate("median").is_err());

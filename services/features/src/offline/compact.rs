@@ -51,7 +51,10 @@ impl Offline {
             }
         }
         for ((project, source), files) in sources {
-            if files.len() > BORNE {
+            if files.len() <= BORNE {
+                continue;
+            }
+            for files in batches(files) {
                 self.merge(&project, &source, &files).await?;
             }
         }
@@ -70,50 +73,105 @@ impl Offline {
 
     /// The new file stands before an old one goes: whoever reads meanwhile finds rows twice, never none.
     async fn merge(&self, project: &str, source: &str, files: &[File]) -> anyhow::Result<()> {
-        let mut contents = Vec::with_capacity(files.len());
+        let mut kinds: Vec<Kind<'_>> = Vec::new();
         for file in files {
-            contents.push(self.bytes(&file.path).await?);
+            let bytes = self.bytes(&file.path).await?;
+            let shape = shape(&bytes)?;
+            match kinds.iter_mut().find(|kind| agree(&kind.shape, &shape)) {
+                Some(kind) => kind.take(file, bytes, shape),
+                None => kinds.push(Kind {
+                    shape,
+                    files: vec![(file, bytes)],
+                }),
+            }
         }
-        let shape = union(&contents)?;
+        for kind in kinds.into_iter().filter(|kind| kind.files.len() > 1) {
+            self.merge_kind(project, source, kind).await?;
+        }
+        Ok(())
+    }
+
+    async fn merge_kind(&self, project: &str, source: &str, kind: Kind<'_>) -> anyhow::Result<()> {
         let wanted = Wanted {
             project,
             source,
-            shape: &shape,
+            shape: &kind.shape,
             events: (i64::MIN, i64::MAX),
             whose: Whose::All,
         };
-        let mut rows: Vec<Stored> = Vec::new();
-        for bytes in contents {
+        let (mut rows, mut read): (Vec<Stored>, Vec<&File>) = (Vec::new(), Vec::new());
+        for (file, bytes) in kind.files {
             rows.extend(super::read(bytes, &wanted)?);
+            read.push(file);
         }
-        let order = |s: &Stored| (s.entity.clone(), s.row.event, s.row.created, s.row.id);
-        rows.sort_by_cached_key(order);
-        rows.dedup_by(|a, b| order(a) == order(b));
-        let made = self.put(project, source, &shape, &rows).await?;
-        for file in files.iter().filter(|file| Some(&file.path) != made.as_ref()) {
+        super::each_once(&mut rows);
+        let made = self.put(project, source, &kind.shape, &rows).await?;
+        // A snapshot may have been kept meanwhile.
+        let pinned = self.pinned().await?;
+        for file in read
+            .iter()
+            .filter(|file| Some(&file.path) != made.as_ref() && !pinned.contains(&file.path))
+        {
             self.remove(&file.path).await?;
         }
         Ok(())
     }
 }
 
-/// All columns that any of the files has.
-fn union(contents: &[bytes::Bytes]) -> anyhow::Result<Shape> {
-    let mut shape = Shape::default();
-    for bytes in contents {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone())?;
-        for field in reader.schema().fields() {
-            let own = field.name().starts_with("__")
-                || ["event_timestamp", "created"].contains(&field.name().as_str());
-            if !own && shape.place(field.name()).is_none() {
-                shape.columns.push(Column {
-                    name: field.name().clone(),
-                    text: *field.data_type() == arrow_schema::DataType::Utf8,
-                    keep: Keep::default(),
-                    half_life: 0,
-                });
+/// Files whose columns, where they have the same name, hold the same.
+struct Kind<'a> {
+    shape: Shape,
+    files: Vec<(&'a File, bytes::Bytes)>,
+}
+
+impl<'a> Kind<'a> {
+    fn take(&mut self, file: &'a File, bytes: bytes::Bytes, shape: Shape) {
+        for column in shape.columns {
+            if self.shape.place(&column.name).is_none() {
+                self.shape.columns.push(column);
             }
         }
+        self.files.push((file, bytes));
     }
-    Ok(shape)
+}
+
+/// In their order, as many together as fit into memory well.
+fn batches(files: Vec<File>) -> Vec<Vec<File>> {
+    let (mut batches, mut size) = (vec![Vec::new()], 0);
+    for file in files {
+        size += file.size;
+        if size > LARGE {
+            size = file.size;
+            batches.push(Vec::new());
+        }
+        if let Some(batch) = batches.last_mut() {
+            batch.push(file);
+        }
+    }
+    batches
+}
+
+/// What a file's rows look like.
+fn shape(bytes: &bytes::Bytes) -> anyhow::Result<Shape> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone())?;
+    let own = |name: &str| !name.starts_with("__") && !["event_timestamp", "created"].contains(&name);
+    let fields = reader.schema().fields().iter().filter(|field| own(field.name()));
+    let column = |field: &arrow_schema::FieldRef| Column {
+        name: field.name().clone(),
+        text: *field.data_type() == arrow_schema::DataType::Utf8,
+        keep: Keep::default(),
+        half_life: 0,
+    };
+    Ok(Shape {
+        columns: fields.map(column).collect(),
+        ..Shape::default()
+    })
+}
+
+/// Whether columns of one name hold the same: a view's column may have held numbers once, and holds texts now.
+fn agree(one: &Shape, other: &Shape) -> bool {
+    one.columns.iter().all(|column| {
+        let same = other.columns.iter().find(|theirs| theirs.name == column.name);
+        same.is_none_or(|theirs| theirs.text == column.text)
+    })
 }

@@ -139,7 +139,10 @@ fn read_batch(batch: &RecordBatch, wanted: &Wanted<'_>, rows: &mut Vec<Stored>) 
         .shape
         .columns
         .iter()
-        .map(|column| batch.column_by_name(&column.name))
+        .map(|column| {
+            let found = batch.column_by_name(&column.name)?;
+            (column.text == (*found.data_type() == DataType::Utf8)).then_some(found)
+        })
         .collect();
     for at in 0..batch.num_rows() {
         let (event, entity) = (events.value(at), entities.value(at));

@@ -17,6 +17,8 @@ pub struct Labels {
     pub asked: Asked,
     /// As of, milliseconds.
     pub at: i64,
+    /// What stood beside it and is no join key, as a target does: it is handed through.
+    pub beside: BTreeMap<String, String>,
 }
 
 /// A question.
@@ -66,6 +68,13 @@ fn reach(view: &Served) -> i64 {
     }
 }
 
+/// A large question is answered beside the mesh's own work: now and then others have their turn.
+async fn breathe(number: usize) {
+    if number % 512 == 511 {
+        tokio::task::yield_now().await;
+    }
+}
+
 impl Offline {
     /// Answers: one row of cells for each label, whatever is known.
     ///
@@ -80,12 +89,13 @@ impl Offline {
                 .zip(cells)
                 .for_each(|(parts, cells)| parts.push(cells));
         }
-        let answer = |(label, parts): (&Labels, &Vec<Vec<Cell>>)| {
-            question
-                .recipe
-                .assemble(parts, &label.asked.request, question.scaled)
-        };
-        Ok(question.labels.iter().zip(&parts).map(answer).collect())
+        let mut answer = Vec::with_capacity(parts.len());
+        for (place, (label, parts)) in question.labels.iter().zip(parts).enumerate() {
+            let request = &label.asked.request;
+            answer.push(question.recipe.assemble(&parts, request, question.scaled));
+            breathe(place).await;
+        }
+        Ok(answer)
     }
 
     async fn part(&self, view: &Served, question: &Question<'_>) -> anyhow::Result<Vec<Vec<Cell>>> {
@@ -118,7 +128,8 @@ impl Offline {
             accounts.entry(stored.entity).or_default().push(row);
         }
         let (none, views) = (Vec::new(), [view.view.clone()]);
-        for (entity, places) in &entities {
+        for (number, (entity, places)) in entities.iter().enumerate() {
+            breathe(number).await;
             let rows = accounts.get(entity).unwrap_or(&none);
             let times: Vec<i64> = places.iter().map(at).collect();
             let found = join(&view.shape, &views, rows, &times, question.known);

@@ -32,6 +32,8 @@ pub use self::served::{Log, Vector};
 pub use self::table::{Format, columns, number, table};
 pub use self::writer::Writer;
 
+/// How often files are listed anew when one is gone that was listed.
+pub(crate) const LOOKS: usize = 4;
 /// Bytes of files that are read at once where all rows of a span are wanted.
 const SHARE: u64 = 8 << 20;
 
@@ -65,6 +67,15 @@ pub struct Snapshot {
     pub created: i64,
     /// Paths, sorted.
     pub files: Vec<String>,
+}
+
+impl Snapshot {
+    /// Whether it holds rows of this project.
+    #[must_use]
+    pub fn is_of(&self, project: &str) -> bool {
+        let of = |path: &String| file_of(path, 0).is_some_and(|file| file.project == project);
+        self.files.iter().any(of)
+    }
 }
 
 /// Which rows are wanted.
@@ -241,6 +252,22 @@ impl Offline {
         wanted: &Wanted<'_>,
         snapshot: Option<&Snapshot>,
     ) -> anyhow::Result<Vec<Stored>> {
+        let mut looked = 0;
+        loop {
+            looked += 1;
+            match self.rows_once(wanted, snapshot).await {
+                // It was put together with others since it was listed: their new file is there.
+                Err(fault) if snapshot.is_none() && looked < LOOKS && is_gone(&fault) => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn rows_once(
+        &self,
+        wanted: &Wanted<'_>,
+        snapshot: Option<&Snapshot>,
+    ) -> anyhow::Result<Vec<Stored>> {
         let within = |file: &File| file.events.1 >= wanted.events.0 && file.events.0 <= wanted.events.1;
         let kept: Option<BTreeSet<&str>> = snapshot.map(|s| s.files.iter().map(String::as_str).collect());
         let files = match snapshot {
@@ -267,16 +294,7 @@ impl Offline {
             let found = read(bytes, wanted).with_context(|| file.path.clone())?;
             rows.extend(found);
         }
-        let order = |stored: &Stored| {
-            (
-                stored.entity.clone(),
-                stored.row.event,
-                stored.row.created,
-                stored.row.id,
-            )
-        };
-        rows.sort_by_cached_key(order);
-        rows.dedup_by(|a, b| order(a) == order(b));
+        each_once(&mut rows);
         Ok(rows)
     }
 
@@ -285,12 +303,29 @@ impl Offline {
     /// # Errors
     /// When files cannot be listed, or the snapshot not be kept.
     pub async fn snapshot(&self, project: &str, keep: Option<i64>) -> anyhow::Result<Snapshot> {
-        let files = self.files(None).await?;
-        let files: Vec<String> = files
-            .into_iter()
-            .filter(|f| f.project == project)
-            .map(|f| f.path)
-            .collect();
+        let mut looked = 0;
+        loop {
+            looked += 1;
+            let snapshot = self.snapshot_once(project, keep).await?;
+            if keep.is_none() || looked == LOOKS {
+                return Ok(snapshot);
+            }
+            // Files may have been put together between the listing and the keeping.
+            let there: BTreeSet<String> = self.paths(project).await?.into_iter().collect();
+            if snapshot.files.iter().all(|file| there.contains(file)) {
+                return Ok(snapshot);
+            }
+            self.remove(&format!("snapshots/{}.json", snapshot.id)).await?;
+        }
+    }
+
+    async fn paths(&self, project: &str) -> anyhow::Result<Vec<String>> {
+        let files = self.files(None).await?.into_iter();
+        Ok(files.filter(|f| f.project == project).map(|f| f.path).collect())
+    }
+
+    async fn snapshot_once(&self, project: &str, keep: Option<i64>) -> anyhow::Result<Snapshot> {
+        let files = self.paths(project).await?;
         let digest = hex::encode(Sha256::digest(files.join("\n").as_bytes()));
         let id = digest.get(..16).unwrap_or_default().to_owned();
         let snapshot = Snapshot {
@@ -311,13 +346,36 @@ impl Offline {
     /// # Errors
     /// When it cannot be read.
     pub async fn kept(&self, id: &str) -> anyhow::Result<Option<Snapshot>> {
-        let path = Path::parse(format!("snapshots/{}.json", token(id)))?;
-        match self.store.get(&path).await {
-            Ok(found) => Ok(Some(serde_json::from_slice(&found.bytes().await?)?)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(fault) => Err(fault.into()),
+        match self.text(&format!("snapshots/{}.json", token(id))).await? {
+            Some(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            None => Ok(None),
         }
     }
+
+    pub(crate) async fn text(&self, path: &str) -> anyhow::Result<Option<bytes::Bytes>> {
+        match self.store.get(&Path::parse(path)?).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(fault) => Err(fault).with_context(|| path.to_owned()),
+        }
+    }
+}
+
+/// Rows in order of entity, event, known; each as it stood in the log first.
+pub(crate) fn each_once(rows: &mut Vec<Stored>) {
+    let order = |s: &Stored| (s.entity.clone(), s.row.event, s.row.created, s.row.id, s.seq);
+    rows.sort_by_cached_key(order);
+    rows.dedup_by(|a, b| {
+        (&a.entity, a.row.event, a.row.created, a.row.id) == (&b.entity, b.row.event, b.row.created, b.row.id)
+    });
+}
+
+/// Whether a file is not there.
+pub(crate) fn is_gone(fault: &anyhow::Error) -> bool {
+    let none = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(object_store::Error::NotFound { .. }))
+    };
+    fault.chain().any(none)
 }
 
 /// A row with nothing but its place: for tests and for what is read back.

@@ -56,6 +56,12 @@ pub fn table(
     fields.push(Field::new("event_timestamp", instant(), false));
     let times: TimestampMillisecondArray = labels.iter().map(|label| Some(label.at)).collect();
     columns.push(Arc::new(times.with_timezone("UTC")));
+    let beside: BTreeSet<&String> = labels.iter().flat_map(|label| label.beside.keys()).collect();
+    for name in beside {
+        let (field, column) = handed_through(name, labels);
+        fields.push(field);
+        columns.push(column);
+    }
     for (place, name) in names.iter().enumerate() {
         let cell = |cells: &Vec<Cell>| {
             cells
@@ -81,6 +87,35 @@ pub fn table(
             writer.write(&batch)?;
             Ok(writer.into_inner()?)
         }
+    }
+}
+
+/// A column that stood beside the keys: numbers where all that is told are, else texts.
+fn handed_through(name: &str, labels: &[Labels]) -> (Field, ArrayRef) {
+    let told = || {
+        labels
+            .iter()
+            .map(|label| label.beside.get(name).filter(|cell| !cell.is_empty()))
+    };
+    // What begins with a needless zero is a name, as 007 is.
+    let plain = |cell: &&String| {
+        let digits = cell.trim_start_matches('-');
+        digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            && !(digits.starts_with('0') && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit))
+    };
+    let number = |cell: &String| {
+        Some(cell)
+            .filter(plain)?
+            .parse::<f64>()
+            .ok()
+            .filter(|n| n.is_finite())
+    };
+    if told().flatten().all(|cell| number(cell).is_some()) {
+        let numbers: Float64Array = told().map(|cell| cell.and_then(number)).collect();
+        (Field::new(name, DataType::Float64, true), Arc::new(numbers))
+    } else {
+        let texts: StringArray = told().collect();
+        (Field::new(name, DataType::Utf8, true), Arc::new(texts))
     }
 }
 

@@ -84,8 +84,8 @@ impl Answers {
             let Spec::FeatureView(view) = &document.spec else {
                 continue;
             };
-            let before = registry.get(&document.key()).map(|r| r.document.spec.meaning());
-            let (Some(of), true) = (&view.normalisation, before != Some(document.spec.meaning())) else {
+            let before = registry.get(&document.key()).map(|r| r.document.meaning());
+            let (Some(of), true) = (&view.normalisation, before != Some(document.meaning())) else {
                 continue;
             };
             let Some(snapshot) = self.offline()?.kept(&of.snapshot).await.map_err(away)? else {

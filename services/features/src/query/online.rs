@@ -17,7 +17,7 @@ use crate::online::Asked;
 use crate::rows::entity;
 
 /// How long a caller waits at most while the store is being read, after a start.
-const READY: Duration = Duration::from_secs(10);
+pub(super) const READY: Duration = Duration::from_secs(10);
 /// The most entities one may ask for at once.
 const AT_ONCE: usize = 1_000;
 

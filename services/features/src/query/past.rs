@@ -1,10 +1,13 @@
 //! Questions about the past: joins, drift, and whether what was served agrees.
 
+use std::sync::Arc;
+
 use auspex_algebra::drift::{Drift, Limits, Samples, drift, weight_drifted};
 use auspex_algebra::{Cell, Known};
+use auspex_proto::Project;
 use auspex_proto::wire::{
     ConsistencyRequest, ConsistencyResponse, DriftRequest, DriftResponse, FeatureConsistency, FeatureDrift,
-    GetHistoricalFeaturesRequest, TableChunk, TableFormat,
+    FeatureEntity, GetHistoricalFeaturesRequest, TableChunk, TableFormat,
 };
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -12,7 +15,7 @@ use tonic::Status;
 
 use super::{Answers, away, project};
 use crate::definitions::Recipe;
-use crate::offline::{Format, Labels, Question, Vector, number, table};
+use crate::offline::{Format, LOOKS, Labels, Question, Snapshot, Vector, is_gone, number, table};
 use crate::online::Asked;
 
 /// Bytes of a part of a file: below gRPC's own limit of 4 MB.
@@ -28,54 +31,66 @@ impl Answers {
         let project = project(asked.project)?;
         let known = self.shelf.known();
         let recipe = self.recipe(&known, &asked.feature_service, &asked.features)?;
-        let offline = self.offline()?;
-        let snapshot = match asked.snapshot.as_str() {
-            "" => {
-                let keep = asked.keep.then(|| self.house.now().0);
-                offline.snapshot(project.as_str(), keep).await.map_err(away)?
-            }
-            id => {
-                let none = || Status::not_found(format!("snapshot: there is no {id}"));
-                offline.kept(id).await.map_err(away)?.ok_or_else(none)?
-            }
-        };
         let mut labels = Vec::with_capacity(asked.entities.len());
         for (row, entity) in asked.entities.into_iter().enumerate() {
-            let at = entity.time_ms;
-            let asked = super::online::asked(&recipe, entity, row)?;
-            labels.push(Labels { asked, at });
+            labels.push(labelled(&recipe, entity, row)?);
         }
-        let question = Question {
-            recipe: &recipe,
-            project: project.as_str(),
-            labels: &labels,
-            known: if asked.corrected { Known::Now } else { Known::Then },
-            lag: 0,
-            snapshot: Some(&snapshot),
-            scaled: asked.scaled,
+        let from = (asked.snapshot.as_str(), asked.keep);
+        let mut looked = 0;
+        let (snapshot, answer) = loop {
+            looked += 1;
+            let snapshot = self.snapshot_of(&project, from).await?;
+            let question = Question {
+                recipe: &recipe,
+                project: project.as_str(),
+                labels: &labels,
+                known: if asked.corrected { Known::Now } else { Known::Then },
+                lag: 0,
+                snapshot: Some(&snapshot),
+                scaled: asked.scaled,
+            };
+            match self.offline()?.ask(question).await {
+                Ok(answer) => break (snapshot, answer),
+                // Files were put together meanwhile: what is there now is another list.
+                Err(fault) if from == ("", false) && looked < LOOKS && is_gone(&fault) => {}
+                Err(fault) => return Err(away(fault)),
+            }
         };
-        let answer = offline.ask(question).await.map_err(away)?;
         let format = match TableFormat::try_from(asked.format) {
             Ok(TableFormat::Arrow) => Format::Arrow,
             _ => Format::Parquet,
         };
-        let bytes = bytes::Bytes::from(table(&recipe.names, &labels, &answer, format).map_err(away)?);
-        let mut chunks: Vec<Result<TableChunk, Status>> = Vec::new();
-        for from in (0..bytes.len().max(1)).step_by(CHUNK) {
-            let part = bytes.slice(from..bytes.len().min(from + CHUNK));
-            chunks.push(Ok(TableChunk {
-                bytes: part.to_vec(),
-                ..TableChunk::default()
-            }));
-        }
+        let (made, rows) = (Arc::clone(&recipe), labels.len() as u64);
+        let written = move || table(&made.names, &labels, &answer, format);
+        let written = tokio::task::spawn_blocking(written).await;
+        let written = written.map_err(|fault| Status::internal(fault.to_string()))?;
+        let bytes = bytes::Bytes::from(written.map_err(away)?);
+        let mut chunks = pieces(&bytes);
         if let Some(Ok(first)) = chunks.first_mut() {
             first.snapshot = snapshot.id;
             first.feature_service.clone_from(&recipe.service);
             first.schema_hash.clone_from(&recipe.schema_hash);
             first.names.clone_from(&recipe.names);
-            first.rows = labels.len() as u64;
+            first.rows = rows;
         }
         Ok(futures::stream::iter(chunks).boxed())
+    }
+
+    /// What is answered from: a snapshot that was kept, or what is there now, kept when asked to.
+    async fn snapshot_of(&self, project: &Project, (id, keep): (&str, bool)) -> Result<Snapshot, Status> {
+        let offline = self.offline()?;
+        if id.is_empty() {
+            let keep = keep.then(|| self.house.now().0);
+            return offline.snapshot(project.as_str(), keep).await.map_err(away);
+        }
+        let none = || Status::not_found(format!("snapshot: there is no {id}"));
+        let snapshot = offline.kept(id).await.map_err(away)?.ok_or_else(none)?;
+        match snapshot.files.is_empty() || snapshot.is_of(project.as_str()) {
+            true => Ok(snapshot),
+            false => Err(Status::invalid_argument(format!(
+                "snapshot: {id} is of another project than {project}"
+            ))),
+        }
     }
 
     pub(super) async fn look_for_drift(&self, asked: DriftRequest) -> Result<DriftResponse, Status> {
@@ -240,7 +255,48 @@ fn label(vector: &Vector) -> Labels {
         keys: vector.keys.clone(),
         request: vector.request.clone(),
     };
-    Labels { asked, at: vector.at }
+    Labels {
+        asked,
+        at: vector.at,
+        ..Labels::default()
+    }
+}
+
+fn pieces(bytes: &bytes::Bytes) -> Vec<Result<TableChunk, Status>> {
+    let piece = |from: usize| {
+        let part = bytes.slice(from..bytes.len().min(from + CHUNK));
+        Ok(TableChunk {
+            bytes: part.to_vec(),
+            ..TableChunk::default()
+        })
+    };
+    (0..bytes.len().max(1)).step_by(CHUNK).map(piece).collect()
+}
+
+/// Who is asked about, the so-many-th, and when.
+fn labelled(recipe: &Recipe, entity: FeatureEntity, row: usize) -> Result<Labels, Status> {
+    let at = entity.time_ms;
+    let wrong = |told: String| Status::invalid_argument(format!("entities[{row}].{told}"));
+    if at <= 0 {
+        return Err(wrong("time_ms: is missing, or lies before 1970".to_owned()));
+    }
+    let keys = recipe.keys();
+    let other = entity
+        .keys
+        .iter()
+        .filter(|(key, _)| !keys.contains(&key.as_str()));
+    let beside: std::collections::BTreeMap<String, String> =
+        other.map(|(key, value)| (key.clone(), value.clone())).collect();
+    if let Some(taken) = beside.keys().find(|name| is_taken(recipe, name)) {
+        return Err(wrong(format!("keys: {taken} is a column of the answer")));
+    }
+    let asked = super::online::asked(recipe, entity, row)?;
+    Ok(Labels { asked, at, beside })
+}
+
+fn is_taken(recipe: &Recipe, name: &str) -> bool {
+    let feature = name.strip_suffix("__status").unwrap_or(name);
+    name == "event_timestamp" || recipe.names.iter().any(|n| n == name || n == feature)
 }
 
 fn close(a: Option<f64>, b: Option<f64>) -> bool {

@@ -1,6 +1,6 @@
 //! What is pushed, and what lies offline put in again: rows on their way to the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use auspex_algebra::distinct::hash;
@@ -11,10 +11,12 @@ use auspex_proto::{Fact, FactId, Meta, Project};
 use sha2::{Digest, Sha256};
 use tonic::Status;
 
+use super::online::READY;
 use super::parcel::{Addressed, Unread};
 use super::{Answers, away, project};
 use crate::definitions::Served;
 use crate::extract::STAGE;
+use crate::lacking::{lacking, whole};
 use crate::offline::{Wanted, Whose};
 use crate::online::{Asked, entity_of};
 use crate::rows::{wire_row, wire_shape};
@@ -25,6 +27,10 @@ const AT_ONCE: usize = 10_000;
 const WINDOW: usize = 32;
 /// How long a caller waits at most until what was pushed can be read.
 const VISIBLE: Duration = Duration::from_secs(2);
+/// The same of what is put in again: whoever asks twice in a row asks for what is there by then.
+const VISIBLE_AGAIN: Duration = Duration::from_secs(20);
+/// The greatest size of a number: sums of as many rows as there will ever be, stay numbers.
+const GREATEST: f64 = 1e290;
 /// How far a caller's clock may run ahead, milliseconds; a row happens at the latest when it becomes known.
 const AHEAD: i64 = 5 * 60_000;
 
@@ -59,7 +65,7 @@ impl Answers {
         let last: Vec<String> = rows.iter().rev().take(1).map(|row| row.entity.clone()).collect();
         let accepted = rows.len() as u64;
         let sequence = self.publish(view, &project, rows, "push").await?;
-        let visible = pushed.wait && self.wait_for(view, &project, &last, sequence).await;
+        let visible = pushed.wait && self.wait_for(view, &project, (&last, sequence), VISIBLE).await;
         Ok(PushResponse {
             accepted,
             sequence,
@@ -98,8 +104,14 @@ impl Answers {
         }
     }
 
-    async fn wait_for(&self, view: &Served, project: &Project, entities: &[String], sequence: u64) -> bool {
-        let end = tokio::time::Instant::now() + VISIBLE;
+    async fn wait_for(
+        &self,
+        view: &Served,
+        project: &Project,
+        (entities, sequence): (&[String], u64),
+        within: Duration,
+    ) -> bool {
+        let end = tokio::time::Instant::now() + within;
         let there = || {
             let seq = |entity: &String| self.online.absorbed(project.as_str(), view, entity);
             entities.iter().all(|entity| seq(entity) >= sequence)
@@ -136,32 +148,69 @@ impl Answers {
         if to < asked.from_ms {
             return Err(Status::invalid_argument("to_ms: lies before from_ms"));
         }
-        let mut done = MaterializeResponse::default();
+        if !self.online.is_ready(READY).await {
+            return Err(Status::unavailable(
+                "the online store is being read; try again in a moment",
+            ));
+        }
+        let (mut done, mut sources) = (MaterializeResponse::default(), BTreeSet::new());
         for view in views {
-            // Share by share: a long span of a busy source would not fit into memory.
-            let events = (asked.from_ms, to);
-            let shares = self.offline()?.shares(project.as_str(), &view.source, events);
-            let shares = shares.await.map_err(away)?;
-            for share in 0..shares {
-                let wanted = Wanted {
-                    project: project.as_str(),
-                    source: &view.source,
-                    shape: &view.shape,
-                    events,
-                    whose: Whose::Share(share, shares),
-                };
-                let stored = self.offline()?.rows(&wanted, None).await.map_err(away)?;
-                let rows: Vec<FeatureRow> = stored
-                    .into_iter()
-                    .map(|s| wire_row(&view.shape, s.entity, &s.row))
-                    .collect();
-                done.rows += rows.len() as u64;
-                done.sequence = done
-                    .sequence
-                    .max(self.publish(view, &project, rows, "materialize").await?);
+            // Views of one source read the same rows.
+            if sources.insert((&view.source, &view.digest)) {
+                self.source_again(view, &project, (asked.from_ms, to), &mut done)
+                    .await?;
             }
         }
         Ok(done)
+    }
+
+    /// Share by share: a long span of a busy source would not fit into memory.
+    async fn source_again(
+        &self,
+        view: &Served,
+        project: &Project,
+        span: (i64, i64),
+        done: &mut MaterializeResponse,
+    ) -> Result<(), Status> {
+        let (offline, events) = (self.offline()?, whole(&view.shape, span));
+        let shares = offline.shares(project.as_str(), &view.source, events);
+        let (shares, mut last) = (shares.await.map_err(away)?, None);
+        for share in 0..shares {
+            let wanted = Wanted {
+                project: project.as_str(),
+                source: &view.source,
+                shape: &view.shape,
+                events,
+                whose: Whose::Share(share, shares),
+            };
+            let (now, mut rows) = (self.house.now().0, Vec::new());
+            let stored = offline.rows(&wanted, None).await.map_err(away)?;
+            let mut stored = stored.into_iter().peekable();
+            while let Some(first) = stored.next() {
+                let mut own = vec![first];
+                while let Some(next) =
+                    stored.next_if(|next| own.last().is_some_and(|s| s.entity == next.entity))
+                {
+                    own.push(next);
+                }
+                let entity = own.last().map(|s| s.entity.clone()).unwrap_or_default();
+                let within = own.iter().filter(|s| (span.0..=span.1).contains(&s.row.event));
+                let many = within.count() as u64;
+                let lacks = self.online.look(project.as_str(), view, &entity, |ledger| {
+                    lacking(&view.shape, ledger, own, span, now)
+                });
+                done.there += many.saturating_sub(lacks.len() as u64);
+                rows.extend(lacks.into_iter().map(|s| wire_row(&view.shape, s.entity, &s.row)));
+            }
+            done.rows += rows.len() as u64;
+            last = rows.last().map(|row| row.entity.clone()).or(last);
+            let sequence = self.publish(view, project, rows, "materialize").await?;
+            done.sequence = done.sequence.max(sequence);
+        }
+        let last: Vec<String> = last.into_iter().collect();
+        self.wait_for(view, project, (&last, done.sequence), VISIBLE_AGAIN)
+            .await;
+        Ok(())
     }
 }
 
@@ -224,9 +273,10 @@ fn columns(
     let mut columns: BTreeMap<String, Value> = BTreeMap::new();
     for (name, number) in numbers {
         let value = match number {
-            number if number.is_finite() => Value::Number(number),
+            number if number.abs() <= GREATEST => Value::Number(number),
             // As everybody says that there is none.
             number if number.is_nan() => Value::Null,
+            number if number.is_finite() => return Err(format!("{name}: is larger than 1e290")),
             _ => return Err(format!("{name}: is infinite")),
         };
         columns.insert(name, value);
@@ -263,9 +313,15 @@ fn row(view: &Served, pushed: PushRow, now: i64) -> Result<FeatureRow, String> {
         return Err("keys: are too long".to_owned());
     }
     let (event, created) = times(pushed.event_ms, pushed.created_ms, now)?;
+    // As it was told: a clock that runs ahead is put right, and a row that is sent again is the same row.
+    let told = if pushed.event_ms == 0 {
+        event
+    } else {
+        pushed.event_ms
+    };
     let columns = columns(pushed.numbers, pushed.texts)?;
     let identity = match pushed.id.as_str() {
-        "" => format!("{entity}\n{event}\n{columns:?}"),
+        "" => format!("{entity}\n{told}\n{columns:?}"),
         id => id.to_owned(),
     };
     let row = Row {
