@@ -33,18 +33,13 @@ pub(super) fn approved(
 ) -> Result<Option<String>, String> {
     let gates = &rollout.terms.gates;
     let waits = rollout.last.as_ref().map(|last| last.reason);
-    let passed = |name: &str| rollout.course.passed.contains_key(name);
     let switch = course::switch(rollout).is_some_and(|switch| !switch.auto_promotion);
-    let open = rollout.approvals().find(|approval| !passed(&approval.name));
-    let open = open.map(|approval| approval.name.clone());
     let gate = match (gate, ticket.is_empty(), waits) {
         ("", false, _) | ("", _, Some(Reason::TicketWanted)) => gates::TICKET.to_owned(),
         ("", true, Some(Reason::Frozen)) => gates::FREEZE.to_owned(),
-        ("", true, _) => match open {
-            Some(name) => name,
-            None if switch && !passed("switch") => "switch".to_owned(),
-            None => return Err("it has no gate that waits for a person".to_owned()),
-        },
+        ("", true, _) => {
+            gates::awaited(rollout).ok_or_else(|| "it has no gate that waits for a person".to_owned())?
+        }
         (gate, _, _) => gate.to_owned(),
     };
     let listed = rollout.approvals().find(|approval| approval.name == gate);
@@ -57,7 +52,7 @@ pub(super) fn approved(
     if !known {
         return Err(format!("it has no gate called {gate} that a person passes"));
     }
-    if passed(&gate) {
+    if rollout.course.passed.contains_key(&gate) {
         return Err(format!("{gate} is passed already"));
     }
     if let Some(approval) =

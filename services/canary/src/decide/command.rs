@@ -159,10 +159,18 @@ fn resume(rollout: &mut Rollout, command: &Command, voice: &Voice<'_>) -> Result
         ));
     }
     let waits = rollout.phase == Phase::Paused || std::mem::take(&mut rollout.course.held);
+    // An analysis that may give the approval is measured anew by this word; the approval itself it does not replace.
+    let gate = gates::wanted(rollout);
     if !waits && rollout.raised.is_none() && !drifted(rollout) {
-        return Err("it is not paused".to_owned());
+        return Err(match gate {
+            Some(gate) => format!("it is not paused: {gate}"),
+            None => "it is not paused".to_owned(),
+        });
     }
-    let wish = wish(Action::Resume, "resumed");
+    let wish = match gate {
+        Some(gate) => wish(Action::Resume, &format!("resumed, but {gate}")),
+        None => wish(Action::Resume, "resumed"),
+    };
     rollout.raised = None;
     rollout.cursor.released = true;
     rollout.weigh(voice.now());
@@ -239,7 +247,7 @@ fn push(
         Reason::ApprovalWanted | Reason::TicketWanted | Reason::Frozen | Reason::DependencyWaits
     ) {
         (rollout.cursor, rollout.course) = before;
-        return Err(wish.text);
+        return Err(gates::stays(rollout, &wish));
     }
     let wish = match wish.action {
         Action::Advance | Action::Promote | Action::Bake => Wish {

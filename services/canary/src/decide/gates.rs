@@ -58,6 +58,73 @@ pub(super) fn open(rollout: &Rollout, point: &str) -> bool {
     approvals(rollout, point).is_some()
 }
 
+/// The gate that a person has to let pass next, in the order in which the rollout comes by; `None`: there is none left.
+pub(super) fn awaited(rollout: &Rollout) -> Option<String> {
+    let legs = &rollout.terms.legs;
+    let place = |point: &str| match point {
+        "start" => 0,
+        "traffic" => 1,
+        "promotion" => legs.len() + 2,
+        "region" => legs.len() + 4,
+        "end" => legs.len() + 5,
+        // A leg; the switch comes after `promotion`.
+        leg => {
+            2 + legs
+                .iter()
+                .position(|known| known.name == leg)
+                .unwrap_or_default()
+        }
+    };
+    let by_hand = super::course::switch(rollout).is_some_and(|switch| !switch.auto_promotion);
+    let switch = by_hand.then_some(("switch", legs.len() + 3));
+    let listed = rollout.approvals();
+    let listed = listed.map(|approval| (approval.name.as_str(), place(approval.point())));
+    let open = listed.chain(switch);
+    let open = open.filter(|(name, _)| !rollout.course.passed.contains_key(*name));
+    open.min_by_key(|(_, place)| *place)
+        .map(|(name, _)| name.to_owned())
+}
+
+/// What the gate at which a rollout stands waits for, with the command that lets it pass; `None`: it stands at none.
+pub(super) fn wanted(rollout: &Rollout) -> Option<String> {
+    match rollout.last.as_ref()?.reason {
+        Reason::TicketWanted => Some(ticket_wanted(rollout)),
+        Reason::ApprovalWanted => {
+            let gate = awaited(rollout)?;
+            Some(with_command(
+                rollout,
+                &format!("{gate} has to be approved"),
+                &gate,
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// Why a person's promotion stays before a gate, with the command that lets it pass.
+pub(super) fn stays(rollout: &Rollout, wish: &Wish) -> String {
+    let gate = match wish.reason {
+        Reason::ApprovalWanted => awaited(rollout),
+        Reason::Frozen => Some(FREEZE.to_owned()),
+        _ => None,
+    };
+    match gate {
+        Some(gate) => with_command(rollout, &wish.text, &gate),
+        None => wish.text.clone(),
+    }
+}
+
+fn with_command(rollout: &Rollout, text: &str, gate: &str) -> String {
+    format!("{text}: auspex rollout approve {} --gate {gate}", rollout.name)
+}
+
+fn ticket_wanted(rollout: &Rollout) -> String {
+    format!(
+        "no change ticket is named: auspex rollout approve {} --ticket ID",
+        rollout.name
+    )
+}
+
 /// Persons who have to say yes here.
 fn approvals(rollout: &Rollout, point: &str) -> Option<Wish> {
     let passed = &rollout.course.passed;
@@ -89,13 +156,11 @@ fn before_all(rollout: &mut Rollout, now: Timestamp) -> Option<Wish> {
         && ticket.id.is_empty()
         && !rollout.course.passed.contains_key(TICKET)
     {
-        let name = &rollout.name;
-        let text = format!("no change ticket is named: auspex rollout approve {name} --ticket ID");
         return Some(Wish::new(
             Action::Pause,
             rollout.weight,
             Reason::TicketWanted,
-            text,
+            ticket_wanted(rollout),
         ));
     }
     if let Some(blocked) = rollout.course.blocked.clone() {
@@ -259,20 +324,14 @@ pub(super) fn refusal(rollout: &Rollout, now: Timestamp) -> Option<String> {
     let mut approvals = rollout.approvals();
     if let Some(wanted) = approvals.find(|approval| !course.passed.contains_key(&approval.name)) {
         let gate = &wanted.name;
-        return Some(format!(
-            "{gate} is not approved: auspex rollout approve {name} --gate {gate}"
-        ));
+        return Some(with_command(rollout, &format!("{gate} is not approved"), gate));
     }
     let by_hand = super::course::switch(rollout).is_some_and(|switch| !switch.auto_promotion);
     if by_hand && !course.passed.contains_key("switch") {
-        return Some(format!(
-            "switch is not approved: auspex rollout approve {name} --gate switch"
-        ));
+        return Some(with_command(rollout, "switch is not approved", "switch"));
     }
     if gates.ticket.as_ref().is_some_and(|t| t.id.is_empty()) && !course.passed.contains_key(TICKET) {
-        return Some(format!(
-            "no change ticket is named: auspex rollout approve {name} --ticket ID"
-        ));
+        return Some(ticket_wanted(rollout));
     }
     if let Some(blocked) = course.blocked.as_ref().filter(|_| !course.open) {
         return Some(blocked.clone());
