@@ -132,7 +132,7 @@ impl Settings for Config {
         let plain = |fault: String| fault.replacen("canary.", "", 1).replacen("policy.", "", 1);
         let mut found: Vec<String> = found.into_iter().map(plain).collect();
         for (at, window) in self.freeze.iter().enumerate() {
-            found.extend(window.fault().map(|fault| format!("freeze[{at}].{fault}")));
+            found.extend(window.faults(&format!("freeze[{at}]")));
         }
         for (key, spec) in &self.rollouts {
             found.extend(spec.problems(&format!("rollouts.{key}")));

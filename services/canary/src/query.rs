@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use auspex_chassis::serve::Caller;
 use auspex_chassis::{House, Kept, PublishError, View};
 use auspex_proto::command::Ask;
 use auspex_proto::wire::rollout_service_server::RolloutService;
@@ -26,6 +27,8 @@ use crate::view;
 
 /// How long an answer waits for its command to be absorbed.
 const ABSORBED_WITHIN: Duration = Duration::from_secs(5);
+/// Longest name that a caller gives himself beside the one that his token proves, in characters.
+const LONGEST_CLAIM: usize = 64;
 /// How often a watched rollout is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -142,6 +145,7 @@ impl RolloutService for Answers {
         &self,
         request: Request<StartRolloutRequest>,
     ) -> Result<Response<CommandRolloutResponse>, Status> {
+        let caller = request.extensions().get::<Caller>().cloned();
         let asked = request.into_inner();
         let document =
             Document::parse(&asked.document).map_err(|fault| Status::invalid_argument(fault.to_string()))?;
@@ -163,7 +167,7 @@ impl RolloutService for Answers {
             rollout: RolloutName::new(document.metadata.name)
                 .map_err(|fault| invalid(fault.at("document.metadata.name")))?,
             meta: self.meta(project),
-            actor: asked.actor,
+            actor: actor(asked.actor, caller.as_ref()),
             note: String::new(),
             ask: Ask::Start {
                 document: asked.document,
@@ -176,7 +180,9 @@ impl RolloutService for Answers {
         &self,
         request: Request<CommandRolloutRequest>,
     ) -> Result<Response<CommandRolloutResponse>, Status> {
+        let caller = request.extensions().get::<Caller>().cloned();
         let mut asked = request.into_inner().command.unwrap_or_default();
+        asked.actor = actor(asked.actor, caller.as_ref());
         let given = asked.meta.take().unwrap_or_default();
         let name =
             RolloutName::new(asked.rollout.as_str()).map_err(|fault| invalid(fault.at("command.rollout")))?;
@@ -189,6 +195,11 @@ impl RolloutService for Answers {
         asked.meta = meta.to_wire();
         if let Some(wire::command::Ask::Start(start)) = &asked.ask {
             Document::parse(&start.document).map_err(|fault| Status::invalid_argument(fault.to_string()))?;
+        }
+        if let Some(wire::command::Ask::Report(_)) = &asked.ask {
+            return Err(Status::permission_denied(
+                "command.report: what became of a check is for control alone to say",
+            ));
         }
         let bytes = prost::Message::encode_to_vec(&asked);
         match Fact::decode(FactKind::Command, &bytes).map_err(invalid)? {
@@ -321,6 +332,18 @@ fn differs(shown: &RolloutView, view: &RolloutView) -> bool {
         absorbed_seq,
         ..shown.clone()
     } != *view
+}
+
+/// Who asks, as it is kept: what the caller says, and where tokens are configured the name of the token that proves it.
+fn actor(said: String, caller: Option<&Caller>) -> String {
+    match caller {
+        None => said,
+        Some(Caller(name)) if said.is_empty() || said == *name => name.clone(),
+        Some(Caller(name)) => format!(
+            "{} via {name}",
+            said.chars().take(LONGEST_CLAIM).collect::<String>()
+        ),
+    }
 }
 
 fn invalid(fault: Invalid) -> Status {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use auspex_canary::query::Answers;
 use auspex_canary::{Config, Decide};
+use auspex_chassis::serve::Caller;
 use auspex_chassis::testing::TestHouse;
 use auspex_proto::wire::rollout_service_server::RolloutService;
 use auspex_proto::wire::{
@@ -143,6 +144,72 @@ async fn a_fault_names_the_field_as_the_request_calls_it() {
             .starts_with("name: is empty, and so is service"),
         "{nameless}"
     );
+}
+
+/// What became of a check is control's own word: whoever may command could pass any gate with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reports_a_check_in_the_place_of_control() {
+    let test = TestHouse::start().await.unwrap();
+    let view = test
+        .house
+        .run_verb(stage::CANARY, Decide::new(Config::default()))
+        .await
+        .unwrap();
+    let (_close, closing) = watch::channel(false);
+    let answers = Answers::new(test.house.clone(), view, closing);
+    let checked = DOCUMENT.replace(
+        "score_wait: 1s",
+        "score_wait: 1s, gates: {checks: [{name: smoke, http: {url: 'http://127.0.0.1:1/'}}]}",
+    );
+    answers.start(start(&checked)).await.unwrap();
+    let forged = wire::Report {
+        check: "smoke".to_owned(),
+        attempt: 1,
+        passed: true,
+        ..wire::Report::default()
+    };
+    let refused = answers
+        .command(ask("checkout", wire::command::Ask::Report(forged)))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+    assert!(refused.message().starts_with("command.report:"), "{refused}");
+}
+
+/// Where tokens are configured a name alone proves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn approvals_go_by_the_token_that_came_with_them() {
+    let test = TestHouse::start().await.unwrap();
+    let view = test
+        .house
+        .run_verb(stage::CANARY, Decide::new(Config::default()))
+        .await
+        .unwrap();
+    let (_close, closing) = watch::channel(false);
+    let answers = Answers::new(test.house.clone(), view, closing);
+    let gated = DOCUMENT.replace(
+        "score_wait: 1s",
+        "score_wait: 1s, gates: {approvals: [{name: go, at: start, by: [alice]}]}",
+    );
+    answers.start(start(&gated)).await.unwrap();
+    let approve = |token: &str| {
+        let what = wire::Approve {
+            gate: "go".to_owned(),
+            ..wire::Approve::default()
+        };
+        let mut asked = ask("checkout", wire::command::Ask::Approve(what));
+        asked.extensions_mut().insert(Caller(token.to_owned()));
+        answers.command(asked)
+    };
+    let other = approve("ops").await.unwrap().into_inner();
+    assert_eq!(
+        other.refused,
+        "alice via ops is not among those who may approve go: alice"
+    );
+    let own = approve("alice").await.unwrap().into_inner();
+    assert_eq!(own.refused, "");
+    let gate = own.rollout.unwrap().gates.remove(0);
+    assert_eq!((gate.state.as_str(), gate.actor.as_str()), ("passed", "alice"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

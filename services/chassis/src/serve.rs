@@ -16,7 +16,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tonic_health::server::HealthReporter;
 
-pub use self::access::{Role, hash_token};
+pub use self::access::{Caller, Role, hash_token};
 pub use self::listener::{Door, Peer};
 pub use self::settings::{ServerSettings, Token};
 use crate::bus::Bus;

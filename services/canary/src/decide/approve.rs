@@ -24,6 +24,11 @@ pub(super) fn reported(rollout: &mut Rollout, report: &CheckReport) -> Result<()
     Ok(())
 }
 
+/// The name that counts: that of the token where one was asked for, else what the caller says of himself.
+fn proven(actor: &str) -> &str {
+    actor.rsplit_once(" via ").map_or(actor, |(_, token)| token)
+}
+
 /// A person lets a gate pass; what is said when that was what it waited for.
 pub(super) fn approved(
     rollout: &mut Rollout,
@@ -55,9 +60,9 @@ pub(super) fn approved(
     if rollout.course.passed.contains_key(&gate) {
         return Err(format!("{gate} is passed already"));
     }
-    if let Some(approval) =
-        listed.filter(|approval| !approval.by.is_empty() && !approval.by.contains(&command.actor))
-    {
+    if let Some(approval) = listed.filter(|approval| {
+        !approval.by.is_empty() && !approval.by.iter().any(|by| by == proven(&command.actor))
+    }) {
         let (who, by) = (&command.actor, approval.by.join(", "));
         return Err(format!("{who} is not among those who may approve {gate}: {by}"));
     }
@@ -90,4 +95,16 @@ fn named(rollout: &Rollout, ticket: &str) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::proven;
+
+    #[test]
+    fn the_last_name_counts() {
+        assert_eq!(proven("alice"), "alice");
+        assert_eq!(proven("alice via ops"), "ops");
+        assert_eq!(proven("mallory via alice via ops"), "ops");
+    }
 }

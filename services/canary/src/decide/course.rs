@@ -1,14 +1,16 @@
 //! The course: the leg at hand wishes, gates hold, and past the last leg the candidate gets everything, region by region
 //! where there are some, watched where that is wanted.
 
+mod split;
+
 use auspex_proto::Timestamp;
 use auspex_proto::decision::{Action, Reason};
 
 use super::judge::Judged;
-use super::rules::{rollback, sight};
+use super::rules::sight;
 use super::{actuate, gates};
 use crate::document::Step;
-use crate::document::strategy::{Ab, BlueGreen, Wins};
+use crate::document::strategy::BlueGreen;
 use crate::legs::{self, Beside, Kind, Leg};
 use crate::policy::{self, Cursor, Policy, Wish};
 use crate::state::Rollout;
@@ -43,7 +45,7 @@ pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pushe
                 let steps = Policy::Steps(steps.clone());
                 batches(ramp(rollout, (&steps, 100), judged, now, pushed))
             }
-            Kind::Split(split) => splits(rollout, split, judged, now, pushed),
+            Kind::Split(split) => split::said(rollout, split, judged, now, pushed),
             Kind::Switch(switch) => preview(rollout, switch, now, pushed),
         };
         match said {
@@ -91,6 +93,7 @@ fn next_leg(rollout: &mut Rollout, proof: (Reason, String), now: Timestamp) {
     rollout.course.proof = Some(proof);
     rollout.cursor = Cursor {
         since: now,
+        base: rollout.weight,
         ..Cursor::default()
     };
 }
@@ -191,61 +194,6 @@ fn cohorts(rollout: &mut Rollout, dwell: std::time::Duration, now: Timestamp, pu
 /// Since when the leg at hand counts, by the watched clock: the first one since the rollout left its wait.
 fn began(rollout: &Rollout) -> Timestamp {
     rollout.course.since.max(rollout.cursor.since)
-}
-
-fn splits(rollout: &Rollout, split: &Ab, judged: &Judged, now: Timestamp, pushed: bool) -> Said {
-    let share = split.split;
-    if rollout.weight != share {
-        let text = format!("{share} % get the candidate, for {}", split.duration);
-        return Said::Wish(Wish::new(Action::Advance, share, Reason::SplitRuns, text));
-    }
-    if !pushed && rollout.dwelt(now) < split.duration.duration() {
-        let text = format!("{share} % have the candidate, for {}", split.duration);
-        return Said::Wish(Wish::new(Action::Hold, share, Reason::SplitRuns, text));
-    }
-    let (won, text) = outcome(rollout, split, judged);
-    match (won, split.wins) {
-        (_, Wins::Never) if !pushed => {
-            let text = format!("{text}; a person reads it");
-            Said::Wish(Wish::new(Action::Pause, share, Reason::SplitOver, text))
-        }
-        (true, _) => Said::Done(Reason::SplitOver, text),
-        _ if pushed => Said::Done(Reason::SplitOver, text),
-        (false, _) => Said::Wish(rollback(Reason::SplitOver, text)),
-    }
-}
-
-/// Whether the candidate has won, and the goal's figures.
-fn outcome(rollout: &Rollout, split: &Ab, judged: &Judged) -> (bool, String) {
-    let Some(goal) = &split.goal else {
-        return (judged.safe, format!("the split is over: {}", judged.figures));
-    };
-    let Some(row) = judged.evidence.iter().find(|row| &row.metric == goal) else {
-        return (false, format!("the split is over, and nobody reports {goal}"));
-    };
-    use auspex_judge::Direction;
-    let listed = rollout.terms.metrics.iter().find(|listed| &listed.name == goal);
-    let better = match (row.difference, listed.and_then(|listed| listed.direction)) {
-        // Where any change is worse nothing is better.
-        (_, Some(Direction::Either)) => false,
-        // Of counts the effect is how many times worse.
-        (false, _) => row.high < 1.0,
-        (true, Some(Direction::Decrease)) => row.low > 0.0,
-        (true, Some(Direction::Increase)) => row.high < 0.0,
-        (true, _) => false,
-    };
-    let (effect, low, high) = (row.effect, row.low, row.high);
-    let figures = if row.difference {
-        format!("{goal} {effect:.4} ({low:.4} to {high:.4}) of the candidate beside stable")
-    } else {
-        format!("{goal} {effect:.4} times as bad ({low:.4} to {high:.4}) in the candidate as in stable")
-    };
-    let (won, what) = match split.wins {
-        Wins::NoWorse if row.verdict == "no_worse" => (true, "no worse"),
-        Wins::Better | Wins::Never if better => (true, "better"),
-        _ => (false, "not shown to be better"),
-    };
-    (won, format!("the split is over, {what}: {figures}"))
 }
 
 fn preview(rollout: &Rollout, switch: &BlueGreen, now: Timestamp, pushed: bool) -> Said {

@@ -105,7 +105,7 @@ fn ends(rollout: &Rollout, judged: &Judged, now: Timestamp) -> Option<Wish> {
         .terms
         .deadline
         .filter(|_| !matches!(rollout.phase, Phase::Paused | Phase::Baking))?;
-    if now.since(rollout.started) < deadline.duration() {
+    if now.since(rollout.started) < deadline.duration().saturating_add(rollout.course.idle) {
         return None;
     }
     back(

@@ -56,6 +56,7 @@ impl<'a> Voice<'a> {
         // What is not in the machine does not happen.
         let Some(next) = next else { return };
         rollout.phase = next;
+        rollout.course.pauses(next == Phase::Paused, self.now());
         rollout.weight = wish.weight;
         if matches!(wish.action, Action::RollBack | Action::Return) {
             rollout.toll.left.get_or_insert(self.now());
@@ -76,11 +77,14 @@ impl<'a> Voice<'a> {
         // Two pauses in a row are two steps, though the first one's end moves nothing.
         let walks = last.is_some_and(|last| last.step != course::stands(rollout));
         let last = last.map(|last| (last.action, last.reason));
+        // Another service, or another window, than the one that was told.
+        let turned = rollout.last.as_ref().is_some_and(|last| turned(last, &wish));
         // A person's word is answered, even where it leaves a pause a pause.
         let again = wish.action == Action::Pause && wish.reason == Reason::Commanded;
         if !asks
             && !again
             && !walks
+            && !turned
             && (rollout.weight, rollout.phase) == before
             && last == Some((wish.action, wish.reason))
         {
@@ -139,6 +143,16 @@ impl<'a> Voice<'a> {
         rollout.last = Some(decision.clone());
         self.facts.push(Fact::Decision(decision));
     }
+}
+
+/// Whether it waits for something else than it said last. What follows a semicolon, figures among it, is no news.
+fn turned(last: &Decision, wish: &Wish) -> bool {
+    let what = |text: &str| -> String {
+        let clause = text.split(';').next().unwrap_or_default();
+        clause.chars().take(LONGEST_TEXT).collect()
+    };
+    matches!(wish.reason, Reason::DependencyWaits | Reason::Frozen)
+        && what(&last.reason_text) != what(&wish.text)
 }
 
 /// Law 6: never above what the candidate says it can take. Once the database is not what stable knows there is nowhere else

@@ -59,7 +59,7 @@ fn timers(rollout: &Rollout) -> Vec<Timestamp> {
     out.extend(
         terms
             .deadline
-            .map(|deadline| rollout.started + deadline.duration()),
+            .map(|deadline| rollout.started + deadline.duration().saturating_add(course.idle)),
     );
     let gone = ROUTER_LIFE + Duration::from_millis(1);
     out.extend(rollout.routers.values().map(|router| router.time + gone));

@@ -5,7 +5,8 @@ use auspex_proto::{Project, RolloutName, ServiceName};
 use crate::config::Config;
 use crate::terms::Terms;
 
-use super::{API_VERSION, AdaptiveChoice, BudgetChoice, Document, KIND, PolicyChoice, Spec, Step};
+use super::check_words::{is_http_url, is_token};
+use super::{API_VERSION, AdaptiveChoice, BudgetChoice, Document, KIND, PolicyChoice, Span, Spec, Step};
 
 /// Most steps of a policy.
 const MOST_STEPS: usize = 100;
@@ -63,8 +64,7 @@ impl Spec {
             ("candidate", &self.tracks.candidate),
         ] {
             let url = &target.url;
-            let http = url.starts_with("http://") || url.starts_with("https://");
-            if !url.is_empty() && !http {
+            if !url.is_empty() && !is_http_url(url) {
                 found.push(format!(
                     "{path}.tracks.{field}.url: `{url}` is not an http(s) URL"
                 ));
@@ -83,12 +83,13 @@ impl Spec {
                 (Some(name), None) | (None, Some(name)) => name.as_str(),
                 _ => "",
             };
-            if name.is_empty() || name.len() > 128 || name.chars().any(|c| !c.is_ascii_graphic()) {
+            if name.len() > 128 || !is_token(name) {
                 found.push(format!(
                     "{path}.affinity: wants exactly one of cookie and header, a name"
                 ));
             }
         }
+        self.time_problems(path, &mut found);
         found.extend(super::listed::problems(&self.metrics, &format!("{path}.metrics")));
         found.extend(super::mitigations::problems(
             &self.mitigations,
@@ -100,6 +101,24 @@ impl Spec {
             found.extend(Terms::of(self, &Config::default()).too_large(path));
         }
         found
+    }
+}
+
+impl Spec {
+    /// Times that exclude each other.
+    fn time_problems(&self, path: &str, found: &mut Vec<String>) {
+        if let (Some(least), Some(most)) = (self.min_dwell, self.max_dwell)
+            && least > most
+        {
+            found.push(format!(
+                "{path}.min_dwell: {least} is longer than {path}.max_dwell, {most}"
+            ));
+        }
+        if self.deadline.is_some_and(|deadline| deadline == Span::default()) {
+            found.push(format!(
+                "{path}.deadline: is over before anything begins; leave it out where there is none"
+            ));
+        }
     }
 }
 
@@ -156,7 +175,7 @@ impl AdaptiveChoice {
         }
         let bands = [self.low, self.moderate, self.high];
         let given: Vec<f64> = bands.into_iter().flatten().collect();
-        if given.len() == bands.len() && given.windows(2).any(|pair| matches!(pair, [a, b] if a > b)) {
+        if given.windows(2).any(|pair| matches!(pair, [a, b] if a > b)) {
             found.push(format!("{path}: low, moderate and high are not in this order"));
         }
     }

@@ -6,6 +6,7 @@ use auspex_proto::ServiceName;
 use auspex_proto::intent::{MOST_COHORTS, MOST_REGIONS};
 
 use super::check::range;
+use super::check_words::{is_http_url, is_token};
 use super::gates::{Check, Gates, MOST};
 use super::strategy::{Ab, BlueGreen, Canary, LegChoice, MOST_LEGS, Rolling};
 use super::{Spec, version};
@@ -48,6 +49,7 @@ impl Spec {
             );
         }
         let legs: Vec<String> = self.leg_names();
+        self.unreached(path, found);
         self.gates.problems(&format!("{path}.gates"), &legs, found);
         if let Some(wanted) = self
             .gates
@@ -58,6 +60,24 @@ impl Spec {
             found.push(format!(
                 "{path}.gates.dependencies: {} cannot wait for itself",
                 wanted.service
+            ));
+        }
+    }
+
+    /// Gates at a point that this rollout never comes by would be passed unseen.
+    fn unreached(&self, path: &str, found: &mut Vec<String>) {
+        let approvals = self.gates.approvals.iter().map(|a| a.at.as_str()).enumerate();
+        let approvals = approvals.map(|(at, point)| ("approvals", at, point));
+        let checks = self.gates.checks.iter().map(|c| c.at.as_str()).enumerate();
+        let checks = checks.map(|(at, point)| ("checks", at, point));
+        let between = self.regions.len() > 1;
+        for (field, at, _) in approvals
+            .chain(checks)
+            .filter(|gate| gate.2 == "region" && !between)
+        {
+            found.push(format!(
+                "{path}.gates.{field}[{at}].at: `region` is between two regions, and {path}.regions has {}",
+                self.regions.len()
             ));
         }
     }
@@ -80,8 +100,12 @@ impl Spec {
                 }
             }
             let named = cohort.header.iter().chain(&cohort.cookie);
-            if named.clone().any(|m| m.name.is_empty()) {
-                found.push(format!("{path}: header or cookie has no name"));
+            let hash = cohort.user.iter();
+            let hash =
+                hash.flat_map(|user| [&user.header, &user.cookie].into_iter().filter(|n| !n.is_empty()));
+            let mut names = named.map(|m| &m.name).chain(hash);
+            if let Some(name) = names.find(|name| !is_token(name)) {
+                found.push(format!("{path}: `{name}` cannot name a header or a cookie"));
             }
         }
     }
@@ -146,6 +170,18 @@ impl Spec {
                 found.push(format!("{path}.name: `{}` is taken", leg.called()));
             }
             leg.problems(self, &path, found);
+        }
+        let to = |leg: &LegChoice| leg.canary.as_ref().map(|canary| canary.to.unwrap_or(100));
+        for (at, pair) in pipeline.windows(2).enumerate() {
+            let [before, after] = pair else { continue };
+            if let (Some(before), Some(after)) = (to(before), to(after))
+                && after < before
+            {
+                let at = at + 1;
+                found.push(format!(
+                    "{path}.pipeline[{at}].canary.to: {after} is below the {before} of the leg before"
+                ));
+            }
         }
     }
 }
@@ -233,9 +269,8 @@ impl Gates {
             }
         }
         for (at, window) in self.freeze.iter().enumerate() {
-            if let Some(fault) = window.fault() {
-                found.push(format!("{path}.freeze[{at}].{fault}"));
-            }
+            let faults = window.faults(&format!("{path}.freeze[{at}]"));
+            found.extend(faults);
         }
         for (at, dependency) in self.dependencies.iter().enumerate() {
             let path = format!("{path}.dependencies[{at}]");
@@ -275,6 +310,11 @@ impl Gates {
                 .iter()
                 .map(|check| ("contract".to_owned(), check));
             for (field, check) in expand.chain(verify).chain(contract) {
+                if !check.at.is_empty() {
+                    found.push(format!(
+                        "{path}.database.{field}.at: its place is given: expand and verify come first, contract last"
+                    ));
+                }
                 check.problems(&format!("{path}.database.{field}"), names, found);
             }
         }
@@ -292,12 +332,15 @@ impl Check {
             found.push(format!("{path}.command: is empty or too long"));
         }
         if let Some(http) = &self.http {
-            if !http.url.starts_with("http://") && !http.url.starts_with("https://") {
+            if !is_http_url(&http.url) {
                 found.push(format!("{path}.http.url: `{}` is not an http(s) URL", http.url));
             }
             let texts = [&http.url, &http.contains, &http.body];
             if texts.iter().any(|text| text.len() > LONGEST_TEXT) || http.headers.len() > MOST_WORDS {
                 found.push(format!("{path}.http: is too long"));
+            }
+            if let Some(name) = http.headers.keys().find(|name| !is_token(name)) {
+                found.push(format!("{path}.http.headers: `{name}` cannot name a header"));
             }
             let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
             if !methods.contains(&http.method.as_str()) {

@@ -11,10 +11,14 @@ impl Spec {
             let steps = policy.steps.iter().flatten().enumerate();
             let mut beside = steps.filter(|(_, step)| step.cohorts.is_some() || step.mirror.is_some());
             if !taken {
-                if let Some((at, _)) = beside.next() {
-                    found.push(format!(
+                match beside.next() {
+                    Some((at, _)) => found.push(format!(
                         "{path}.steps[{at}]: no leg of the strategy takes this policy"
-                    ));
+                    )),
+                    None if *policy != PolicyChoice::default() => {
+                        found.push(format!("{path}: no leg of the strategy takes this policy"));
+                    }
+                    None => {}
                 }
                 continue;
             }

@@ -33,6 +33,7 @@ impl fmt::Display for Finding {
 /// Every fault of a text of one document, or of several with `---` between them; empty: there is none.
 #[must_use]
 pub fn lint(text: &str) -> Vec<Finding> {
+    let text = plain(text);
     let mut found = Vec::new();
     let mut waits: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut documents = 0;
@@ -105,7 +106,7 @@ pub(super) fn field(problem: &str) -> &str {
 fn parts(text: &str) -> Vec<(usize, String)> {
     let mut out = vec![(0, String::new())];
     for (at, line) in text.lines().enumerate() {
-        if line.trim_end() == "---" {
+        if is_border(line) {
             out.push((at + 1, String::new()));
         } else if let Some((_, part)) = out.last_mut() {
             part.push_str(line);
@@ -113,6 +114,17 @@ fn parts(text: &str) -> Vec<(usize, String)> {
         }
     }
     out
+}
+
+/// Whether a line parts two documents: `---`, also with a comment.
+fn is_border(line: &str) -> bool {
+    let rest = line.strip_prefix("---").map(str::trim);
+    rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('#') && !line.starts_with("---#")))
+}
+
+/// Without the mark that some editors put before a text.
+pub(super) fn plain(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// A way along which services wait for each other round in a circle, when there is one.
@@ -195,6 +207,20 @@ spec:
             (argo.len(), argo[0].line, argo[0].field.as_str()),
             (1, Some(2), "apiVersion")
         );
+    }
+
+    #[test]
+    fn comments_at_borders_and_marks_of_editors_are_no_fault() {
+        let one = "apiVersion: auspex.dev/v1\nkind: Rollout\nmetadata: {name: a}\nspec: {service: a}\n";
+        assert_eq!(lint(&format!("\u{feff}{one}--- # the other\n{one}")), []);
+        assert!(Document::parse(&format!("\u{feff}{one}")).is_ok());
+    }
+
+    #[test]
+    fn a_document_of_one_line_has_its_faults_in_it() {
+        let one = r#"{"apiVersion":"auspex.dev/v1","kind":"Rollout","metadata":{"name":"a"},"spec":{"service":"a","alpha":4}}"#;
+        let found = lint(one);
+        assert_eq!((found.len(), found[0].line), (1, Some(1)), "{found:?}");
     }
 
     #[test]

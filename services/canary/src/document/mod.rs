@@ -6,6 +6,7 @@
 mod check;
 mod check_gates;
 mod check_routes;
+mod check_words;
 pub mod gates;
 mod lint;
 pub mod listed;
@@ -266,7 +267,7 @@ impl Document {
         if text.len() > LONGEST {
             return Err(Fault::Unreadable(format!("is longer than {LONGEST} bytes")));
         }
-        let Read { document, found } = shape::read(text);
+        let Read { document, found } = shape::read(lint::plain(text));
         match document.filter(|_| found.is_empty()) {
             Some(document) => Ok(document),
             None => Err(Fault::Wrong(found.iter().map(Finding::to_string).collect())),

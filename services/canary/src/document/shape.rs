@@ -134,7 +134,7 @@ fn content(text: &str, document: &Document, tried: &BTreeMap<Path, usize>, found
         }
         let message = problem.get(field.len()..).unwrap_or_default();
         found.push(Finding {
-            line: locate::line_of(text, field),
+            line: locate::line_of(text, field).or(Some(1)),
             field: field.to_owned(),
             message: message.trim_start_matches(": ").to_owned(),
         });

@@ -18,64 +18,108 @@ impl Window {
     /// Until when it holds, when it does at this instant.
     #[must_use]
     pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
-        let read = self.read().ok()?;
+        let read = self.read()?;
         let local = read.local(now)?;
         let (_, end) = read.around(local)?;
         read.instant(end).map(|end| end.max(now + Duration::from_secs(1)))
     }
 
-    /// What is wrong with it.
+    /// Everything that is wrong with it, below its path.
     #[must_use]
-    pub fn fault(&self) -> Option<String> {
-        self.read().err()
+    pub fn faults(&self, path: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for fault in [
+            self.zone().err(),
+            time("from", &self.from).err(),
+            time("to", &self.to).err(),
+        ] {
+            found.extend(fault.map(|fault| format!("{path}.{fault}")));
+        }
+        match self.when() {
+            Err(faults) => found.extend(faults.into_iter().map(|fault| match fault {
+                (Some(field), fault) => format!("{path}.{field}: {fault}"),
+                (None, fault) => format!("{path}: {fault}"),
+            })),
+            Ok(When::Once(start, end)) if found.is_empty() && start == end => {
+                let whole = self.to.is_empty() || self.to == "24:00" || self.to == "00:00";
+                if !whole && time("to", &self.to) <= time("from", &self.from) {
+                    found.push(format!(
+                        "{path}.to: {} is not after {}, on one day",
+                        self.to, self.from
+                    ));
+                }
+            }
+            Ok(_) => {}
+        }
+        found
     }
 
-    fn read(&self) -> Result<Read, String> {
-        let zone = match self.zone.as_str() {
-            "" => TimeZone::UTC,
+    fn zone(&self) -> Result<TimeZone, String> {
+        match self.zone.as_str() {
+            "" => Ok(TimeZone::UTC),
             name => TimeZoneDatabase::bundled()
                 .get(name)
-                .map_err(|_| format!("zone: `{name}` is not a time zone"))?,
-        };
-        let time = |field: &str, text: &str| match text {
-            "" | "24:00" => Ok(Time::midnight()),
-            text => Time::strptime("%H:%M", text)
-                .map_err(|_| format!("{field}: `{text}` is not a time such as 16:30")),
-        };
-        let (from, to) = (time("from", &self.from)?, time("to", &self.to)?);
-        let date = |field: &str, text: &str| {
+                .map_err(|_| format!("zone: `{name}` is not a time zone")),
+        }
+    }
+
+    /// On which days; each fault with its field.
+    fn when(&self) -> Result<When, Vec<(Option<&'static str>, String)>> {
+        let date = |field: &'static str, text: &str| {
             Date::strptime("%Y-%m-%d", text)
-                .map_err(|_| format!("{field}: `{text}` is not a day such as 2026-12-24"))
+                .map_err(|_| (Some(field), format!("`{text}` is not a day such as 2026-12-24")))
         };
-        let when = match (self.days.is_empty(), self.start.is_empty() && self.end.is_empty()) {
+        match (self.days.is_empty(), self.start.is_empty() && self.end.is_empty()) {
             (false, true) => {
-                let day = |name: &String| {
-                    weekday(name).ok_or_else(|| format!("days: `{name}` is not one of mon to sun"))
-                };
-                When::Days(self.days.iter().map(day).collect::<Result<_, _>>()?)
-            }
-            (true, false) => {
-                let (start, end) = (date("start", &self.start)?, date("end", &self.end)?);
-                if end < start {
-                    return Err(format!("end: {end} is before {start}"));
+                let wrong = self.days.iter().filter(|name| weekday(name).is_none());
+                let wrong: Vec<_> = wrong
+                    .map(|name| (Some("days"), format!("`{name}` is not one of mon to sun")))
+                    .collect();
+                match wrong.is_empty() {
+                    true => Ok(When::Days(
+                        self.days.iter().filter_map(|day| weekday(day)).collect(),
+                    )),
+                    false => Err(wrong),
                 }
-                When::Once(start, end)
             }
-            _ => return Err("wants either days, or start and end".to_owned()),
-        };
-        Ok(Read { zone, from, to, when })
+            (true, false) => match (date("start", &self.start), date("end", &self.end)) {
+                (Ok(start), Ok(end)) if end < start => {
+                    Err(vec![(Some("end"), format!("{end} is before {start}"))])
+                }
+                (Ok(start), Ok(end)) => Ok(When::Once(start, end)),
+                (start, end) => Err(start.err().into_iter().chain(end.err()).collect()),
+            },
+            _ => Err(vec![(None, "wants either days, or start and end".to_owned())]),
+        }
+    }
+
+    fn read(&self) -> Option<Read> {
+        Some(Read {
+            zone: self.zone().ok()?,
+            from: time("from", &self.from).ok()?,
+            to: time("to", &self.to).ok()?,
+            when: self.when().ok()?,
+        })
+    }
+}
+
+fn time(field: &str, text: &str) -> Result<Time, String> {
+    match text {
+        "" | "24:00" => Ok(Time::midnight()),
+        text => Time::strptime("%H:%M", text)
+            .map_err(|_| format!("{field}: `{text}` is not a time such as 16:30")),
     }
 }
 
 fn weekday(name: &str) -> Option<Weekday> {
-    Some(match name.to_lowercase().get(..3)? {
-        "mon" => Weekday::Monday,
-        "tue" => Weekday::Tuesday,
-        "wed" => Weekday::Wednesday,
-        "thu" => Weekday::Thursday,
-        "fri" => Weekday::Friday,
-        "sat" => Weekday::Saturday,
-        "sun" => Weekday::Sunday,
+    Some(match name.to_lowercase().as_str() {
+        "mon" | "monday" => Weekday::Monday,
+        "tue" | "tuesday" => Weekday::Tuesday,
+        "wed" | "wednesday" => Weekday::Wednesday,
+        "thu" | "thursday" => Weekday::Thursday,
+        "fri" | "friday" => Weekday::Friday,
+        "sat" | "saturday" => Weekday::Saturday,
+        "sun" | "sunday" => Weekday::Sunday,
         _ => return None,
     })
 }
@@ -230,10 +274,33 @@ mod tests {
 
     #[test]
     fn faults_name_their_field() {
-        let fault = |window: Window| window.fault().unwrap_or_default();
-        assert!(fault(Window::default()).contains("either days"));
-        assert!(fault(window(&["fry"], "", "", "")).contains("days: `fry`"));
-        assert!(fault(window(&["fri"], "25:00", "", "")).contains("from: `25:00`"));
-        assert!(fault(window(&["fri"], "", "", "Mars/Base")).contains("zone: `Mars/Base`"));
+        let fault = |window: Window| window.faults("w").join("; ");
+        assert_eq!(fault(Window::default()), "w: wants either days, or start and end");
+        assert!(fault(window(&["fry"], "", "", "")).contains("w.days: `fry`"));
+        assert!(fault(window(&["frisbee"], "", "", "")).contains("w.days: `frisbee`"));
+        assert!(fault(window(&["fri"], "25:00", "", "")).contains("w.from: `25:00`"));
+        assert!(fault(window(&["fri"], "", "", "Mars/Base")).contains("w.zone: `Mars/Base`"));
+        assert_eq!(fault(window(&["Friday", "SUN"], "", "24:00", "")), "");
+    }
+
+    #[test]
+    fn every_fault_of_a_window_is_told_at_once() {
+        let found = window(&["someday", "noday"], "25:00", "9", "X/Y").faults("w");
+        assert_eq!(found.len(), 5, "{found:?}");
+    }
+
+    #[test]
+    fn a_day_on_which_it_ends_before_it_begins_never_comes() {
+        let day = |from: &str, to: &str| Window {
+            start: "2026-12-24".to_owned(),
+            end: "2026-12-24".to_owned(),
+            ..window(&[], from, to, "")
+        };
+        assert_eq!(
+            day("16:00", "10:00").faults("w"),
+            ["w.to: 10:00 is not after 16:00, on one day"]
+        );
+        assert_eq!(day("16:00", "").faults("w"), [""; 0]);
+        assert_eq!(day("10:00", "16:00").faults("w"), [""; 0]);
     }
 }

@@ -18,6 +18,8 @@ pub struct Cursor {
     pub since: Timestamp,
     /// A person has resumed it.
     pub released: bool,
+    /// The weight with which its steps began: what the legs before have reached. Due until the first `setWeight`.
+    pub base: u8,
 }
 
 impl Cursor {
@@ -26,6 +28,7 @@ impl Cursor {
             index: self.index + 1,
             since: now,
             released: false,
+            ..self
         }
     }
 }
@@ -40,7 +43,10 @@ pub fn wish(steps: &[Step], cursor: Cursor, sight: &Sight<'_>) -> (Cursor, Optio
     }
     // A weight that was taken back (no capacity) is due again.
     let done = steps.iter().take(cursor.index).rev();
-    let due = done.filter_map(|step| step.set_weight).next().unwrap_or(0);
+    let due = done
+        .filter_map(|step| step.set_weight)
+        .next()
+        .unwrap_or(cursor.base);
     let ahead = steps.get(cursor.index).and_then(|step| step.set_weight);
     if sight.weight != due && ahead.is_none() {
         let text = format!("weight {due} % is due again");

@@ -193,6 +193,33 @@ fn steps_follow_in_order() {
 }
 
 #[test]
+fn steps_begin_where_the_leg_before_has_ended() {
+    let pause = Step {
+        pause: Some(Pause {
+            duration: Some(Span::seconds(5)),
+        }),
+        ..Step::default()
+    };
+    let steps = [pause];
+    let cursor = Cursor {
+        base: 20,
+        ..Cursor::default()
+    };
+    let at = |weight| Sight {
+        weight,
+        watched: Timestamp(1_000),
+        ..sight()
+    };
+    let wish = |weight| steps::wish(&steps, cursor, &at(weight)).1.unwrap();
+    assert_eq!((wish(20).action, wish(20).weight), (Action::Hold, 20));
+    assert_eq!(
+        (wish(3).action, wish(3).weight),
+        (Action::Advance, 20),
+        "it was taken back"
+    );
+}
+
+#[test]
 fn a_cautious_policy_raises_half_as_much() {
     let Policy::Budget(budget) = Policy::Budget(Budget::default()).cautious() else {
         panic!("a budget stays one");

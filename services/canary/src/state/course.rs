@@ -1,6 +1,7 @@
 //! Where a rollout stands among its legs and gates.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use auspex_proto::decision::Reason;
 use auspex_proto::{FactId, Timestamp};
@@ -69,6 +70,12 @@ pub struct Course {
     /// When the weight last changed, or somebody resumed, by the watched clock; `None`: not since it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dwells: Option<Timestamp>,
+    /// Since when it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Timestamp>,
+    /// How long it was paused before that: no deadline counts it.
+    #[serde(skip_serializing_if = "Duration::is_zero")]
+    pub idle: Duration,
 }
 
 fn is_nothing(mitigated: &Mitigated) -> bool {
@@ -80,6 +87,18 @@ impl Course {
     #[must_use]
     pub fn knows(&self, id: &FactId) -> bool {
         self.weighed_by.contains(id) || self.sized_by.contains(id)
+    }
+
+    /// Notes whether it is paused from now on.
+    pub fn pauses(&mut self, paused: bool, now: Timestamp) {
+        match (paused, self.paused) {
+            (true, None) => self.paused = Some(now),
+            (false, Some(since)) => {
+                self.idle = self.idle.saturating_add(now.since(since));
+                self.paused = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
     }
 
     /// Notes a decision, and whether it moved weight or sizes.

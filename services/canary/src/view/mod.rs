@@ -3,7 +3,7 @@
 mod more;
 
 use auspex_proto::decision::{Mode, Phase};
-use auspex_proto::{Project, RolloutName, wire};
+use auspex_proto::{Project, RolloutName, Timestamp, wire};
 
 use crate::state::metric::Test;
 use crate::state::{Ended, Rollout, State};
@@ -11,7 +11,8 @@ use crate::state::{Ended, Rollout, State};
 /// Every rollout of a project: those under way by service, then those that are over, the newest first.
 #[must_use]
 pub fn all(state: &State, project: &Project, seq: u64) -> Vec<wire::RolloutView> {
-    let active = under_way(state).map(|rollout| active(rollout, project, seq));
+    let now = state.ticked.0;
+    let active = under_way(state).map(|rollout| active((rollout, now), project, seq));
     let ended = state.ended.iter().rev().map(|over| ended(over, project, seq));
     active.chain(ended).collect()
 }
@@ -21,7 +22,7 @@ pub fn all(state: &State, project: &Project, seq: u64) -> Vec<wire::RolloutView>
 pub fn named(state: &State, project: &Project, name: &RolloutName, seq: u64) -> Option<wire::RolloutView> {
     let running = under_way(state).find(|rollout| &rollout.name == name);
     running
-        .map(|rollout| active(rollout, project, seq))
+        .map(|rollout| active((rollout, state.ticked.0), project, seq))
         .or_else(|| state.ended(name).map(|over| ended(over, project, seq)))
 }
 
@@ -34,9 +35,11 @@ fn under_way(state: &State) -> impl Iterator<Item = &Rollout> {
     state.active.values().chain(waiting)
 }
 
-fn active(rollout: &Rollout, project: &Project, seq: u64) -> wire::RolloutView {
+fn active((rollout, now): (&Rollout, Timestamp), project: &Project, seq: u64) -> wire::RolloutView {
     let verified = rollout.verified_weight();
     let agree = more::agree(rollout);
+    let raises = matches!(rollout.phase, Phase::Waiting | Phase::Progressing | Phase::Paused);
+    let now = raises.then_some(now);
     wire::RolloutView {
         project: project.to_string(),
         name: rollout.name.to_string(),
@@ -58,7 +61,7 @@ fn active(rollout: &Rollout, project: &Project, seq: u64) -> wire::RolloutView {
         warnings: warnings(rollout),
         leg: more::leg(rollout),
         strategy: more::strategy(&rollout.terms.legs),
-        gates: more::gates(rollout),
+        gates: more::gates(rollout, now),
         sla: Some(more::sla(rollout)),
         intent: rollout
             .last
@@ -106,7 +109,7 @@ fn ended(over: &Ended, project: &Project, seq: u64) -> wire::RolloutView {
         gates: over
             .whole
             .as_ref()
-            .map(|whole| more::gates(whole))
+            .map(|whole| more::gates(whole, None))
             .unwrap_or_default(),
         sla: more::toll(over),
         ticket: over.whole.as_ref().map(|whole| ticket(whole)).unwrap_or_default(),

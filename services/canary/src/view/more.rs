@@ -34,10 +34,10 @@ pub(super) fn strategy(legs: &[Leg]) -> String {
     }
 }
 
-/// Every gate, and how it stands.
-pub(super) fn gates(rollout: &Rollout) -> Vec<wire::GateView> {
+/// Every gate, and how it stands; `now`: the log's time, while there may be raises.
+pub(super) fn gates(rollout: &Rollout, now: Option<Timestamp>) -> Vec<wire::GateView> {
     let mut out = persons(rollout);
-    out.extend(outside(rollout));
+    out.extend(outside(rollout, now));
     out.extend(checks(rollout));
     out
 }
@@ -85,17 +85,19 @@ fn persons(rollout: &Rollout) -> Vec<wire::GateView> {
 }
 
 /// Windows and other services.
-fn outside(rollout: &Rollout) -> Vec<wire::GateView> {
+fn outside(rollout: &Rollout, now: Option<Timestamp>) -> Vec<wire::GateView> {
     let (gates, course) = (&rollout.terms.gates, &rollout.course);
     let mut out = Vec::new();
     for window in &gates.freeze {
-        let text = course.frozen.map(|until| format!("until {}", instant(until)));
+        // A window holds whether or not a raise has met it yet, and each until its own end.
+        let until = now.and_then(|now| window.until(now));
+        let text = until.map(|until| format!("until {}", instant(until)));
         let mut view = pass(
             rollout,
             ("freeze", "freeze", "any raise"),
             text.unwrap_or_default(),
         );
-        if course.frozen.is_none() {
+        if until.is_none() {
             "passed".clone_into(&mut view.state);
         }
         if !window.name.is_empty() {

@@ -43,9 +43,13 @@ pub fn hash_token(token: &str) -> String {
     hex::encode(Sha256::digest(token.as_bytes()))
 }
 
+/// Whose token came with a request: the only name that is proven. Among the request's extensions where tokens are configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller(pub String);
+
 #[derive(Debug, Clone)]
 pub(super) struct Access {
-    tokens: Arc<BTreeMap<String, Role>>,
+    tokens: Arc<BTreeMap<String, (Role, Caller)>>,
 }
 
 impl Access {
@@ -53,7 +57,7 @@ impl Access {
         let tokens = settings
             .access
             .iter()
-            .map(|t| (t.sha256.to_ascii_lowercase(), t.role))
+            .map(|t| (t.sha256.to_ascii_lowercase(), (t.role, Caller(t.name.clone()))))
             .collect();
         Self {
             tokens: Arc::new(tokens),
@@ -99,7 +103,7 @@ fn needed(method: &Method, path: &str) -> Option<Role> {
 }
 
 /// Lets a request in, or says why not. With no tokens configured (loopback only) everybody may.
-pub(super) async fn check(State(access): State<Access>, request: Request, next: Next) -> Response {
+pub(super) async fn check(State(access): State<Access>, mut request: Request, next: Next) -> Response {
     let Some(needed) = needed(request.method(), request.uri().path()) else {
         return next.run(request).await;
     };
@@ -112,10 +116,13 @@ pub(super) async fn check(State(access): State<Access>, request: Request, next: 
         .and_then(|v| v.to_str().ok());
     let token = bearer.and_then(|text| text.strip_prefix("Bearer "));
     // Hashes are compared, so the time it takes tells nothing about the token.
-    let role = token.and_then(|token| access.tokens.get(&hash_token(token)));
-    match role {
-        Some(role) if role.may(needed) => next.run(request).await,
-        Some(role) => {
+    let known = token.and_then(|token| access.tokens.get(&hash_token(token)));
+    match known {
+        Some((role, caller)) if role.may(needed) => {
+            request.extensions_mut().insert(caller.clone());
+            next.run(request).await
+        }
+        Some((role, _)) => {
             let article = match role {
                 Role::Operator | Role::Admin => "an",
                 Role::Publisher | Role::Reader => "a",

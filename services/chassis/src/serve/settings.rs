@@ -36,7 +36,7 @@ pub struct ServerSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// Whose; for logs.
+    /// Whose; what is asked with it is kept under this name, and approvals go by it.
     pub name: String,
     /// What it may do.
     pub role: Role,
