@@ -7,10 +7,11 @@ mod parts;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use auspex_chassis::stage::Replay;
 use auspex_chassis::testing::TestHouse;
 use auspex_proto::{Fact, Project};
-use parts::{COUNTER, Count, Counter, alerts, assert_each_once, both, event, insist, log_with_alerts};
+use parts::{
+    COUNTER, Count, Counter, Replica, assert_each_once, assert_replay, both, event, insist, log_with_alerts,
+};
 
 const PROJECTS: [&str; 3] = ["a", "b", "c/d"];
 
@@ -31,14 +32,7 @@ async fn every_event_is_absorbed_once_and_replay_equals_live() {
     let kept = view.get(&project, "c/d").await.unwrap().unwrap();
     assert_eq!(kept.state.events, 30);
     assert_eq!(view.list().await.unwrap().len(), 3);
-    let again = Replay::new(COUNTER, test.house.partitions(), Counter::default())
-        .outputs(&log)
-        .unwrap();
-    let mut live = alerts(&log);
-    live.sort();
-    let mut replayed = again;
-    replayed.sort();
-    assert_eq!(replayed, live);
+    assert_replay(&test, COUNTER, Counter::default(), &log);
     assert!(test.shutdown.finish(Duration::from_secs(5)).await.is_empty());
 }
 
@@ -61,13 +55,7 @@ async fn kill_the_server(counter: Counter) {
     feeding.await.unwrap();
     let log = log_with_alerts(test.house.bus(), 600).await;
     assert_each_once(&log, 600);
-    let mut replayed = Replay::new(COUNTER, test.house.partitions(), counter.clone())
-        .outputs(&log)
-        .unwrap();
-    let mut live = alerts(&log);
-    live.sort();
-    replayed.sort();
-    assert_eq!(replayed, live);
+    assert_replay(&test, COUNTER, counter, &log);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,27 +76,6 @@ async fn leases_that_a_restarted_server_forgot_are_given_again() {
     assert_each_once(&log_with_alerts(second.bus(), 9).await, 9);
 }
 
-/// A runtime of one thread: whoever blocks it stops everything in it, leases too, as SIGSTOP does.
-fn replica(settings: auspex_chassis::bus::BusSettings, counter: Counter) -> std::sync::mpsc::Sender<()> {
-    let (kill, killed) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let (house, _shutdown) = TestHouse::another(&settings).await.unwrap();
-            house.run_verb(COUNTER, counter).await.unwrap();
-            while killed.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        // Gone without a word: no lease is released.
-        runtime.shutdown_background();
-    });
-    kill
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_owner_is_taken_over() {
     for counter in both() {
@@ -118,11 +85,11 @@ async fn a_killed_owner_is_taken_over() {
 
 async fn kill_the_owner(counter: Counter) {
     let test = TestHouse::start().await.unwrap();
-    let kill = replica(test.settings.clone(), counter.clone());
+    let owner = Replica::start(test.settings.clone(), COUNTER, counter.clone());
     test.house.run_verb(COUNTER, counter.clone()).await.unwrap();
     feed(test.house.bus(), 0..150).await;
     log_with_alerts(test.house.bus(), 50).await;
-    kill.send(()).unwrap();
+    owner.kill();
     feed(test.house.bus(), 150..300).await;
     let log = log_with_alerts(test.house.bus(), 300).await;
     assert_each_once(&log, 300);
@@ -143,7 +110,7 @@ async fn stop_the_owner(counter: Counter) {
     };
     sleeper.sleep_ms.store(6_000, Ordering::SeqCst);
     // Alone at first, so that it owns everything; it falls asleep in the middle, three leases long.
-    let _alive = replica(test.settings.clone(), sleeper.clone());
+    let _alive = Replica::start(test.settings.clone(), COUNTER, sleeper);
     feed(test.house.bus(), 0..30).await;
     log_with_alerts(test.house.bus(), 30).await;
     insist(test.house.bus(), &event("a", "sleep", "slow")).await;

@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv;
 use auspex_chassis::bus::BusSettings;
-use auspex_chassis::stage::Replay;
 use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{Bus, Input, Reject, Route, Verb};
 use auspex_proto::event::Body;
 use auspex_proto::stage::{Keeps, Stage};
 use auspex_proto::subject::{self, FactKind};
 use auspex_proto::{Fact, Partitions, Project};
-use parts::{Count, Counter, alerts, event, insist, log_with_alerts};
+use parts::{Count, Counter, Replica, assert_replay, event, insist, log_with_alerts};
 use serde::Deserialize;
 
 const LEDGER: Stage = Stage {
@@ -129,13 +128,7 @@ async fn killing_the_server_between_bites_loses_and_doubles_nothing() {
     ask_all(test.house.bus()).await;
     let asked = 3_000_usize.div_ceil(7) + PROJECTS;
     let log = log_with_alerts(test.house.bus(), asked).await;
-    let mut live = alerts(&log);
-    let mut replayed = Replay::new(LEDGER, test.house.partitions(), Ledger::default())
-        .outputs(&log)
-        .unwrap();
-    live.sort();
-    replayed.sort();
-    assert_eq!(replayed, live);
+    assert_replay(&test, LEDGER, Ledger::default(), &log);
     // Whoever takes over finds all of it.
     for n in 0..PROJECTS {
         let id = Project::new(project(n)).unwrap();
@@ -147,37 +140,14 @@ async fn killing_the_server_between_bites_loses_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_that_is_gone_between_bites_is_taken_over() {
     let test = TestHouse::start().await.unwrap();
-    let settings = test.settings.clone();
-    let (kill, killed) = std::sync::mpsc::channel::<()>();
-    // A runtime of its own, dropped without a word: no lease is released, and nothing that waits is saved.
-    let owner = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let (house, _shutdown) = TestHouse::another(&settings).await.unwrap();
-            house.run_verb(LEDGER, Ledger::default()).await.unwrap();
-            while killed.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        runtime.shutdown_background();
-    });
+    let owner = Replica::start(test.settings.clone(), LEDGER, Ledger::default());
     feed(test.house.bus(), 0..1_200).await;
-    kill.send(()).unwrap();
-    owner.join().unwrap();
+    owner.kill();
     let view = test.house.run_verb(LEDGER, Ledger::default()).await.unwrap();
     feed(test.house.bus(), 1_200..2_400).await;
     ask_all(test.house.bus()).await;
     let log = log_with_alerts(test.house.bus(), 2_400_usize.div_ceil(7) + PROJECTS).await;
-    let (mut live, fresh) = (alerts(&log), Ledger::default());
-    let mut replayed = Replay::new(LEDGER, test.house.partitions(), fresh)
-        .outputs(&log)
-        .unwrap();
-    live.sort();
-    replayed.sort();
-    assert_eq!(replayed, live);
+    assert_replay(&test, LEDGER, Ledger::default(), &log);
     let kept = view.list().await.unwrap();
     assert_eq!(kept.len(), PROJECTS);
     assert!(

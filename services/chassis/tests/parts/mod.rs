@@ -11,9 +11,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, TryRecvError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use auspex_chassis::stage::Logged;
+use auspex_chassis::bus::BusSettings;
+use auspex_chassis::stage::{Logged, Replay};
+use auspex_chassis::testing::TestHouse;
 use auspex_chassis::{Bus, Input, PublishError, Reject, Route, Verb};
 use auspex_proto::alert::{Kind, Severity, Status};
 use auspex_proto::event::Body;
@@ -163,6 +167,50 @@ pub fn alerts(log: &[Logged]) -> Vec<(String, Vec<u8>)> {
         .into_iter()
         .map(|l| (l.message_id.clone(), l.payload.clone()))
         .collect()
+}
+
+/// Fresh verbs make the same of the log as those that ran.
+pub fn assert_replay<V: Verb>(test: &TestHouse, stage: Stage, verb: V, log: &[Logged]) {
+    let mut live = alerts(log);
+    let mut replayed = Replay::new(stage, test.house.partitions(), verb)
+        .outputs(log)
+        .unwrap();
+    live.sort();
+    replayed.sort();
+    assert_eq!(replayed, live);
+}
+
+/// Another replica, on a runtime of one thread: whoever blocks it stops everything in it, leases too, as SIGSTOP does. It goes
+/// without a word: no lease is released, and nothing that waits is saved.
+pub struct Replica {
+    kill: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Replica {
+    pub fn start<V: Verb>(settings: BusSettings, stage: Stage, verb: V) -> Self {
+        let (kill, killed) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let (house, _shutdown) = TestHouse::another(&settings).await.unwrap();
+                house.run_verb(stage, verb).await.unwrap();
+                while killed.try_recv() == Err(TryRecvError::Empty) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            });
+            runtime.shutdown_background();
+        });
+        Self { kill, thread }
+    }
+
+    pub fn kill(self) {
+        self.kill.send(()).unwrap();
+        self.thread.join().unwrap();
+    }
 }
 
 /// Every event of every project was counted once, in order.

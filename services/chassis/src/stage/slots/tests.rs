@@ -31,6 +31,23 @@ fn meta() -> Meta {
     }
 }
 
+/// A command, whose answer somebody waits for.
+fn pause() -> Fact {
+    Fact::Command(Command {
+        meta: meta(),
+        rollout: RolloutName::new("r").unwrap(),
+        actor: String::new(),
+        note: String::new(),
+        ask: Ask::Pause,
+    })
+}
+
+/// Slots of a stage that counts, whose log stood at this time.
+fn quiet(time: Timestamp) -> Slots<Quiet> {
+    let at = (Partition::Number(0), Partitions::new(1).unwrap());
+    Slots::new(stage::CANARY, at, std::sync::Arc::new(Quiet), time)
+}
+
 fn absorb(slots: &mut Slots<Quiet>, seq: u64, fact: &Fact) {
     absorb_at(slots, (seq, Timestamp(1)), fact);
 }
@@ -49,13 +66,8 @@ fn absorb_at(slots: &mut Slots<Quiet>, (seq, time): (u64, Timestamp), fact: &Fac
 
 #[test]
 fn what_nobody_waits_for_is_saved_later_and_only_then_settled() {
-    let at = (Partition::Number(0), Partitions::new(1).unwrap());
-    let mut slots = Slots::new(stage::CANARY, at, std::sync::Arc::new(Quiet), Timestamp(0));
-    let body = Body::Other {
-        kind: "x".to_owned(),
-        json: String::new(),
-    };
-    absorb(&mut slots, 1, &Fact::Event(Event { meta: meta(), body }));
+    let mut slots = quiet(Timestamp(0));
+    absorb(&mut slots, 1, &other("a"));
     assert!(slots.take_unsaved(Which::Urgent).unwrap().values.is_empty());
     assert_eq!(slots.saved_to(1).0, 0, "the cursor may not pass it");
     let saved = slots.take_unsaved(Which::All).unwrap().values;
@@ -66,16 +78,8 @@ fn what_nobody_waits_for_is_saved_later_and_only_then_settled() {
 
 #[test]
 fn a_command_is_saved_at_once_since_somebody_waits_for_its_answer() {
-    let at = (Partition::Number(0), Partitions::new(1).unwrap());
-    let mut slots = Slots::new(stage::CANARY, at, std::sync::Arc::new(Quiet), Timestamp(0));
-    let command = Command {
-        meta: meta(),
-        rollout: RolloutName::new("r").unwrap(),
-        actor: String::new(),
-        note: String::new(),
-        ask: Ask::Pause,
-    };
-    absorb(&mut slots, 1, &Fact::Command(command));
+    let mut slots = quiet(Timestamp(0));
+    absorb(&mut slots, 1, &pause());
     assert_eq!(slots.take_unsaved(Which::Urgent).unwrap().values.len(), 1);
     assert_eq!(slots.saved_to(1).0, 1);
 }
@@ -99,8 +103,7 @@ fn keys(unsaved: Unsaved) -> Vec<String> {
 
 #[test]
 fn a_bite_takes_what_has_waited_longest_and_the_cursor_follows() {
-    let at = (Partition::Number(0), Partitions::new(1).unwrap());
-    let mut slots = Slots::new(stage::CANARY, at, std::sync::Arc::new(Quiet), Timestamp(5));
+    let mut slots = quiet(Timestamp(5));
     for (seq, time, project) in [
         (3, 10, "c"),
         (4, 20, "a"),
@@ -128,18 +131,10 @@ fn a_bite_takes_what_has_waited_longest_and_the_cursor_follows() {
 
 #[test]
 fn what_is_urgent_is_in_every_bite_and_holds_the_cursor_no_longer() {
-    let at = (Partition::Number(0), Partitions::new(1).unwrap());
-    let mut slots = Slots::new(stage::CANARY, at, std::sync::Arc::new(Quiet), Timestamp(0));
+    let mut slots = quiet(Timestamp(0));
     absorb(&mut slots, 1, &other("a"));
     absorb(&mut slots, 2, &other("b"));
-    let command = Command {
-        meta: meta(),
-        rollout: RolloutName::new("r").unwrap(),
-        actor: String::new(),
-        note: String::new(),
-        ask: Ask::Pause,
-    };
-    absorb(&mut slots, 3, &Fact::Command(command));
+    absorb(&mut slots, 3, &pause());
     assert_eq!(keys(slots.take_unsaved(Which::Until(0, 8)).unwrap()), ["a"]);
     assert_eq!(slots.saved_to(3).0, 1);
     // An errand's result is in no message of the log.
