@@ -2,10 +2,13 @@
 
 mod story;
 
+use auspex_chassis::{Route as Keyed, Verb as _};
 use auspex_proto::alert::{Kind, Severity, Status};
 use auspex_proto::decision::{Action, Mode, Phase, Reason};
 use auspex_proto::event::{Body, Outcome, Run, RunPhase};
-use auspex_proto::{Alert, Decision, EntityKind, Fact, Revision, RolloutName, ServiceName};
+use auspex_proto::{
+    Alert, Decision, EntityKind, Fact, Revision, RolloutName, Score, ServiceName, sample,
+};
 use proptest::prelude::*;
 
 use self::story::{REVISION, Story, errors};
@@ -41,6 +44,16 @@ fn risky() -> (Story, Alert) {
     assert!(again.is_empty(), "once per revision");
     assert!(story.starts().is_empty());
     (story, risk.remove(0))
+}
+
+#[test]
+fn a_score_of_a_build_wakes_nobody() {
+    let story = Story::new();
+    let mut score = sample::score(sample::meta("s", "shop", 1).unwrap(), REVISION, 0.9).unwrap();
+    let route = |score: &Score| story.router.route(&Fact::Score(score.clone()));
+    assert_eq!(route(&score), Keyed::Key("shop".to_owned()));
+    score.entity.kind = EntityKind::Run;
+    assert_eq!(route(&score), Keyed::Nobody);
 }
 
 #[test]
