@@ -304,3 +304,22 @@ async fn without_index_and_end_the_beginning_is_saved() {
     let saved: Vec<Entry> = before.into_iter().filter(|e| e.seq < *gone.start()).collect();
     assert_eq!(places(&log(test.house.bus()).await), places(&saved));
 }
+
+#[tokio::test]
+async fn a_file_far_behind_all_others_is_told_as_one_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path());
+    let segments = folder.path().join("archive/segments");
+    std::fs::create_dir_all(&segments).unwrap();
+    std::fs::write(segments.join("18446744073709551614.seg"), b"not a segment").unwrap();
+    let looked = tokio::time::timeout(Duration::from_secs(60), archive.verify(None)).await;
+    let report = looked.expect("it ends").unwrap();
+    let numbers: Vec<u64> = report.faults.iter().map(|fault| fault.segment).collect();
+    assert_eq!(numbers, [1, u64::MAX - 1]);
+    assert!(
+        report.faults[0].detail.contains("nor is any other up to"),
+        "{report:?}"
+    );
+    let losses = archive.survey().await.unwrap().losses;
+    assert_eq!(losses.len(), 2, "{losses:?}");
+}

@@ -167,6 +167,13 @@ impl Walk {
         self.last = known.map(|head| (head.log_created_ms, head.last_sequence));
     }
 
+    /// Nothing is there, and nothing is listed, from the one to the other.
+    pub fn hole(&mut self, first: u64, last: u64) {
+        let detail = format!("it is not there, nor is any other up to {}", name(last));
+        self.fault(first, Wrong::Missing, detail);
+        (self.previous, self.last) = (None, None);
+    }
+
     /// Faults of segments, without those of the index alone.
     fn damages(&self) -> usize {
         self.report
@@ -181,7 +188,7 @@ impl Walk {
     pub fn finish(mut self, last: u64) -> Report {
         if let Some(wanted) = self.wanted.take() {
             let detail = format!("no segment has the head {wanted}: the archive was cut off or replaced");
-            self.fault(last + 1, Wrong::Missing, detail);
+            self.fault(last.saturating_add(1), Wrong::Missing, detail);
         }
         self.report.sound = self.report.faults.is_empty();
         self.report

@@ -11,6 +11,9 @@ use super::segment::{self, Flaw};
 use super::survey::{Stand, Survey};
 use super::{Archive, BASE};
 
+/// So many numbers in a row of which nothing is known are told each by itself; more are told as one.
+const HOLE: u64 = 1_000;
+
 impl Archive {
     /// The last segment; `None` in an empty archive. What an interrupted writer left is put right first: a segment that the
     /// index does not list yet is listed, one that was stored in half (on a store that can do such a thing) is put aside.
@@ -103,20 +106,29 @@ impl Archive {
         let base = self.base().await?;
         let listed = self.listed().await?;
         let there: BTreeSet<u64> = self.numbers().await?.into_iter().collect();
-        let last = there.last().max(listed.keys().next_back()).copied();
-        let last = last.unwrap_or_default();
+        let known: BTreeSet<u64> = there.iter().chain(listed.keys()).copied().collect();
         let mut walk = Walk::new(&base, wanted);
-        for number in base.number..=last {
-            let bytes = match there.contains(&number) {
-                true => self.segment(number).await?,
-                false => None,
-            };
-            walk.step(number, bytes.as_deref(), listed.get(&number));
-            each(number, bytes.as_deref(), listed.get(&number));
-            // A large archive is read beside the mesh's own work.
-            tokio::task::yield_now().await;
+        let mut next = base.number;
+        for last in known.range(base.number..).copied() {
+            // A number is a name of a file: anybody may have put one there that is far from all others.
+            if last - next > HOLE {
+                walk.hole(next, last - 1);
+                each(next, None, None);
+                next = last;
+            }
+            for number in next..=last {
+                let bytes = match there.contains(&number) {
+                    true => self.segment(number).await?,
+                    false => None,
+                };
+                walk.step(number, bytes.as_deref(), listed.get(&number));
+                each(number, bytes.as_deref(), listed.get(&number));
+                // A large archive is read beside the mesh's own work.
+                tokio::task::yield_now().await;
+            }
+            next = last.saturating_add(1);
         }
-        Ok(walk.finish(last))
+        Ok(walk.finish(known.last().copied().unwrap_or_default()))
     }
 
     /// Gives up segments from the beginning whose facts are all older; the last one always stays. Answers how many.
