@@ -164,10 +164,8 @@ impl Document {
             }
             for (index, metric) in metrics.iter().enumerate() {
                 if let Err(refused) = metric.provider.known() {
-                    return Err(format!(
-                        "{path}.analysis.metrics[{index}].provider.{}: {}",
-                        refused.field, refused.reason
-                    ));
+                    let place = refused.place(&format!("{path}.analysis.metrics[{index}]"));
+                    return Err(format!("{place}: {}", refused.reason));
                 }
             }
         }

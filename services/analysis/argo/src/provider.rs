@@ -264,6 +264,16 @@ pub struct Refused {
     pub reason: String,
 }
 
+impl Refused {
+    /// The field at fault, below its metric.
+    pub(crate) fn place(&self, metric: &str) -> String {
+        match self.field.as_str() {
+            "" => format!("{metric}.provider"),
+            field => format!("{metric}.provider.{field}"),
+        }
+    }
+}
+
 impl Provider {
     /// Its kind; empty: none or several.
     #[must_use]

@@ -319,3 +319,29 @@ fn an_experiment_knows_the_revisions_of_both_versions() {
     let step = &converted.documents[0]["spec"]["policy"]["steps"][0];
     assert_eq!(step, &json!({"pause": {}, "analysis": "step-0"}));
 }
+
+#[test]
+fn one_provider_too_many_or_none_is_told_once() {
+    for (provider, reason) in [
+        ("{}", "no provider specified"),
+        (
+            "{prometheus: {query: up}, web: {url: \"http://x\"}}",
+            "multiple providers specified",
+        ),
+    ] {
+        let text = format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nmetadata: {{name: a}}\nspec: {{metrics: [{{name: m, provider: {provider}}}]}}\n"
+        );
+        let kinds: Vec<Kind> = read_each(&text)
+            .unwrap()
+            .into_iter()
+            .map(|document| Kind::of(&document.unwrap()).unwrap())
+            .collect();
+        let refused = convert(&kinds, &Templates::default(), Mode::Strict).refused;
+        let told: Vec<(&str, &str)> = refused
+            .iter()
+            .map(|remark| (remark.field.as_str(), remark.reason.as_str()))
+            .collect();
+        assert_eq!(told, [("spec.metrics[0].provider", reason)]);
+    }
+}

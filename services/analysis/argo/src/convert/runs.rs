@@ -145,11 +145,13 @@ fn filled(metric: &Metric, args: &[Argument]) -> Option<Result<Metric, String>> 
 pub(super) fn check(whole: &Together, (path, inline): (&str, bool), paper: &mut Paper<'_>) {
     for (at, metric) in whole.metrics.iter().enumerate() {
         let path = format!("{path}.metrics[{at}]");
-        match metric.provider.known() {
-            Err(refused) => paper.refuse(format!("{path}.provider.{}", refused.field), refused.reason),
+        let known = metric.provider.known();
+        let said = known.as_ref().err().map(|refused| refused.reason.clone());
+        match known {
+            Err(refused) => paper.refuse(refused.place(&path), refused.reason),
             Ok(crate::provider::Known::Job(job)) => {
                 if let Err(refused) = job.command() {
-                    paper.refuse(format!("{path}.provider.{}", refused.field), refused.reason);
+                    paper.refuse(refused.place(&path), refused.reason);
                 }
             }
             Ok(_) => {}
@@ -165,6 +167,7 @@ pub(super) fn check(whole: &Together, (path, inline): (&str, bool), paper: &mut 
         // Before arguments are in it, a limit may be no number yet.
         if !json!(metric).to_string().contains("{{")
             && let Err(fault) = metric.validate()
+            && said.as_ref() != Some(&fault)
         {
             paper.refuse(&path, fault);
         }
