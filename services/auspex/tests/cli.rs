@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+use std::io::Write as _;
 use std::process::{Command, Output};
 
 fn auspex(arguments: &[&str]) -> Output {
@@ -156,8 +157,58 @@ fn wrong_use_is_2_and_a_server_out_of_reach_is_1_in_one_sentence() {
         err(&nothing).trim(),
         "auspex: one of --file, --from-git and --kind is needed"
     );
-    let address = auspex(&["rollout", "list", "--server", "localhost:7700"]);
-    assert_eq!(address.status.code(), Some(2), "{}", err(&address));
+    for asked in [&["rollout", "list"][..], &["health"]] {
+        let address = auspex(&[asked, &["--server", "localhost:7700"]].concat());
+        assert_eq!(address.status.code(), Some(2), "{}", err(&address));
+        assert_eq!(
+            err(&address).trim(),
+            "auspex: --server localhost:7700: is not http(s)://host:port"
+        );
+    }
+    let weight = auspex(&["rollout", "gate", "shop", "--weight", "101"]);
+    assert_eq!(weight.status.code(), Some(2), "{}", err(&weight));
+    let folder = tempfile::tempdir().unwrap();
+    let (here, text) = (
+        folder.path().display().to_string(),
+        folder.path().join("text.yaml"),
+    );
+    let nothing = auspex(&["convert", "-f", &here]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(
+        err(&nothing).contains("holds no file that ends with .yaml"),
+        "{}",
+        err(&nothing)
+    );
+    std::fs::write(&text, "just words").unwrap();
+    let text = text.display().to_string();
+    let words = auspex(&["convert", "-f", &text]);
+    assert_eq!(words.status.code(), Some(1), "refused by name");
+    assert!(err(&words).contains("is no mapping of fields"), "{}", err(&words));
+    let ca = auspex(&[
+        "rollout",
+        "list",
+        "--server",
+        "https://127.0.0.1:9",
+        "--ca",
+        &text,
+    ]);
+    assert_eq!(ca.status.code(), Some(2));
+    assert!(err(&ca).contains("holds no certificate in PEM"), "{}", err(&ca));
+    // Somebody who answers without TLS: after that the address is mended, and nothing is looked for elsewhere.
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = plain.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut line in plain.incoming().flatten() {
+            line.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+                .ok();
+        }
+    });
+    let secure = format!("https://127.0.0.1:{port}");
+    for asked in [&["rollout", "list"][..], &["health"]] {
+        let scheme = auspex(&[asked, &["--server", &secure]].concat());
+        assert_eq!(scheme.status.code(), Some(1));
+        assert!(err(&scheme).contains("answers without TLS"), "{}", err(&scheme));
+    }
     let away = auspex(&["rollout", "list", "--server", "http://127.0.0.1:9"]);
     assert_eq!(away.status.code(), Some(1));
     let text = err(&away);

@@ -136,6 +136,45 @@ fn trying(up: &Up) {
         "rows.json",
         r#"{"customer": "ada", "amount": 12.5, "coupon": "SPRING"}"#,
     );
+    // A name that nobody has is one answer, wherever it stands; a word that is none of the question's is another.
+    let get = ["features", "get", "customer=ada", "--project", "shop"];
+    for (asked, code, told) in [
+        (
+            &["--service", "nosuch"][..],
+            1,
+            "feature_service: there is no nosuch",
+        ),
+        (&["--features", "nosuch"], 1, "features: there is no view nosuch"),
+        (
+            &["--features", "nosuch:a"],
+            1,
+            "features: there is no view nosuch",
+        ),
+    ] {
+        let answer = up.ask(&[&get[..], asked].concat());
+        assert_eq!(answer.status.code(), Some(code), "{asked:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&answer.stderr).trim(),
+            format!("auspex: {told}")
+        );
+    }
+    let push = [
+        "features",
+        "push",
+        "nosuch",
+        "--project",
+        "shop",
+        "--file",
+        "rows.json",
+    ];
+    let answer = up.ask(&push);
+    assert_eq!(answer.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&answer.stderr).trim(),
+        "auspex: view: there is no nosuch"
+    );
+    let kind = up.ask(&["features", "list", "--kind", "View"]);
+    assert_eq!(kind.status.code(), Some(2));
     let planned = up.told(&["features", "plan", "orders.yaml"]);
     assert!(
         planned.contains("+ FeatureView/orders version 1 (create)"),

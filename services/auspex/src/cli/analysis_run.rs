@@ -104,7 +104,13 @@ impl Run {
                 }
                 _ => None,
             })
-            .ok_or_else(|| Fault::invalid("there is no AnalysisTemplate or AnalysisRun of that name"))?
+            .ok_or_else(|| {
+                let what = "no AnalysisTemplate or AnalysisRun";
+                Fault::invalid(match &self.template {
+                    Some(name) => format!("--template {name}: there is {what} of that name in the files"),
+                    None => format!("--file: there is {what} in the files"),
+                })
+            })?
             .map_err(Fault::invalid)?;
         for (name, _) in &self.args {
             if !whole.args.iter().any(|known| known.name == *name) {
@@ -173,7 +179,8 @@ impl Run {
                 let taken = outcome.counters.count + outcome.counters.error + outcome.counters.no_data;
                 if taken > *shown && text {
                     *shown = taken;
-                    println!("{}", line(outcome));
+                    // What became of it is told at the end once more.
+                    print::line(&line(outcome)).ok();
                 }
             }
         };

@@ -57,7 +57,7 @@ impl List {
                 ]);
             }
         }
-        print::text(&print::table(&rows))
+        print::text(&print::table_or(&rows, "nothing is measured beside a rollout"))
     }
 }
 

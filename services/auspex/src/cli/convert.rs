@@ -60,6 +60,11 @@ fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
         inside.sort();
         next.extend(inside.into_iter().rev());
     }
+    if out.is_empty() {
+        let named: Vec<String> = named.iter().map(|path| path.display().to_string()).collect();
+        let text = format!("{}: holds no file that ends with .yaml or .yml", named.join(", "));
+        return Err(Fault::invalid(text));
+    }
     Ok(out)
 }
 
@@ -87,6 +92,11 @@ pub(crate) fn kinds(named: &[PathBuf]) -> Result<(Vec<Kind>, Vec<Remark>), Fault
                     let (field, reason) = fault.0.split_once(": ").unwrap_or(("", &fault.0));
                     let place = format!("{shown}, document {}", at + 1);
                     unread.push(remark(place, (field.to_owned(), reason.to_owned())));
+                }
+                Ok(document) if !document.is_object() => {
+                    let place = format!("{shown}, document {}", at + 1);
+                    let wrong = ("document".to_owned(), "is no mapping of fields".to_owned());
+                    unread.push(remark(place, wrong));
                 }
                 Ok(document) => match Kind::of(&document) {
                     Ok(kind) => kinds.push(kind),

@@ -1,8 +1,10 @@
 //! `auspex dlq`: facts that could not be absorbed.
 
+use auspex_proto::stage::STAGES;
 use auspex_proto::wire::dead_letters_client::DeadLettersClient;
 use auspex_proto::wire::{DeadLetterEntry, DeadLetterRequest, ListDeadLettersRequest};
 use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
 use super::reach::Reach;
@@ -14,7 +16,7 @@ pub(crate) enum Dlq {
     /// The newest ones
     List {
         /// Only those of this stage
-        #[arg(long)]
+        #[arg(long, value_parser = stages())]
         stage: Option<String>,
         /// How many at most
         #[arg(long, default_value_t = 100)]
@@ -35,10 +37,17 @@ pub(crate) enum Dlq {
     Retry {
         /// Its number in the list
         number: Option<u64>,
-        /// Retry all letters of this stage
-        #[arg(long, conflicts_with = "number")]
+        /// Retry all letters of this stage, oldest first
+        #[arg(long, conflicts_with = "number", value_parser = stages())]
         stage: Option<String>,
     },
+}
+
+/// As many as the server lists at once.
+const LISTED: usize = 5_000;
+
+fn stages() -> PossibleValuesParser {
+    PossibleValuesParser::new(STAGES.iter().map(|stage| stage.name))
 }
 
 impl Dlq {
@@ -103,6 +112,9 @@ async fn retry(client: &mut DeadLettersClient<super::reach::Line>, numbers: &[u6
     }
     match refused {
         0 if numbers.is_empty() => print::line("there is nothing to retry"),
+        0 if numbers.len() >= LISTED => Err(Fault::failed(format!(
+            "these were the newest {LISTED}: older ones are retried by their NUMBER"
+        ))),
         0 => Ok(()),
         _ => Err(Fault::failed(format!(
             "{refused} of {} could not be retried",

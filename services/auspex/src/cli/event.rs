@@ -95,10 +95,9 @@ async fn publish_file(file: &Path, reach: &Reach) -> Result<(), Fault> {
 
 /// A CloudEvent goes in by the door for CloudEvents: the server knows which project its source belongs to.
 async fn post(body: String, reach: &Reach) -> Result<(), Fault> {
-    let url = format!("{}/events", reach.server.trim_end_matches('/'));
-    let mut request = reach
-        .http()?
-        .post(url)
+    let (client, address) = reach.http()?;
+    let mut request = client
+        .post(format!("{address}/events"))
         .header("content-type", "application/cloudevents+json")
         .body(body);
     if let Some(token) = reach.token.as_ref().filter(|token| !token.is_empty()) {

@@ -29,8 +29,8 @@ pub(crate) enum Ask {
     Apply(Define),
     /// List entities, views and services with their versions
     List {
-        /// Only this kind: Entity, FeatureView, OnDemandFeatureView, FeatureService
-        #[arg(long)]
+        /// Only this kind
+        #[arg(long, value_parser = ["Entity", "FeatureView", "OnDemandFeatureView", "FeatureService"])]
         kind: Option<String>,
         /// How to show it
         #[arg(long, value_enum, default_value_t)]

@@ -28,6 +28,14 @@ pub(crate) fn count(many: u64, what: &str) -> String {
     format!("{many} {what}{}", if many == 1 { "" } else { "s" })
 }
 
+/// The rows in columns, or this sentence when there is none beside the head.
+pub(crate) fn table_or(rows: &[Vec<String>], none: &str) -> String {
+    match rows {
+        [] | [_] => format!("{none}\n"),
+        rows => table(rows),
+    }
+}
+
 /// Lays rows out in columns; the first row is the head. Rows shorter than the first leave the rest empty.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -57,5 +65,14 @@ mod tests {
         let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         let shown = table(&[row(["NAME", "WEIGHT"]), row(["checkout", "5"]), row(["é", "10"])]);
         assert_eq!(shown, "NAME      WEIGHT\ncheckout  5\né         10\n");
+        let head = row(["NAME", "WEIGHT"]);
+        assert_eq!(
+            table_or(std::slice::from_ref(&head), "there is none"),
+            "there is none\n"
+        );
+        assert_eq!(
+            table_or(&[head, row(["a", "1"])], "there is none"),
+            "NAME  WEIGHT\na     1\n"
+        );
     }
 }

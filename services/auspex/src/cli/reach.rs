@@ -50,12 +50,8 @@ impl Interceptor for Bearer {
 impl Reach {
     /// Connects for gRPC.
     pub(crate) async fn open(&self) -> Result<Line, Fault> {
-        let server = &self.server;
-        let not_an_address = || Fault::invalid(format!("--server {server}: is not http(s)://host:port"));
-        if !(server.starts_with("http://") || server.starts_with("https://")) {
-            return Err(not_an_address());
-        }
-        let mut endpoint = Endpoint::from_shared(server.clone()).map_err(|_| not_an_address())?;
+        let server = self.address()?;
+        let mut endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| self.no_address())?;
         if server.starts_with("https://") {
             let mut tls = ClientTlsConfig::new().with_webpki_roots();
             if let Some(pem) = self.authority()? {
@@ -70,27 +66,34 @@ impl Reach {
 
     /// The same for a library that connects by itself.
     pub(crate) fn place(&self) -> Result<auspex_trainer::Place, Fault> {
-        if !(self.server.starts_with("http://") || self.server.starts_with("https://")) {
-            return Err(Fault::invalid(format!(
-                "--server {}: is not http(s)://host:port",
-                self.server
-            )));
-        }
         Ok(auspex_trainer::Place {
-            address: self.server.clone(),
+            address: self.address()?.to_owned(),
             token: Secret::new(self.token.clone().unwrap_or_default()),
             ca: self.authority()?,
         })
     }
 
-    /// A client for plain HTTP.
-    pub(crate) fn http(&self) -> Result<reqwest::Client, Fault> {
+    /// A client for plain HTTP, and the address behind which paths go.
+    pub(crate) fn http(&self) -> Result<(reqwest::Client, &str), Fault> {
+        let address = self.address()?.trim_end_matches('/');
         let mut builder = reqwest::Client::builder().timeout(Duration::from_secs(30));
         if let Some(pem) = self.authority()? {
             let fault = |fault| Fault::invalid(format!("--ca: {fault}"));
             builder = builder.add_root_certificate(reqwest::Certificate::from_pem(&pem).map_err(fault)?);
         }
-        builder.build().map_err(|fault| self.away(&fault))
+        Ok((builder.build().map_err(|fault| self.away(&fault))?, address))
+    }
+
+    fn address(&self) -> Result<&str, Fault> {
+        let begins = |scheme: &&str| self.server.starts_with(*scheme);
+        match ["http://", "https://"].iter().any(begins) {
+            true => Ok(&self.server),
+            false => Err(self.no_address()),
+        }
+    }
+
+    fn no_address(&self) -> Fault {
+        Fault::invalid(format!("--server {}: is not http(s)://host:port", self.server))
     }
 
     /// Says that the mesh is out of reach, and why.
@@ -99,15 +102,26 @@ impl Reach {
         while let Some(source) = deepest.source() {
             deepest = source;
         }
+        let (server, text) = (&self.server, deepest.to_string());
+        // What rustls says of an answer that is none of TLS.
+        if text.contains("InvalidContentType") {
+            return Fault::failed(format!("{server} answers without TLS; is it http://?"));
+        }
         Fault::failed(format!(
-            "{} cannot be reached ({deepest}); is `auspex up` running there?",
-            self.server
+            "{server} cannot be reached ({text}); is `auspex up` running there?"
         ))
     }
 
     fn authority(&self) -> Result<Option<Vec<u8>>, Fault> {
         let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|fault| Fault::invalid(format!("--ca {}: {fault}", path.display())))
+            let wrong =
+                |why: &dyn std::fmt::Display| Fault::invalid(format!("--ca {}: {why}", path.display()));
+            let pem = std::fs::read(path).map_err(|fault| wrong(&fault))?;
+            let begin = b"-----BEGIN CERTIFICATE-----";
+            match pem.windows(begin.len()).any(|part| part == begin) {
+                true => Ok(pem),
+                false => Err(wrong(&"holds no certificate in PEM")),
+            }
         };
         self.ca.as_ref().map(read).transpose()
     }

@@ -61,8 +61,8 @@ pub(crate) enum Ask {
     Gate {
         #[command(flatten)]
         one: One,
-        /// The weight that the other controller wants to set
-        #[arg(long, default_value_t = 0)]
+        /// The weight that the other controller wants to set, 0 to 100
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
         weight: u32,
     },
     /// Hold it where it is
@@ -149,11 +149,15 @@ impl Ask {
             }
             Self::List { project, output } => {
                 let mut client = Client::new(reach.open().await?);
+                let project = project.unwrap_or_default();
                 let request = ListRolloutsRequest {
-                    project: project.unwrap_or_default(),
+                    project: project.clone(),
                 };
                 let views = client.list(request).await?.into_inner().rollouts;
                 match output {
+                    Output::Text if views.is_empty() && !project.is_empty() => {
+                        print::line(&format!("there are no rollouts of {project}"))
+                    }
                     Output::Text => print::text(&view::list(&views)),
                     Output::Json => {
                         print::json(&Value::from(views.iter().map(view::document).collect::<Vec<_>>()))

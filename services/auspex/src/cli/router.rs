@@ -142,7 +142,10 @@ fn list(routers: &[RouteView]) -> String {
             state(router),
         ]
     }));
-    print::table(&rows)
+    print::table_or(
+        &rows,
+        "there are no such routes to data planes outside (`router.routes` names them)",
+    )
 }
 
 fn status(router: &RouteView) -> String {
@@ -241,6 +244,7 @@ checkout-haproxy  acme/shop  checkout  haproxy  5 %     5 %   yes       as asked
 checkout-haproxy  acme/shop  checkout  haproxy  5 %     60 %  no        drift: 60 %, not 5 %
 ";
         assert_eq!(shown, wanted);
+        assert!(list(&[]).starts_with("there are no such routes"));
     }
 
     #[test]

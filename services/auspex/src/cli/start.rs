@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use auspex_argo::document::read_each;
+use auspex_argo::document::{Unreadable, read_each};
 use auspex_proto::wire::PutAnalysisRequest;
 use auspex_proto::wire::analysis_service_client::AnalysisServiceClient;
 use serde_json::Value as Json;
@@ -55,8 +55,9 @@ pub(crate) fn documents(files: &[PathBuf], kept: Kept) -> Result<Documents, Faul
         if of("argoproj.io/") {
             argo.push(file.clone());
         } else if documents.len() > 1 && of("auspex.dev/") {
-            for document in documents.into_iter().flatten() {
-                sort(&mut out, &document)?;
+            for (document, at) in documents.into_iter().zip(1..) {
+                own(&mut out, document)
+                    .map_err(|fault| Fault::invalid(format!("{}, document {at}: {fault}", file.display())))?;
             }
         } else if documents
             .first()
@@ -74,6 +75,17 @@ pub(crate) fn documents(files: &[PathBuf], kept: Kept) -> Result<Documents, Faul
         return Err(Fault::invalid("there is no rollout among the documents"));
     }
     Ok(out)
+}
+
+/// One of several documents of one's own: none is passed over in silence.
+fn own(out: &mut Documents, document: Result<Json, Unreadable>) -> Result<(), Fault> {
+    let document = document.map_err(Fault::invalid)?;
+    match text(&document, "/kind") {
+        "Analysis" | "Rollout" => sort(out, &document),
+        kind => Err(Fault::invalid(format!(
+            "kind: `{kind}` is neither Rollout nor Analysis"
+        ))),
+    }
 }
 
 fn sort(out: &mut Documents, document: &Json) -> Result<(), Fault> {
@@ -195,6 +207,17 @@ spec: {metrics: [{name: m, provider: {web: {url: "http://x"}}}]}
                 auspex_argo::plan::Document::read(plan).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn of_several_documents_none_is_passed_over_in_silence() {
+        let one = "apiVersion: auspex.dev/v1\nkind: Rollout\nmetadata: {name: a}\nspec: {service: a}\n";
+        assert_eq!(of(&format!("{one}---\n{one}")).unwrap().rollouts.len(), 2);
+        let fault = of(&format!("{one}---\n{}", one.replace("Rollout", "Rolout"))).unwrap_err();
+        let told = "a.yaml, document 2: kind: `Rolout` is neither Rollout nor Analysis";
+        assert!(fault.to_string().ends_with(told), "{fault}");
+        let fault = of(&format!("{one}---\n? [a]\n: 1\n")).unwrap_err();
+        assert!(fault.to_string().contains("a.yaml, document 2: "), "{fault}");
     }
 
     #[test]

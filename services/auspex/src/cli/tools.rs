@@ -17,10 +17,9 @@ pub(crate) async fn install() -> Result<(), Fault> {
 
 /// Asks a process whether it is ready; what it says when it is not is the fault.
 pub(crate) async fn health(reach: &Reach) -> Result<(), Fault> {
-    let url = format!("{}/readyz", reach.server.trim_end_matches('/'));
-    let answer = reach
-        .http()?
-        .get(&url)
+    let (client, address) = reach.http()?;
+    let answer = client
+        .get(format!("{address}/readyz"))
         .send()
         .await
         .map_err(|fault| reach.away(&fault))?;

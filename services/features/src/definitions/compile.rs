@@ -203,6 +203,34 @@ impl Catalogue {
         catalogue
     }
 
+    /// What of these there is not, in words; `None`: all are there.
+    #[must_use]
+    pub fn missing(&self, references: &[String]) -> Option<String> {
+        references.iter().find_map(|reference| {
+            let (view, feature) = match reference.split_once(':') {
+                Some((view, feature)) => (view, Some(feature)),
+                None => (reference.as_str(), None),
+            };
+            let of_view = self.views.get(view).map(|served| {
+                let has = |wanted: &str| served.names.iter().any(|name| name == wanted);
+                feature.is_none_or(has)
+            });
+            let of_arithmetic = || {
+                let features = self.on_demand.get(view)?;
+                let has = |wanted: &str| features.iter().any(|feature| feature.name == wanted);
+                Some(feature.is_none_or(has))
+            };
+            match of_view.or_else(of_arithmetic) {
+                Some(true) => None,
+                Some(false) => Some(format!(
+                    "view {view} has no feature {}",
+                    feature.unwrap_or_default()
+                )),
+                None => Some(format!("there is no view {view}")),
+            }
+        })
+    }
+
     /// How to answer for these: `orders` is all of a view, `orders:amount` one feature.
     ///
     /// # Errors

@@ -131,6 +131,9 @@ impl Answers {
     /// How to answer for a service by its name (with or without `@version`), or for features.
     fn recipe(&self, known: &Known, service: &str, features: &[String]) -> Result<Arc<Recipe>, Status> {
         if service.is_empty() {
+            if let Some(missing) = known.catalogue.missing(features) {
+                return Err(Status::not_found(format!("features: {missing}")));
+            }
             return known
                 .catalogue
                 .recipe(features)

@@ -264,7 +264,7 @@ impl Push {
         let view = views
             .iter()
             .find(|v| v.kind == "FeatureView" && v.name == self.view);
-        let view = view.ok_or_else(|| Fault::invalid(format!("there is no view {}", self.view)))?;
+        let view = view.ok_or_else(|| Fault::failed(format!("view: there is no {}", self.view)))?;
         let keys = join_keys(view, &views);
         let text = read(&self.file)?;
         let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
