@@ -171,17 +171,22 @@ impl Spec {
             }
             leg.problems(self, &path, found);
         }
-        let to = |leg: &LegChoice| leg.canary.as_ref().map(|canary| canary.to.unwrap_or(100));
-        for (at, pair) in pipeline.windows(2).enumerate() {
-            let [before, after] = pair else { continue };
-            if let (Some(before), Some(after)) = (to(before), to(after))
-                && after < before
-            {
-                let at = at + 1;
-                found.push(format!(
-                    "{path}.pipeline[{at}].canary.to: {after} is below the {before} of the leg before"
-                ));
-            }
+        descents(pipeline, path, found);
+    }
+}
+
+/// Legs that would end below the one before them.
+fn descents(pipeline: &[LegChoice], path: &str, found: &mut Vec<String>) {
+    let to = |leg: &LegChoice| leg.canary.as_ref().map(|canary| canary.to.unwrap_or(100));
+    for (at, pair) in pipeline.windows(2).enumerate() {
+        let [before, after] = pair else { continue };
+        if let (Some(before), Some(after)) = (to(before), to(after))
+            && after < before
+        {
+            let at = at + 1;
+            found.push(format!(
+                "{path}.pipeline[{at}].canary.to: {after} is below the {before} of the leg before"
+            ));
         }
     }
 }
