@@ -151,11 +151,23 @@ pub(super) async fn client(reach: &Reach) -> Result<FeatureStoreClient<Line>, Fa
         .max_encoding_message_size(LARGEST))
 }
 
-/// A time as RFC 3339, a day, milliseconds since 1970, or a duration before now as in `30d`.
+/// Whole numbers within are seconds of our times; as milliseconds they would lie in the first three years after 1970.
+const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
+
+/// A time as RFC 3339, a day with or without a time of day (in UTC when it names no offset), milliseconds since 1970, or a
+/// duration before now as in `30d`.
 pub(super) fn moment(text: &str) -> Result<i64, Fault> {
     let now = jiff::Timestamp::now().as_millisecond();
     if let Ok(ms) = text.parse::<i64>() {
-        return Ok(ms);
+        return match SECONDS.contains(&ms) {
+            true => Err(Fault::invalid(format!(
+                "{text} looks like seconds; a whole number is milliseconds since 1970"
+            ))),
+            false => Ok(ms),
+        };
+    }
+    if text.is_empty() {
+        return Err(Fault::invalid("is empty, where a time is needed"));
     }
     if ["now", "0s", "0m", "0h", "0d"].contains(&text) {
         return Ok(now);
@@ -163,9 +175,10 @@ pub(super) fn moment(text: &str) -> Result<i64, Fault> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(at.as_millisecond());
     }
-    if let Ok(day) = text.parse::<jiff::civil::Date>() {
-        let start = day.to_zoned(jiff::tz::TimeZone::UTC).map_err(Fault::invalid)?;
-        return Ok(start.timestamp().as_millisecond());
+    // A day alone is its beginning. (A `Date` would read a time of day too, and forget it.)
+    if let Ok(civil) = text.parse::<jiff::civil::DateTime>() {
+        let there = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(Fault::invalid)?;
+        return Ok(there.timestamp().as_millisecond());
     }
     let ago = auspex_features::definitions::duration(text);
     let fault = |_| {
@@ -183,9 +196,15 @@ fn span(text: &str) -> Result<(i64, i64), Fault> {
     Ok((moment(from)?, moment(to)?))
 }
 
-/// `key=value` pairs of one entity, separated by commas.
+/// `key=value` pairs of one entity, separated by commas; or a JSON object, where a value holds a comma itself.
 pub(super) fn entity(text: &str) -> Result<FeatureEntity, Fault> {
     let mut entity = FeatureEntity::default();
+    if text.starts_with('{') {
+        let keys: BTreeMap<String, String> =
+            serde_json::from_str(text).map_err(|fault| Fault::invalid(format!("{text}: {fault}")))?;
+        entity.keys.extend(keys);
+        return Ok(entity);
+    }
     for pair in text.split(',') {
         let (key, value) = pair
             .split_once('=')
@@ -291,8 +310,14 @@ impl Again {
         };
         let done = client(reach).await?.materialize(request).await?.into_inner();
         match self.output {
-            Output::Text => print::line(&format!("{} on the log again", show::rows_are(done.rows))),
-            Output::Json => print::json(&serde_json::json!({"rows": done.rows, "sequence": done.sequence})),
+            Output::Text => print::line(&format!(
+                "{} on the log again; {} not needed online",
+                show::rows_are(done.rows),
+                show::rows_are(done.there)
+            )),
+            Output::Json => print::json(&serde_json::json!({
+                "rows": done.rows, "sequence": done.sequence, "there": done.there,
+            })),
         }
     }
 }
@@ -336,10 +361,24 @@ mod tests {
         assert_eq!(moment("1970-01-02").unwrap(), 86_400_000);
         assert_eq!(moment("1970-01-01T00:00:01Z").unwrap(), 1_000);
         assert!(moment("30d").unwrap() < moment("7d").unwrap() && moment("soon").is_err());
+        // Without an offset it is UTC, and the time of day stays.
+        for text in [
+            "1970-01-02 03:04:05",
+            "1970-01-02T03:04:05",
+            "1970-01-02 05:04:05+02:00",
+        ] {
+            assert_eq!(moment(text).unwrap(), 86_400_000 + 11_045_000, "{text}");
+        }
+        for none in ["", "1795229400", "1795229400.5", "2026-13-01"] {
+            assert!(moment(none).is_err(), "{none}");
+        }
         assert!(moment("1h").unwrap() < moment("0s").unwrap());
         assert!(span("30d..7d").is_ok() && span("30d").is_err());
         let keys = entity("service=shop,region=eu").unwrap().keys;
         assert_eq!((keys["service"].as_str(), keys.len()), ("shop", 2));
         assert!(entity("shop").is_err() && entity("a=1,a=2").is_err());
+        let odd = entity(r#"{"customer": "a,b=c"}"#).unwrap();
+        assert_eq!(odd.keys["customer"], "a,b=c");
+        assert!(entity("{").is_err());
     }
 }

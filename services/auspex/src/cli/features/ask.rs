@@ -21,7 +21,7 @@ const AT_ONCE: usize = 250;
 /// The features of entities.
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// Entities, as in service=shop or service=shop,region=eu; a change by change=REVISION
+    /// Entities, as in service=shop or service=shop,region=eu, or '{"customer": "a,b"}'; a change by change=REVISION
     #[arg(required = true, value_name = "KEY=VALUE[,...]")]
     entities: Vec<String>,
     /// Of which project
