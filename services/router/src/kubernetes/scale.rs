@@ -1,5 +1,6 @@
 //! Sizes of the two Deployments: what is ready, what that can take, and how far down is safe. Pure.
 
+use auspex_proto::intent::Scale;
 use serde_json::{Value, json};
 
 /// A Deployment as it is.
@@ -52,13 +53,35 @@ impl Workload {
     }
 }
 
-/// The size at which a version can take everything: as configured, else the larger of the two there are.
+/// The size at which a version can take everything: as configured, else as the copies that are asked for tell it. Those are
+/// rounded up, so each tells the most that it may be: the least of that is never too small. `None`: nobody tells.
 #[must_use]
-pub fn full(configured: u32, stable: &Workload, candidate: &Workload) -> u32 {
+pub fn told(configured: u32, asked: [Option<Scale>; 2]) -> Option<u32> {
     if configured > 0 {
-        configured
+        return Some(configured);
+    }
+    let asked = asked.into_iter().flatten();
+    let asked = asked.filter(|scale| scale.replicas > 0 && scale.percent > 0);
+    let most = asked.map(|scale| u64::from(scale.replicas) * 100 / u64::from(scale.percent));
+    most.min().map(|most| u32::try_from(most).unwrap_or(u32::MAX))
+}
+
+/// Copies that are asked for: as they are told, else the share of the full size, rounded up. `told`: somebody says what the
+/// full size is; else it is read from the two sizes there are.
+///
+/// # Errors
+/// So many, fewer than there are: of a full size that nobody tells no version is made smaller, but to nothing. With both made
+/// smaller it would not be known any more, and each further look would take half of the half.
+pub fn copies(asked: Scale, now: &Workload, (full, told): (u32, bool)) -> Result<u32, u32> {
+    if asked.replicas > 0 || asked.percent == 0 {
+        return Ok(asked.replicas);
+    }
+    let share = (u64::from(full) * u64::from(asked.percent)).div_ceil(100);
+    let share = u32::try_from(share).unwrap_or(u32::MAX);
+    if told || share >= now.wanted {
+        Ok(share)
     } else {
-        stable.wanted.max(candidate.wanted)
+        Err(share)
     }
 }
 
@@ -169,6 +192,33 @@ mod tests {
     }
 
     #[test]
+    fn a_full_size_that_nobody_tells_does_not_melt_away() {
+        // Half each of what four copies can take: stable of four, the candidate of two.
+        let half = Scale {
+            percent: 50,
+            replicas: 0,
+        };
+        let look = |configured: u32| {
+            let mut sizes = [workload(4, 4), workload(2, 2)];
+            for _ in 0..5 {
+                let told = told(configured, [Some(half), Some(half)]);
+                let full = told.unwrap_or(sizes[0].wanted.max(sizes[1].wanted));
+                for now in &mut sizes {
+                    if let Ok(asked) = copies(half, now, (full, told.is_some())) {
+                        *now = workload(size(asked, now, Some(50), full).replicas, 4);
+                    }
+                }
+            }
+            sizes.map(|size| size.wanted)
+        };
+        assert_eq!(look(4), [2, 2]);
+        assert_eq!(look(0), [4, 2], "and not one each");
+        let to = |percent, replicas| copies(Scale { percent, replicas }, &workload(4, 4), (4, false));
+        assert_eq!((to(0, 0), to(100, 0), to(50, 3)), (Ok(0), Ok(4), Ok(3)));
+        assert_eq!(to(75, 0), Err(3));
+    }
+
+    #[test]
     fn a_size_is_set_with_the_version_that_was_read() {
         let scale = json!({ "kind": "Scale", "metadata": { "name": "web", "resourceVersion": "9" }, "spec": { "replicas": 1 }, "status": { "replicas": 1 } });
         let sized = sized(&scale, 4);
@@ -179,6 +229,23 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever is asked of a full service of so many copies: what is there then is never thought to take more than it
+        /// can, nor less than what was asked.
+        #[test]
+        fn the_full_size_is_told_by_what_is_asked(full in 1_u32..200, stable in 1_u8..=100, candidate in 1_u8..=100) {
+            let of = |percent: u8| Scale {
+                percent,
+                replicas: (full * u32::from(percent)).div_ceil(100),
+            };
+            let told = told(0, [Some(of(stable)), Some(of(candidate))]).unwrap();
+            prop_assert!(told >= full);
+            for asked in [of(stable), of(candidate)] {
+                let ready = workload(asked.replicas, asked.replicas);
+                prop_assert!(ready.capacity(told) >= asked.percent);
+                prop_assert!(ready.capacity(told) <= ready.capacity(full));
+            }
+        }
+
         #[test]
         fn what_has_traffic_keeps_its_share(asked in 0_u32..50, wanted in 0_u32..50, share in 0_u8..=100, full in 0_u32..50) {
             let size = size(asked, &workload(wanted, wanted), Some(share), full);

@@ -69,7 +69,8 @@ pub struct Workloads {
     pub stable: String,
     /// That of the candidate.
     pub candidate: String,
-    /// Copies at which one version can take all traffic; 0: the larger of the two sizes there are.
+    /// Copies at which one version can take all traffic; 0: the larger of the two sizes there are, and then none is made smaller
+    /// but to nothing, unless the document says how many copies there are to be.
     pub replicas: u32,
     /// The `VirtualService` from which this scaler reads who has traffic: so that it takes nothing from a version that
     /// needs it, whatever is asked. Empty: the `HTTPRoute` is looked at; with neither, control's word is all there is.

@@ -1,7 +1,6 @@
 //! The adapter of sizes: two Deployments by their `scale` part. What is ready is reported; what traffic needs is kept.
 
 use auspex_cluster::{Cluster, Place};
-use auspex_proto::intent::Scale;
 use auspex_proto::report::Capacity;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -29,7 +28,10 @@ pub struct Scaler {
 struct Sizes {
     stable: Workload,
     candidate: Workload,
+    /// Copies that can take everything.
     full: u32,
+    /// Somebody says so; else it is the larger of the two sizes there are.
+    told: bool,
     /// The candidate's share; `None`: nobody can tell, `Some(None)`: no route is configured.
     share: Share,
 }
@@ -115,8 +117,10 @@ impl Scaler {
     async fn sizes(&self, intent: &Intent) -> Result<Sizes, Fault> {
         let (stable, candidate) = self.places(intent);
         let (stable, candidate) = (self.workload(stable).await?, self.workload(candidate).await?);
+        let told = scale::told(self.full, [intent.stable, intent.candidate]);
         Ok(Sizes {
-            full: scale::full(self.full, &stable, &candidate),
+            told: told.is_some(),
+            full: told.unwrap_or_else(|| stable.wanted.max(candidate.wanted)),
             share: self.share(intent).await?,
             stable,
             candidate,
@@ -152,7 +156,17 @@ impl Scaler {
             let Some(asked) = asked else {
                 continue;
             };
-            let asked = copies(asked, sizes.full);
+            let asked = match scale::copies(asked, now, (sizes.full, sizes.told)) {
+                Ok(asked) => asked,
+                Err(fewer) => {
+                    let wanted = now.wanted;
+                    kept.push(format!(
+                        "{name} is kept at {wanted} copies, not {fewer}: neither the route nor spec.scale says how many \
+                         replicas take everything"
+                    ));
+                    continue;
+                }
+            };
             let size = scale::size(asked, now, share, sizes.full);
             if size.kept {
                 let replicas = size.replicas;
@@ -263,13 +277,4 @@ impl Router for Scaler {
     fn read<'a>(&'a self, intent: &'a Intent) -> BoxFuture<'a, Result<Observed, Fault>> {
         Box::pin(self.observed(intent))
     }
-}
-
-/// Copies of a size: as told, else the share of the full size, rounded up.
-fn copies(scale: Scale, full: u32) -> u32 {
-    if scale.replicas > 0 || scale.percent == 0 {
-        return scale.replicas;
-    }
-    let share = (u64::from(full) * u64::from(scale.percent)).div_ceil(100);
-    u32::try_from(share).unwrap_or(u32::MAX)
 }
