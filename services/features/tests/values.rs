@@ -19,7 +19,7 @@ use auspex_features::definitions::{BUILTIN, Catalogue, Registry, Spec, read};
 use auspex_features::online::{Asked, Online};
 use auspex_features::store::{State, Store};
 use auspex_features::streams::{Span, Surroundings};
-use auspex_proto::event::{Body, Change, ChangeComplexity, DeploymentState, Outcome};
+use auspex_proto::event::{Body, Change, ChangeComplexity, DeploymentState, Outcome, RunPhase};
 use auspex_proto::observation::Value;
 use auspex_proto::{Fact, Revision, Timestamp};
 use facts::*;
@@ -32,6 +32,7 @@ fn around() -> Surroundings {
     let needs = |who: &str, what: &str| (who.to_owned(), vec![what.to_owned()]);
     Surroundings {
         silent: false,
+        builds: true,
         teams: [("ada".to_owned(), "payments".to_owned())].into(),
         dependencies: [
             needs("web", "db"),
@@ -77,6 +78,15 @@ fn ran(attempt: u32, outcome: Outcome, (seconds, queued): (u64, u64), runner: &s
     told.duration = Some(Duration::from_secs(seconds));
     told.queued = Some(Duration::from_secs(queued));
     runner.clone_into(&mut told.runner);
+    Body::Run(told)
+}
+
+/// Asked for, and never heard of again.
+fn asked_for(attempt: u32) -> Body {
+    let Body::Run(mut told) = run("lint", "r1", attempt, Outcome::Success) else {
+        panic!("a run")
+    };
+    told.phase = RunPhase::Queued;
     Body::Run(told)
 }
 
@@ -149,6 +159,8 @@ fn story() -> Vec<(i64, Fact)> {
         (DAY, told("r3", "bob", &["web/d.rs"], (20.0, 20.0, 0.0))),
         (DAY, deployment("d3", "r1")),
         (DAY + HOUR / 2, ended("d3", DeploymentState::RolledBack)),
+        (2 * DAY - 20 * HOUR, asked_for(1)),
+        (2 * DAY - 30 * MINUTE, asked_for(2)),
     ];
     let mut story: Vec<(i64, Fact)> = (0..)
         .zip(events)
@@ -273,6 +285,11 @@ const EXPECTED: &[(&str, &str, &str)] = &[
         "runs_7d 3, failure_rate_7d 0.5, failure_rate_30d 0.5, error_rate_7d 0.3333333333333333, \
          retry_rate_30d 0.6666666666666666, flaky_rate_30d 0.5, seconds_p50_30d ~100, seconds_p95_30d ~100, \
          seconds_stddev_30d 72.11102550927978, seconds_last 60, queue_p95_7d ~20, dependency_changes_30d 3, runners_30d 2",
+    ),
+    (
+        "build_load",
+        "project=acme/shop",
+        "begun_1h 1, begun_1d 2, retried_1d 0.5",
     ),
     ("build_trend", "run=ci", "duration_ratio ~0.6, failure_trend 0"),
     (

@@ -6,9 +6,7 @@ use auspex_chassis::{Route as Keyed, Verb as _};
 use auspex_proto::alert::{Kind, Severity, Status};
 use auspex_proto::decision::{Action, Mode, Phase, Reason};
 use auspex_proto::event::{Body, Outcome, Run, RunPhase};
-use auspex_proto::{
-    Alert, Decision, EntityKind, Fact, Revision, RolloutName, Score, ServiceName, sample,
-};
+use auspex_proto::{Alert, Decision, EntityKind, Fact, Revision, RolloutName, Score, ServiceName, sample};
 use proptest::prelude::*;
 
 use self::story::{REVISION, Story, errors};
