@@ -26,9 +26,16 @@ pub trait Verb: Send + Sync + 'static {
     fn absorb(&self, state: &mut Self::State, input: &Input<'_>) -> Result<Vec<Fact>, Reject>;
 
     /// Whether somebody waits for what is absorbed of this fact, so that it is to be saved at once. What publishes something
-    /// is saved at once anyway; all else within half a second, together.
+    /// is saved at once anyway; all else a little later, together.
     fn is_urgent(&self, fact: &Fact) -> bool {
         matches!(fact, Fact::Command(_))
+    }
+
+    /// Whether anybody but its owner may look at this state. What changes in it quietly is then saved within half a second; else
+    /// within five, with what comes to the same key meanwhile: that only decides how much is absorbed again after a crash.
+    fn is_seen(&self, state: &Self::State) -> bool {
+        let _ = state;
+        true
     }
 
     /// Whether what follows goes out at once, and the state that knows of it is saved with the quiet changes. After a crash the

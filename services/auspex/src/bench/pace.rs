@@ -92,11 +92,16 @@ impl Times {
 
     /// Microseconds from when they began to answered, of those that were.
     pub(super) fn micros(&self, began: &[Instant]) -> Vec<f64> {
+        self.micros_from(0, began)
+    }
+
+    /// The same of this message and those after it.
+    pub(super) fn micros_from(&self, first: usize, began: &[Instant]) -> Vec<f64> {
         let took = |(number, answered): (&usize, &Option<Instant>)| {
             let (answered, began) = ((*answered)?, began.get(*number)?);
             Some(micros(answered.saturating_duration_since(*began)))
         };
-        self.answered.iter().filter_map(took).collect()
+        self.answered.range(first..).filter_map(took).collect()
     }
 }
 

@@ -6,7 +6,8 @@
 //! that waits for the score: they are decided and counted. The document lets nothing begin, so that no rollout goes on
 //! afterwards. Rows for the feature store are not made meanwhile (`features.streams`): they are beside the path, and two cores do
 //! not carry both at 2,000 events a second. Both ways begin when a message is due and end where a reader of the log has what came
-//! of it. A decision counts when the state that knows it is saved: that is looked up afterwards. So are the legs of the way, by
+//! of it. Before a round counts, events come at its rate for as long as quiet changes may wait to be saved, so that as much is saved
+//! meanwhile as ever; and after it all of it is saved before the bare server has its turn. A decision counts when the state that knows it is saved: that is looked up afterwards. So are the legs of the way, by
 //! the server's own times.
 
 mod change;
@@ -32,6 +33,8 @@ use crate::services;
 
 /// The most that the path may take, in bare hops: it has three hops and two saved states, a hop has none.
 const FLOOR: f64 = 3.5;
+/// Longer than a quiet change may wait to be saved.
+const SAVED_WITHIN: Duration = Duration::from_secs(6);
 /// The longest to wait for what was sent.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -50,7 +53,7 @@ struct Scene {
 }
 
 pub(super) async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
-    let rounds = if quick { 1 } else { 7 };
+    let rounds = if quick { 1 } else { 5 };
     let busy = Scene {
         sync: Sync::EverySecond,
         rate: 2_000.0,
@@ -64,7 +67,7 @@ pub(super) async fn measure(quick: bool) -> anyhow::Result<Vec<Row>> {
         rate: 20.0,
         events: 60,
         decided: 1,
-        projects: 120,
+        projects: 240,
         rounds,
     };
     let mut rows = busy.measure().await?;
@@ -86,8 +89,8 @@ impl Scene {
         for round in 0..=self.rounds {
             let bare = hop.round(self.rate, self.events).await?;
             rest().await;
-            let path = road.round(self.rate, self.events).await?;
-            rest().await;
+            let path = road.round(self.rate, self.lead(), self.events).await?;
+            tokio::time::sleep(SAVED_WITHIN).await;
             if round == 0 {
                 road.legs.clear();
             } else {
@@ -122,6 +125,12 @@ impl Scene {
         ];
         rows.extend(road.legs.rows(&log, &at, (limit, hop)));
         Ok(rows)
+    }
+
+    /// How many events come before those that count.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    fn lead(&self) -> usize {
+        (self.rate * SAVED_WITHIN.as_secs_f64()).ceil() as usize
     }
 }
 
@@ -189,13 +198,13 @@ impl Road {
 
     /// Until every partition has its owners: a small round, at leisure.
     async fn settle(&mut self) -> anyhow::Result<()> {
-        self.round(100.0, 100).await.map(drop)
+        self.round(100.0, 0, 100).await.map(drop)
     }
 
-    /// Sends a round of events; how long each took to its decision.
-    async fn round(&mut self, rate: f64, events: usize) -> anyhow::Result<Vec<f64>> {
+    /// Sends a round of events, after so many that lead to it; how long each of the round took to its decision.
+    async fn round(&mut self, rate: f64, lead: usize, events: usize) -> anyhow::Result<Vec<f64>> {
         let first = self.sent;
-        self.sent += events;
+        self.sent += lead + events;
         let changes = (first..self.sent)
             .map(Change::new)
             .collect::<anyhow::Result<Vec<Change>>>()?;
@@ -207,24 +216,24 @@ impl Road {
             }
             told.push((change.number, pack(change.event(&self.house, self.projects)?)));
         }
-        self.paced(500.0, starts, false)
+        self.paced(500.0, starts, None)
             .await
             .context("starting rollouts")?;
         rest().await;
-        self.paced(rate, told, true).await
+        self.paced(rate, told, Some(lead)).await
     }
 
     fn counts(&self, number: usize) -> bool {
         number.is_multiple_of(self.decided)
     }
 
-    /// Sends these at a rate; how long each that counts took to the decision that starts its rollout, or to the one that
-    /// its score brings.
+    /// Sends these at a rate; how long each that counts took to the decision that starts its rollout, or, of all but so many at
+    /// the beginning, to the one that its score brings.
     async fn paced(
         &mut self,
         rate: f64,
         sent: Vec<(usize, Outgoing)>,
-        scored: bool,
+        scored: Option<usize>,
     ) -> anyhow::Result<Vec<f64>> {
         let count = sent.len();
         let (numbers, outgoing): (Vec<usize>, Vec<Outgoing>) = sent.into_iter().unzip();
@@ -251,7 +260,7 @@ impl Road {
                 let Some(place) = number.and_then(|number| places.get(&number)) else {
                     continue;
                 };
-                if decision.score.is_some() == scored {
+                if decision.score.is_some() == scored.is_some() {
                     times.note(*place);
                     let cause = self.causes.entry(decision.meta.project.to_string()).or_default();
                     *cause = decision.meta.cause.max(*cause);
@@ -263,7 +272,8 @@ impl Road {
             .await
             .with_context(|| format!("not every one of {count} was decided within {PATIENCE:?}"))??;
         let began = sending.await??;
-        if scored {
+        let lead = scored.unwrap_or_default();
+        if scored.is_some() {
             let clock = (Instant::now(), SystemTime::now());
             let numbers: BTreeMap<usize, usize> =
                 places.iter().map(|(number, place)| (*place, *number)).collect();
@@ -271,9 +281,10 @@ impl Road {
                 let (number, began) = (numbers.get(&place)?, began.get(place)?);
                 Some((*number, Seen::at(*began, read, clock)))
             };
-            self.legs.note(times.answered().filter_map(seen));
+            let counted = times.answered().filter(|(place, _)| *place >= lead);
+            self.legs.note(counted.filter_map(seen));
         }
-        Ok(times.micros(&began))
+        Ok(times.micros_from(lead, &began))
     }
 
     /// The share of projects whose saved state knows every decision that was counted.

@@ -90,6 +90,11 @@ impl Verb for Decide {
         Ok(voice.into_facts())
     }
 
+    /// Of rollouts that are over nothing changes; scores, and what users get meanwhile, are for the next one.
+    fn is_seen(&self, state: &State) -> bool {
+        !state.active.is_empty()
+    }
+
     fn due(&self, state: &State) -> Option<Timestamp> {
         state
             .active

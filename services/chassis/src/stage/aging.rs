@@ -1,58 +1,108 @@
 //! How long changes that nobody waits for have waited to be saved.
 //!
 //! They are saved each at its own age rather than all at one beat: what came in over half a second goes out over half a second,
-//! and what is urgent finds the bus free.
+//! and what is urgent finds the bus free. What only its owner looks at waits longer: the next facts of the same key are then saved
+//! with it, and a crash costs no more than absorbing them again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long such a change waits for others to the same key.
-const WAIT: Duration = Duration::from_millis(400);
+use super::slots::Ages;
+
+/// How long a change waits for others to the same key, where somebody may look at it.
+const SEEN: Duration = Duration::from_millis(400);
+/// How long it does where only its owner looks at it.
+const UNSEEN: Duration = Duration::from_secs(5);
 /// Changes this close to each other are of one age.
 const STEP: Duration = Duration::from_millis(100);
 /// Between two bites, when more is of age than one takes.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// When the log had come how far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Aging {
+    seen: Marks,
+    unseen: Marks,
+    /// When to take the rest of what the last bite left behind.
+    rest: Option<Instant>,
+}
+
+/// When the log had come how far, for changes that wait so long.
+#[derive(Debug)]
+struct Marks {
+    wait: Duration,
     /// The oldest first.
     marks: VecDeque<(Instant, u64)>,
     /// What was absorbed up to here is of age.
     until: u64,
-    /// When to take the rest of what the last bite left behind.
-    rest: Option<Instant>,
+}
+
+impl Default for Aging {
+    fn default() -> Self {
+        Self {
+            seen: Marks::of(SEEN),
+            unseen: Marks::of(UNSEEN),
+            rest: None,
+        }
+    }
 }
 
 impl Aging {
     /// Something was absorbed, the last of it at this sequence.
     pub(super) fn note(&mut self, now: Instant, seq: u64) {
+        self.seen.note(now, seq);
+        self.unseen.note(now, seq);
+    }
+
+    /// When something may be of age.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        let next = || self.seen.next_at().into_iter().chain(self.unseen.next_at()).min();
+        self.rest.or_else(next)
+    }
+
+    /// Up to where what was absorbed is of age.
+    pub(super) fn until(&mut self, now: Instant) -> Ages {
+        Ages {
+            seen: self.seen.until(now),
+            unseen: self.unseen.until(now),
+        }
+    }
+
+    /// A bite was taken, of all that is of age or of a part.
+    pub(super) fn bitten(&mut self, now: Instant, all: bool) {
+        self.rest = (!all).then_some(now + PAUSE);
+    }
+}
+
+impl Marks {
+    fn of(wait: Duration) -> Self {
+        Self {
+            wait,
+            marks: VecDeque::new(),
+            until: 0,
+        }
+    }
+
+    fn note(&mut self, now: Instant, seq: u64) {
         match self.marks.back_mut() {
             Some((at, last)) if now.saturating_duration_since(*at) < STEP => *last = seq,
             _ => self.marks.push_back((now, seq)),
         }
     }
 
-    /// When something is of age.
-    pub(super) fn next_at(&self) -> Option<Instant> {
-        self.rest.or_else(|| Some(self.marks.front()?.0 + WAIT))
+    fn next_at(&self) -> Option<Instant> {
+        Some(self.marks.front()?.0 + self.wait)
     }
 
-    /// Up to where what was absorbed is of age.
-    pub(super) fn until(&mut self, now: Instant) -> u64 {
+    fn until(&mut self, now: Instant) -> u64 {
         while let Some((at, seq)) = self.marks.front() {
-            if now < *at + WAIT {
+            if now < *at + self.wait {
                 break;
             }
             self.until = *seq;
             self.marks.pop_front();
         }
         self.until
-    }
-
-    /// A bite was taken, of all that is of age or of a part.
-    pub(super) fn bitten(&mut self, now: Instant, all: bool) {
-        self.rest = (!all).then_some(now + PAUSE);
     }
 }
 
@@ -67,14 +117,17 @@ mod tests {
         for (ms, seq) in [(0, 3), (10, 4), (200, 9)] {
             aging.note(start + Duration::from_millis(ms), seq);
         }
-        assert_eq!(aging.next_at(), Some(start + WAIT));
-        assert_eq!(aging.until(start + WAIT - Duration::from_millis(1)), 0);
-        assert_eq!(aging.until(start + WAIT), 4);
-        assert_eq!(aging.next_at(), Some(start + WAIT + Duration::from_millis(200)));
-        aging.bitten(start + WAIT, false);
-        assert_eq!(aging.next_at(), Some(start + WAIT + PAUSE));
-        aging.bitten(start + WAIT + PAUSE, true);
-        assert_eq!(aging.until(start + 2 * WAIT), 9);
+        assert_eq!(aging.next_at(), Some(start + SEEN));
+        assert_eq!(aging.until(start + SEEN - Duration::from_millis(1)).seen, 0);
+        assert_eq!(aging.until(start + SEEN), Ages { seen: 4, unseen: 0 });
+        assert_eq!(aging.next_at(), Some(start + SEEN + Duration::from_millis(200)));
+        aging.bitten(start + SEEN, false);
+        assert_eq!(aging.next_at(), Some(start + SEEN + PAUSE));
+        aging.bitten(start + SEEN + PAUSE, true);
+        assert_eq!(aging.until(start + 2 * SEEN), Ages { seen: 9, unseen: 0 });
+        assert_eq!(aging.next_at(), Some(start + UNSEEN));
+        assert_eq!(aging.until(start + UNSEEN), Ages { seen: 9, unseen: 4 });
+        assert_eq!(aging.until(start + 2 * UNSEEN), Ages { seen: 9, unseen: 9 });
         assert_eq!(aging.next_at(), None);
     }
 }

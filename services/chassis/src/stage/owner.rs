@@ -3,7 +3,8 @@
 //! 1. read the cursor, load the keys, publish again what a key saved beyond the cursor;
 //! 2. absorb what has arrived, in order;
 //! 3. save each changed key as *state + last absorbed sequence + outbox*, by compare-and-set: at once when something is to be
-//!    published or a command was absorbed, else within half a second, a few at a time, and before the cursor passes it;
+//!    published or a command was absorbed, else within half a second, or within five where [nobody looks](Verb::is_seen), a few at
+//!    a time, and before the cursor passes it;
 //! 4. publish the outboxes, pipelined; 5. move the cursor, lazily.
 //!
 //! A verb that [speaks first](Verb::speaks_first) is published before it is saved: its changes are saved as those that nobody
@@ -295,8 +296,8 @@ impl<V: Verb> Owner<V> {
         let now = Instant::now();
         let until = self.aging.until(now);
         self.commit(Which::Until(until, BITE)).await?;
-        let (saved, _) = self.slots.saved_to(self.position);
-        self.aging.bitten(now, saved >= until);
+        let all = !self.slots.is_due(until);
+        self.aging.bitten(now, all);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use auspex_proto::{Fact, Partition, Partitions, Timestamp};
 
 use super::slot::{Digest, Slot};
 use super::unsaved::Touched;
-pub(crate) use super::unsaved::Which;
+pub(crate) use super::unsaved::{Ages, Which};
 use super::value::{self, Value};
 use crate::bus::{DeadLetter, Outgoing};
 use crate::telemetry::Trace;
@@ -196,7 +196,8 @@ impl<V: Verb> Slots<V> {
         };
         slot.touch();
         slot.seq = message.seq;
-        self.touched.note(key, message.seq, self.last.1);
+        self.touched
+            .note(key, message.seq, self.last.1, self.verb.is_seen(&slot.state));
         // A dead letter may come twice to nobody's use: it waits for the save.
         let speaks = self.verb.speaks_first() && outgoing.iter().all(Outgoing::is_fact);
         if self.verb.is_urgent(message.fact) || !(outgoing.is_empty() || speaks) {
@@ -230,7 +231,7 @@ impl<V: Verb> Slots<V> {
         );
         self.schedule(key);
         // No message of the log would make it again: it is saved at once.
-        self.touched.note(key, self.last.0 + 1, self.now);
+        self.touched.note(key, self.last.0 + 1, self.now, true);
         self.touched.hurry(key);
     }
 
@@ -296,6 +297,11 @@ impl<V: Verb> Slots<V> {
     /// Up to which message everything is saved or on its way to be, and the time of the log there. `here` is the last one absorbed.
     pub(crate) fn saved_to(&mut self, here: u64) -> (u64, Timestamp) {
         self.touched.saved_to().unwrap_or((here, self.now))
+    }
+
+    /// Whether any change is of age.
+    pub(crate) fn is_due(&mut self, ages: Ages) -> bool {
+        self.touched.is_due(ages)
     }
 
     /// Notes the revision a save got; what is new in the key's outbox is now to be sent, and under way until

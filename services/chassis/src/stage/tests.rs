@@ -9,7 +9,7 @@ use auspex_proto::{Event, Fact, FactId, Meta, Partition, Partitions, Project, Ti
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::slots::{Arrived, Slots, Unsaved, Which};
+use super::slots::{Ages, Arrived, Slots, Unsaved, Which};
 use super::value::Value;
 use crate::bus::Outgoing;
 use crate::verb::{Input, Reject, Route, Verb};
@@ -92,6 +92,10 @@ impl Verb for Book {
 
     fn speaks_first(&self) -> bool {
         self.speaks_first
+    }
+
+    fn is_seen(&self, page: &Page) -> bool {
+        page.count % 2 == 0
     }
 }
 
@@ -332,8 +336,11 @@ fn step(owner: &mut Owner, server: &mut Server, step: &Step) -> Result<(), End> 
             owner.commit(server, Which::Urgent, crash)
         }
         Step::Bite(age, most, crash) => {
-            let until = owner.position.saturating_sub(age);
-            owner.commit(server, Which::Until(until, most), crash)
+            let ages = Ages {
+                seen: owner.position.saturating_sub(age),
+                unseen: owner.position.saturating_sub(2 * age),
+            };
+            owner.commit(server, Which::Until(ages, most), crash)
         }
         Step::All(crash) => owner.commit(server, Which::All, crash),
         Step::Land => {

@@ -9,10 +9,19 @@ use auspex_proto::Timestamp;
 pub(crate) enum Which {
     /// Those that somebody waits for.
     Urgent,
-    /// Those that have waited since this sequence or longer, the longest waiting first, at most so many.
-    Until(u64, usize),
+    /// Those that are of age, the longest waiting first, at most so many.
+    Until(Ages, usize),
     /// All.
     All,
+}
+
+/// Up to which message what was absorbed is of age.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ages {
+    /// Where somebody may look at the state.
+    pub(crate) seen: u64,
+    /// Where only its owner does.
+    pub(crate) unseen: u64,
 }
 
 /// Keys that have been absorbed into and are not saved.
@@ -20,18 +29,25 @@ pub(crate) enum Which {
 pub(super) struct Touched {
     /// With the first message that was absorbed into each since it was saved.
     keys: BTreeMap<String, u64>,
-    /// The same by that message, with the time of the log before it. What `keys` knows nothing of is over.
-    order: VecDeque<(u64, Timestamp, String)>,
+    /// Those that somebody may look at.
+    seen: Line,
+    /// Those that only their owner looks at.
+    unseen: Line,
     /// Those of them that somebody waits for: they have something to publish, or the verb calls what they absorbed urgent.
     urgent: BTreeSet<String>,
 }
 
+/// Keys by the first message that was absorbed into each, with the time of the log before it. What is not called unsaved is over.
+#[derive(Debug, Default)]
+struct Line(VecDeque<Waiting>);
+
 impl Touched {
-    /// A message was absorbed into a key; before it the log had this time.
-    pub(super) fn note(&mut self, key: &str, seq: u64, before: Timestamp) {
+    /// A message was absorbed into a key, at which somebody may look; before it the log had this time.
+    pub(super) fn note(&mut self, key: &str, seq: u64, before: Timestamp, is_seen: bool) {
         if !self.keys.contains_key(key) {
             self.keys.insert(key.to_owned(), seq);
-            self.order.push_back((seq, before, key.to_owned()));
+            let line = if is_seen { &mut self.seen } else { &mut self.unseen };
+            line.0.push_back((seq, before, key.to_owned()));
         }
     }
 
@@ -51,38 +67,70 @@ impl Touched {
         for key in &taken {
             self.keys.remove(key);
         }
-        let (until, most) = match which {
-            Which::Urgent => (0, 0),
-            Which::Until(until, most) => (until, most),
-            Which::All => (u64::MAX, usize::MAX),
+        let (ages, most) = match which {
+            Which::Urgent => (Ages::default(), 0),
+            Which::Until(ages, most) => (ages, most),
+            Which::All => (
+                Ages {
+                    seen: u64::MAX,
+                    unseen: u64::MAX,
+                },
+                usize::MAX,
+            ),
         };
         let most = most.saturating_add(taken.len());
-        while let Some((seq, _, _)) = self.front() {
-            if *seq > until || taken.len() >= most {
-                break;
-            }
-            if let Some((_, _, key)) = self.order.pop_front() {
-                self.keys.remove(&key);
-                taken.push(key);
-            }
+        while taken.len() < most {
+            let Some(key) = self.pop(ages) else { break };
+            self.keys.remove(&key);
+            taken.push(key);
         }
         taken
     }
 
-    /// The last message before the first that is not saved, and the time of the log there; `None`: all is saved.
-    pub(super) fn saved_to(&mut self) -> Option<(u64, Timestamp)> {
-        let (seq, before, _) = self.front()?;
-        Some((seq.saturating_sub(1), *before))
+    /// Whether any is of age.
+    pub(super) fn is_due(&mut self, ages: Ages) -> bool {
+        let due = |front: Option<&Waiting>, until: u64| front.is_some_and(|(seq, _, _)| *seq <= until);
+        due(self.seen.front(&self.keys), ages.seen) || due(self.unseen.front(&self.keys), ages.unseen)
     }
 
+    /// The one of age that has waited longest.
+    fn pop(&mut self, ages: Ages) -> Option<String> {
+        let first =
+            |front: Option<&Waiting>, until: u64| front.map(|(seq, _, _)| *seq).filter(|seq| *seq <= until);
+        let seen = first(self.seen.front(&self.keys), ages.seen);
+        let unseen = first(self.unseen.front(&self.keys), ages.unseen);
+        let line = match (seen, unseen) {
+            (Some(seen), Some(unseen)) if unseen < seen => &mut self.unseen,
+            (Some(_), _) => &mut self.seen,
+            (None, Some(_)) => &mut self.unseen,
+            (None, None) => return None,
+        };
+        line.0.pop_front().map(|(_, _, key)| key)
+    }
+
+    /// The last message before the first that is not saved, and the time of the log there; `None`: all is saved.
+    pub(super) fn saved_to(&mut self) -> Option<(u64, Timestamp)> {
+        let seen = self.seen.front(&self.keys).map(place);
+        let unseen = self.unseen.front(&self.keys).map(place);
+        seen.into_iter().chain(unseen).min_by_key(|(seq, _)| *seq)
+    }
+}
+
+type Waiting = (u64, Timestamp, String);
+
+fn place((seq, before, _): &Waiting) -> (u64, Timestamp) {
+    (seq.saturating_sub(1), *before)
+}
+
+impl Line {
     /// The one that has waited longest.
-    fn front(&mut self) -> Option<&(u64, Timestamp, String)> {
-        while let Some((seq, _, key)) = self.order.front() {
-            if self.keys.get(key) == Some(seq) {
+    fn front(&mut self, unsaved: &BTreeMap<String, u64>) -> Option<&Waiting> {
+        while let Some((seq, _, key)) = self.0.front() {
+            if unsaved.get(key) == Some(seq) {
                 break;
             }
-            self.order.pop_front();
+            self.0.pop_front();
         }
-        self.order.front()
+        self.0.front()
     }
 }

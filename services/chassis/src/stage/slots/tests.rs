@@ -52,7 +52,7 @@ fn absorb(slots: &mut Slots<Quiet>, seq: u64, fact: &Fact) {
     absorb_at(slots, (seq, Timestamp(1)), fact);
 }
 
-fn absorb_at(slots: &mut Slots<Quiet>, (seq, time): (u64, Timestamp), fact: &Fact) {
+fn absorb_at<V: Verb>(slots: &mut Slots<V>, (seq, time): (u64, Timestamp), fact: &Fact) {
     let message = Arrived {
         seq,
         fact,
@@ -97,6 +97,14 @@ fn other(project: &str) -> Fact {
     Fact::Event(Event { meta, body })
 }
 
+/// Of age up to here, whoever looks.
+fn both(seq: u64) -> Ages {
+    Ages {
+        seen: seq,
+        unseen: seq,
+    }
+}
+
 fn keys(unsaved: Unsaved) -> Vec<String> {
     unsaved.values.into_iter().map(|(key, _, _)| key).collect()
 }
@@ -118,15 +126,67 @@ fn a_bite_takes_what_has_waited_longest_and_the_cursor_follows() {
         (2, Timestamp(5)),
         "with the time before the first that waits"
     );
-    assert_eq!(keys(slots.take_unsaved(Which::Until(6, 2)).unwrap()), ["c", "a"]);
+    assert_eq!(
+        keys(slots.take_unsaved(Which::Until(both(6), 2)).unwrap()),
+        ["c", "a"]
+    );
     assert_eq!(slots.saved_to(9), (5, Timestamp(20)));
     // What is absorbed after it was saved waits anew, behind all others.
     absorb_at(&mut slots, (10, Timestamp(60)), &other("a"));
-    assert_eq!(keys(slots.take_unsaved(Which::Until(6, 2)).unwrap()), ["b"]);
+    assert_eq!(keys(slots.take_unsaved(Which::Until(both(6), 2)).unwrap()), ["b"]);
     assert_eq!(slots.saved_to(10), (8, Timestamp(40)));
     assert_eq!(slots.touched(), 2);
     assert_eq!(keys(slots.take_unsaved(Which::All).unwrap()), ["d", "a"]);
     assert_eq!(slots.saved_to(10), (10, Timestamp(60)));
+}
+
+#[test]
+fn what_nobody_looks_at_waits_longer_and_holds_the_cursor_so_long() {
+    let at = (Partition::Number(0), Partitions::new(1).unwrap());
+    let mut slots = Slots::new(stage::CANARY, at, std::sync::Arc::new(Unseen), Timestamp(0));
+    for (seq, project) in [(1, "hidden"), (2, "shown"), (3, "hidden"), (4, "shown too")] {
+        absorb_at(&mut slots, (seq, Timestamp(10)), &other(project));
+    }
+    let ages = |seen, unseen| Ages { seen, unseen };
+    assert!(slots.is_due(ages(2, 0)) && !slots.is_due(ages(1, 0)));
+    assert_eq!(
+        keys(slots.take_unsaved(Which::Until(ages(4, 0), 1)).unwrap()),
+        ["shown"]
+    );
+    assert!(slots.is_due(ages(4, 0)), "a part was left");
+    assert_eq!(
+        keys(slots.take_unsaved(Which::Until(ages(4, 0), 8)).unwrap()),
+        ["shown too"]
+    );
+    assert!(!slots.is_due(ages(4, 0)) && slots.is_due(ages(4, 1)));
+    assert_eq!(slots.saved_to(4).0, 0, "the cursor may not pass it");
+    // The longest waiting comes first, whoever looks.
+    absorb_at(&mut slots, (5, Timestamp(10)), &other("shown"));
+    let bite = |slots: &mut Slots<Unseen>| keys(slots.take_unsaved(Which::Until(both(9), 1)).unwrap());
+    assert_eq!(bite(&mut slots), ["hidden"]);
+    assert_eq!(slots.saved_to(5).0, 4);
+    assert_eq!(bite(&mut slots), ["shown"]);
+    assert_eq!(slots.saved_to(5).0, 5);
+}
+
+/// Counts, and shows it unless its key says otherwise.
+struct Unseen;
+
+impl Verb for Unseen {
+    type State = (u64, bool);
+
+    fn route(&self, fact: &Fact) -> Route {
+        Route::Key(fact.project().to_string())
+    }
+
+    fn absorb(&self, state: &mut (u64, bool), input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
+        *state = (state.0 + 1, input.key != "hidden");
+        Ok(Vec::new())
+    }
+
+    fn is_seen(&self, (_, shown): &(u64, bool)) -> bool {
+        *shown
+    }
 }
 
 #[test]
@@ -135,7 +195,7 @@ fn what_is_urgent_is_in_every_bite_and_holds_the_cursor_no_longer() {
     absorb(&mut slots, 1, &other("a"));
     absorb(&mut slots, 2, &other("b"));
     absorb(&mut slots, 3, &pause());
-    assert_eq!(keys(slots.take_unsaved(Which::Until(0, 8)).unwrap()), ["a"]);
+    assert_eq!(keys(slots.take_unsaved(Which::Until(both(0), 8)).unwrap()), ["a"]);
     assert_eq!(slots.saved_to(3).0, 1);
     // An errand's result is in no message of the log.
     slots.settle(
@@ -206,7 +266,7 @@ fn who_speaks_first_is_saved_later_with_what_is_still_under_way() {
     };
     slots.acknowledged("b");
     assert_eq!(
-        outbox(slots.take_unsaved(Which::Until(1, 1)).unwrap()),
+        outbox(slots.take_unsaved(Which::Until(both(1), 1)).unwrap()),
         ("a".to_owned(), 2)
     );
     assert!(slots.saved("a", 7).is_empty(), "it is not sent twice");
