@@ -46,12 +46,12 @@ pub fn lacking(shape: &Shape, held: &Ledger, rows: Vec<Stored>, span: (i64, i64)
         }
     }
     // The latest row is kept apart from the tiles, and for longer.
-    let within = |stored: &&Stored| (span.0..=span.1).contains(&stored.row.event);
+    let within = |stored: &Stored| (span.0..=span.1).contains(&stored.row.event);
     let known = held.latest.as_ref().map(|latest| latest.order);
-    let latest = rows.iter().filter(within).map(order).max();
+    let latest = rows.iter().filter(|stored| within(stored)).map(order).max();
     wanted.extend(latest.filter(|latest| known.is_none_or(|known| *latest > known)));
     let mut lacking = rows;
-    lacking.retain(|stored| within(&&*stored) && wanted.contains(&order(stored)));
+    lacking.retain(|stored| within(stored) && wanted.contains(&order(stored)));
     lacking
 }
 

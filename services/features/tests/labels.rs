@@ -56,6 +56,25 @@ async fn table(
     Ok((snapshot, bytes))
 }
 
+async fn nonsense_is_named(answers: &Answers, now: i64) {
+    for (entity, told) in [
+        (
+            label("ada", 0, &[]),
+            "entities[0].time_ms: is missing, or lies before 1970",
+        ),
+        (
+            label("ada", -5, &[]),
+            "entities[0].time_ms: is missing, or lies before 1970",
+        ),
+        (
+            label("ada", now, &[("orders__amount", "1")]),
+            "entities[0].keys: orders__amount is a column of the answer",
+        ),
+    ] {
+        assert_eq!(table(answers, question(vec![entity])).await.unwrap_err(), told);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_beside_the_keys_comes_back_and_nonsense_is_named() {
     let (test, folder) = (TestHouse::start().await.unwrap(), tempfile::tempdir().unwrap());
@@ -81,22 +100,7 @@ async fn what_stands_beside_the_keys_comes_back_and_nonsense_is_named() {
     assert_eq!(text("build"), [Some("007".to_owned()), Some("8".to_owned())]);
     assert_eq!(text("note"), [Some("x".to_owned()), None]);
 
-    for (entity, told) in [
-        (
-            label("ada", 0, &[]),
-            "entities[0].time_ms: is missing, or lies before 1970",
-        ),
-        (
-            label("ada", -5, &[]),
-            "entities[0].time_ms: is missing, or lies before 1970",
-        ),
-        (
-            label("ada", now, &[("orders__amount", "1")]),
-            "entities[0].keys: orders__amount is a column of the answer",
-        ),
-    ] {
-        assert_eq!(table(&answers, question(vec![entity])).await.unwrap_err(), told);
-    }
+    nonsense_is_named(&answers, now).await;
 
     // A snapshot is of one project.
     push(&answers, vec![order("ada", 1.0, 0, 0)]).await;
