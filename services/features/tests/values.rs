@@ -29,17 +29,14 @@ const MINUTE: i64 = 60 * SECOND;
 const ASKED: i64 = NOON + 2 * DAY;
 
 fn around() -> Surroundings {
-    let needs = |who: &str, what: &str| (who.to_owned(), vec![what.to_owned()]);
+    let needs = |(who, what): (&str, &str)| (who.to_owned(), vec![what.to_owned()]);
     Surroundings {
         silent: false,
         builds: true,
         teams: [("ada".to_owned(), "payments".to_owned())].into(),
-        dependencies: [
-            needs("web", "db"),
-            needs("shop", "web"),
-            needs("shop2", "checkout"),
-        ]
-        .into(),
+        dependencies: [("web", "db"), ("shop", "web"), ("shop2", "checkout")]
+            .map(needs)
+            .into(),
         // The Thursday between.
         holidays: ["2023-11-16".parse().unwrap()].into(),
         freezes: vec![Span {
