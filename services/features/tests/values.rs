@@ -29,14 +29,13 @@ const MINUTE: i64 = 60 * SECOND;
 const ASKED: i64 = NOON + 2 * DAY;
 
 fn around() -> Surroundings {
-    let needs = |(who, what): (&str, &str)| (who.to_owned(), vec![what.to_owned()]);
+    let needs = [("web", "db"), ("shop", "web"), ("shop2", "checkout")];
+    let needs = needs.map(|(who, what)| (who.to_owned(), vec![what.to_owned()]));
     Surroundings {
         silent: false,
         builds: true,
         teams: [("ada".to_owned(), "payments".to_owned())].into(),
-        dependencies: [("web", "db"), ("shop", "web"), ("shop2", "checkout")]
-            .map(needs)
-            .into(),
+        dependencies: needs.into(),
         // The Thursday between.
         holidays: ["2023-11-16".parse().unwrap()].into(),
         freezes: vec![Span {
