@@ -167,6 +167,17 @@ fn wrong_use_is_2_and_a_server_out_of_reach_is_1_in_one_sentence() {
     }
     let weight = auspex(&["rollout", "gate", "shop", "--weight", "101"]);
     assert_eq!(weight.status.code(), Some(2), "{}", err(&weight));
+    let away = auspex(&["rollout", "list", "--server", "http://127.0.0.1:9"]);
+    assert_eq!(away.status.code(), Some(1));
+    let text = err(&away);
+    assert!(
+        text.contains("127.0.0.1:9 cannot be reached") && text.lines().count() == 1,
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_what_it_is_for_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let (here, text) = (
         folder.path().display().to_string(),
@@ -194,6 +205,10 @@ fn wrong_use_is_2_and_a_server_out_of_reach_is_1_in_one_sentence() {
     ]);
     assert_eq!(ca.status.code(), Some(2));
     assert!(err(&ca).contains("holds no certificate in PEM"), "{}", err(&ca));
+}
+
+#[test]
+fn a_server_that_answers_without_tls_is_said_to() {
     // Somebody who answers without TLS: after that the address is mended, and nothing is looked for elsewhere.
     let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = plain.local_addr().unwrap().port();
@@ -209,13 +224,6 @@ fn wrong_use_is_2_and_a_server_out_of_reach_is_1_in_one_sentence() {
         assert_eq!(scheme.status.code(), Some(1));
         assert!(err(&scheme).contains("answers without TLS"), "{}", err(&scheme));
     }
-    let away = auspex(&["rollout", "list", "--server", "http://127.0.0.1:9"]);
-    assert_eq!(away.status.code(), Some(1));
-    let text = err(&away);
-    assert!(
-        text.contains("127.0.0.1:9 cannot be reached") && text.lines().count() == 1,
-        "{text}"
-    );
 }
 
 #[test]
