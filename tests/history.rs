@@ -108,7 +108,7 @@ async fn traffic(port: u16) {
     }
 }
 
-/// Waits until nothing but ticks has come for three seconds; answers what stands there.
+/// Waits until no state has moved for longer than a change of one may wait to be saved; answers what stands there.
 async fn settled(bus: &Bus) -> Projections {
     let (mut before, mut since) = (Projections::read(bus).await, Instant::now());
     let end = Instant::now() + Duration::from_secs(90);
@@ -117,7 +117,7 @@ async fn settled(bus: &Bus) -> Projections {
         let now = Projections::read(bus).await;
         if now != before || now.canary.is_empty() {
             (before, since) = (now, Instant::now());
-        } else if since.elapsed() > Duration::from_secs(4) {
+        } else if since.elapsed() > Duration::from_secs(7) {
             return now;
         }
         assert!(Instant::now() < end, "states still move after 90 s");
