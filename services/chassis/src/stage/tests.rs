@@ -95,7 +95,7 @@ impl Verb for Book {
     }
 
     fn is_seen(&self, page: &Page) -> bool {
-        page.count % 2 == 0
+        page.count.is_multiple_of(2)
     }
 }
 
