@@ -5,7 +5,7 @@
 //!
 //! What waits is kept on the bus before the webhook is acknowledged, for GitHub does not ask twice: it outlives the process
 //! that took it, and whichever process comes first answers. Who writes down that it is about to answer does; who dies at
-//! that is followed by another after [`AT_WORK`], so that GitHub may be told twice and never not at all.
+//! that is followed by another after `AT_WORK`, so that GitHub may be told twice and never not at all.
 
 mod waiting;
 
