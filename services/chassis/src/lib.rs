@@ -36,11 +36,6 @@ pub mod tools;
 pub mod transform;
 pub mod verb;
 
-/// One allocator for every program of ours. A fact is a dozen small allocations that are often given back by another thread than
-/// the one that made them: this one answers them in two thirds of the time of glibc's, and keeps less memory.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 pub use bus::{Bus, DeadLetter, Intake, Pending, PublishError, Receipt};
 pub use claim::{Claim, Lost};
 pub use follow::{Follow, Followed, From, Pulses};
