@@ -1,9 +1,10 @@
 //! What is still to be delivered to whom: the second verb, and the state machine of delivery.
 //!
 //! The promise: an alert reaches each of its receivers at least once, or ends as a dead letter with a reason, or as passed
-//! over where the receiver has no place for such an alert. Of one deduplication key, a receiver hears things in their
-//! order; a beginning that is still waiting when its end arrives is squashed, for nobody needs to be woken for what is over. A receiver that wants to be left alone for a while holds its
-//! own lane, and a message that fails holds its own key: nobody else waits.
+//! over where the receiver has no place for such an alert. Of one deduplication key, a receiver hears things in their order;
+//! a beginning that is still waiting when its end arrives is squashed, for nobody needs to be woken for what is over. A
+//! receiver that wants to be left alone for a while holds its own lane, and a message that fails holds its own key: nobody
+//! else waits.
 //!
 //! Pure: sending is an errand of the shell (`carry.rs`), whose result comes back as [`Outbox::delivered`] or
 //! [`Outbox::failed`]. At most one message per lane is under way, so a crash repeats at most that one.

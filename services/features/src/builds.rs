@@ -125,18 +125,18 @@ impl Builds {
         let end = Instant::now() + PATIENCE;
         let known = self.shelf.known();
         let Some(recipe) = known.catalogue.services.get(&self.service) else {
-            // Nobody has applied it yet: there is nothing to serve.
+            tracing::warn!(
+                service = self.service,
+                "features.builds names no feature service that was applied: builds have no vector"
+            );
             return batch.iter().map(|_| Ok(Vec::new())).collect();
         };
         let begun: Vec<Option<(u64, Begun<'_>)>> = batch.iter().map(begun).collect();
         let ready = self.online.is_ready(PATIENCE).await;
-        let mut waited = false;
         for (seq, begun) in begun.iter().flatten() {
-            waited |= self.wait(begun, *seq, end).await;
+            self.wait(begun, *seq, end).await;
         }
-        if waited {
-            sleep(TOGETHER).await;
-        }
+        sleep(TOGETHER).await;
         let one = |begun: Option<(u64, Begun<'_>)>| -> Result<Vec<Fact>, Reject> {
             let (seq, begun) = begun.ok_or_else(|| Reject("it tells of no build".to_owned()))?;
             self.made.inc();
@@ -148,14 +148,11 @@ impl Builds {
         begun.into_iter().map(one).collect()
     }
 
-    /// Waits until the store has what was told before; whether it had to.
-    async fn wait(&self, begun: &Begun<'_>, seq: u64, end: Instant) -> bool {
-        let mut waited = false;
+    /// Waits until the store has what was told before.
+    async fn wait(&self, begun: &Begun<'_>, seq: u64, end: Instant) {
         while self.online.reached(&begun.account) < seq && Instant::now() < end {
-            waited = true;
             sleep(Duration::from_millis(10)).await;
         }
-        waited
     }
 
     fn vector(&self, recipe: &Recipe, begun: &Begun<'_>) -> Result<FeatureVector, Reject> {

@@ -1,5 +1,5 @@
-//! Definitions as every replica knows them: one document in a bucket, changed by compare-and-set, looked at every second. They are
-//! no facts, so that a log that is put back does not bring them back; a copy lies in the offline store beside the rows.
+//! Definitions as every replica knows them: one document in a bucket, changed by compare-and-set, looked at every second. They
+//! are no facts, so that a log that is put back does not bring them back; a copy lies in the offline store beside the rows.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

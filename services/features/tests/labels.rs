@@ -20,6 +20,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use shop::*;
 use tonic::Request;
 
+/// A name of digits alone that no number stands for.
+const LONG: &str = "9007199254740993";
+
 fn question(entities: Vec<FeatureEntity>) -> GetHistoricalFeaturesRequest {
     GetHistoricalFeaturesRequest {
         project: PROJECT.to_owned(),
@@ -82,8 +85,12 @@ async fn what_stands_beside_the_keys_comes_back_and_nonsense_is_named() {
     define(&answers, DOCUMENTS, true).await;
     let now = test.house.now().0;
     let labels = vec![
-        label("ada", now, &[("failed", "1"), ("build", "007"), ("note", "x")]),
-        label("bob", now, &[("failed", ""), ("build", "8")]),
+        label(
+            "ada",
+            now,
+            &[("failed", "1"), ("build", "007"), ("note", "x"), ("run", LONG)],
+        ),
+        label("bob", now, &[("failed", ""), ("build", "8"), ("run", "8")]),
     ];
     let (_, bytes) = table(&answers, question(labels)).await.unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
@@ -99,6 +106,7 @@ async fn what_stands_beside_the_keys_comes_back_and_nonsense_is_named() {
     };
     assert_eq!(text("build"), [Some("007".to_owned()), Some("8".to_owned())]);
     assert_eq!(text("note"), [Some("x".to_owned()), None]);
+    assert_eq!(text("run"), [Some(LONG.to_owned()), Some("8".to_owned())]);
 
     nonsense_is_named(&answers, now).await;
 

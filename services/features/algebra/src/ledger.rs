@@ -57,6 +57,14 @@ impl Ledger {
         self.tiles.len()
     }
 
+    /// The ids that the tile which begins then remembers, in no order.
+    #[must_use]
+    pub fn remembered(&self, resolution: Resolution, start: i64) -> &[u64] {
+        self.tiles
+            .get(&(resolution, start))
+            .map_or(&[], |tile| tile.ids())
+    }
+
     /// What lies in the hops from `start`, which is a hop's, to this moment.
     #[must_use]
     pub fn window(&self, shape: &Shape, resolution: Resolution, start: i64, at: i64) -> Hop {

@@ -124,6 +124,12 @@ impl Tile {
         true
     }
 
+    /// The ids of its last rows, in no order: all of them while they are at most [`IDS`].
+    #[must_use]
+    pub fn ids(&self) -> &[u64] {
+        &self.ids
+    }
+
     /// Its hops with where they begin.
     pub fn hops(&self) -> impl Iterator<Item = (i64, &Hop)> {
         let (start, width) = (self.start, self.resolution.hop());

@@ -303,11 +303,9 @@ impl Offline {
     /// # Errors
     /// When files cannot be listed, or the snapshot not be kept.
     pub async fn snapshot(&self, project: &str, keep: Option<i64>) -> anyhow::Result<Snapshot> {
-        let mut looked = 0;
-        loop {
-            looked += 1;
+        for _ in 0..LOOKS {
             let snapshot = self.snapshot_once(project, keep).await?;
-            if keep.is_none() || looked == LOOKS {
+            if keep.is_none() {
                 return Ok(snapshot);
             }
             // Files may have been put together between the listing and the keeping.
@@ -317,6 +315,7 @@ impl Offline {
             }
             self.remove(&format!("snapshots/{}.json", snapshot.id)).await?;
         }
+        anyhow::bail!("files are put together faster than they can be listed")
     }
 
     async fn paths(&self, project: &str) -> anyhow::Result<Vec<String>> {

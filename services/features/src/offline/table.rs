@@ -97,26 +97,26 @@ fn handed_through(name: &str, labels: &[Labels]) -> (Field, ArrayRef) {
             .iter()
             .map(|label| label.beside.get(name).filter(|cell| !cell.is_empty()))
     };
-    // What begins with a needless zero is a name, as 007 is.
-    let plain = |cell: &&String| {
-        let digits = cell.trim_start_matches('-');
-        digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-            && !(digits.starts_with('0') && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit))
-    };
-    let number = |cell: &String| {
-        Some(cell)
-            .filter(plain)?
-            .parse::<f64>()
-            .ok()
-            .filter(|n| n.is_finite())
-    };
-    if told().flatten().all(|cell| number(cell).is_some()) {
-        let numbers: Float64Array = told().map(|cell| cell.and_then(number)).collect();
+    if told().flatten().all(|cell| numeric(cell).is_some()) {
+        let numbers: Float64Array = told().map(|cell| numeric(cell?)).collect();
         (Field::new(name, DataType::Float64, true), Arc::new(numbers))
     } else {
         let texts: StringArray = told().collect();
         (Field::new(name, DataType::Utf8, true), Arc::new(texts))
     }
+}
+
+/// The greatest whole number up to which each has a place of its own among these numbers: 2^53.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// A cell as a number; none of what is a name: one with a needless zero, as 007 is, or too long to stay what it is.
+fn numeric(cell: &str) -> Option<f64> {
+    let digits = cell.trim_start_matches('-').as_bytes();
+    let padded = digits.first() == Some(&b'0') && digits.get(1).is_some_and(u8::is_ascii_digit);
+    let plain = digits.first().is_some_and(|c| c.is_ascii_digit() || *c == b'.');
+    let number: f64 = cell.parse().ok().filter(|n: &f64| n.is_finite())?;
+    let cut = number.abs() >= WHOLE && digits.iter().all(u8::is_ascii_digit);
+    (plain && !padded && !cut).then_some(number)
 }
 
 /// Values and statuses of these features from a table, column by column: what [`table`] wrote as Parquet.
