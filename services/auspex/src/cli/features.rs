@@ -151,20 +151,23 @@ pub(super) async fn client(reach: &Reach) -> Result<FeatureStoreClient<Line>, Fa
         .max_encoding_message_size(LARGEST))
 }
 
-/// Whole numbers within are seconds of our times; as milliseconds they would lie in the first three years after 1970.
-const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
+/// Whole numbers that people and programs write for a time, and are no milliseconds of our times.
+const NO_MILLISECONDS: [(std::ops::RangeInclusive<i64>, &str); 3] = [
+    (10_000_000..=99_999_999, "a day without dashes"),
+    (100_000_000..=99_999_999_999, "seconds"),
+    (100_000_000_000_000..=i64::MAX, "micro- or nanoseconds"),
+];
 
 /// A time as RFC 3339, a day with or without a time of day (in UTC when it names no offset), milliseconds since 1970, or a
 /// duration before now as in `30d`.
 pub(super) fn moment(text: &str) -> Result<i64, Fault> {
     let now = jiff::Timestamp::now().as_millisecond();
     if let Ok(ms) = text.parse::<i64>() {
-        return match SECONDS.contains(&ms) {
-            true => Err(Fault::invalid(format!(
-                "{text} looks like seconds; a whole number is milliseconds since 1970"
-            ))),
-            false => Ok(ms),
-        };
+        let other = NO_MILLISECONDS.iter().find(|(span, _)| span.contains(&ms));
+        return other.map_or(Ok(ms), |(_, what)| {
+            let rule = "a whole number is milliseconds since 1970";
+            Err(Fault::invalid(format!("{text} looks like {what}; {rule}")))
+        });
     }
     if text.is_empty() {
         return Err(Fault::invalid("is empty, where a time is needed"));
@@ -369,9 +372,18 @@ mod tests {
         ] {
             assert_eq!(moment(text).unwrap(), 86_400_000 + 11_045_000, "{text}");
         }
-        for none in ["", "1795229400", "1795229400.5", "2026-13-01"] {
+        for none in [
+            "",
+            "1795229400",
+            "1795229400.5",
+            "2026-13-01",
+            "20261120",
+            "1795229400000000",
+            "1795229400000000000",
+        ] {
             assert!(moment(none).is_err(), "{none}");
         }
+        assert_eq!(moment("1795229400000").unwrap(), 1_795_229_400_000);
         assert!(moment("1h").unwrap() < moment("0s").unwrap());
         assert!(span("30d..7d").is_ok() && span("30d").is_err());
         let keys = entity("service=shop,region=eu").unwrap().keys;

@@ -33,7 +33,7 @@ fn unmarked(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// The value of a join key; none of what is null.
+/// The value of a join key, or of an id; none of what is null.
 fn key(name: &str, value: &Value) -> Result<Option<String>, Fault> {
     match value {
         Value::Null => Ok(None),
@@ -52,8 +52,7 @@ pub(super) fn row(line: &str, keys: &[String]) -> Result<PushRow, Fault> {
         match (name.as_str(), value) {
             (EVENT, value) => row.event_ms = at(EVENT, &value)?,
             ("created", value) => row.created_ms = at("created", &value)?,
-            ("id", Value::String(id)) => row.id = id,
-            ("id", value) => row.id = value.to_string(),
+            ("id", value) => row.id = key("id", &value)?.unwrap_or_default(),
             (of, value) if keys.iter().any(|k| k == of) => {
                 let value = key(of, &value)?;
                 row.keys.extend(value.map(|value| (name, value)));
@@ -230,9 +229,19 @@ mod tests {
             r#"{"customer": "a", "event_timestamp": ""}"#,
             r#"{"customer": "a", "event_timestamp": null}"#,
             r#"{"customer": {"a": 1}}"#,
+            r#"{"customer": "a", "id": [7]}"#,
         ] {
             assert!(row(line, &keys).is_err(), "{line}");
         }
+        let id = |id: &str| {
+            row(&format!(r#"{{"customer": "a", "id": {id}}}"#), &keys)
+                .unwrap()
+                .id
+        };
+        assert_eq!(
+            (id("7"), id("\"x\""), id("null")),
+            ("7".to_owned(), "x".to_owned(), String::new())
+        );
         assert!(
             row("\u{feff}{\"customer\": null}", &keys)
                 .unwrap()

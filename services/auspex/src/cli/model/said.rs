@@ -28,8 +28,8 @@ pub(crate) struct Asked {
     /// Of this build, by the id that the CI system gave its run
     #[arg(long)]
     run: Option<String>,
-    /// How many seconds to wait for it
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    /// How many seconds to wait for it, a day at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
     wait: u64,
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
