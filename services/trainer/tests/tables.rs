@@ -16,6 +16,39 @@ fn trained(text: &str, change: impl Fn(&mut Request)) -> Report {
 }
 
 #[test]
+fn lines_are_those_of_the_file() {
+    let rows = ["1,2,0", "2,3,1", "3,4,0", "4,WRONG"];
+    let faults = [
+        ("4,5,maybe", "--label: line ", " of `failed`"),
+        ("soon,5,1", "--time: line ", " of `time`"),
+        ("4,5", ": line ", " has 2 fields"),
+        ("4,some,1", "line ", " holds `some`"),
+    ];
+    for (wrong, before, after) in faults {
+        // An empty line, and a field of two lines, where there may be one.
+        for (begin, end, gap, field, line) in [
+            ("", "\n", "", "1", 5),
+            ("", "\r\n", "", "1", 5),
+            ("\u{feff}", "\r\n", "", "1", 5),
+            ("", "\n", "\n", "1", 6),
+            ("", "\r\n", "\r\n\r\n", "\"1\r\n\"", 8),
+        ] {
+            let first = rows.map(|row| row.replace("4,WRONG", wrong));
+            let text = format!(
+                "{begin}time,size,failed{end}{}{end}{}{end}{gap}{}{end}{}{end}",
+                first[0].replacen(",2", &format!(",{field}"), 1),
+                first[1],
+                first[2],
+                first[3]
+            );
+            let told = fault(&text, |request| request.wanted.features = vec!["size".to_owned()]);
+            let wanted = format!("{before}{line}{after}");
+            assert!(told.contains(&wanted), "{text:?}: {told}, not {wanted}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_used_is_named() {
     let good = csv(300, 1, |_| 0.0);
     let says = |text: &str, words: &[&str]| {

@@ -74,13 +74,16 @@ pub fn joined(labels: &Path, features: &Path, time: Option<&str>) -> Result<Join
     out.write_byte_record(&header).map_err(failed)?;
     let mut record = csv::ByteRecord::new();
     while labelled.read_byte_record(&mut record).map_err(unreadable)? {
-        let line = record.position().map_or(0, csv::Position::line);
-        let row = rows
-            .next()
-            .ok_or_else(|| wrong(format!("has fewer rows than the labels: none for line {line}")))?;
+        let line = || super::line(labels, record.position());
+        let row = rows.next().ok_or_else(|| {
+            wrong(format!(
+                "has fewer rows than the labels: none for line {}",
+                line()
+            ))
+        })?;
         let row = row.map_err(|fault| wrong(fault.to_string()))?;
         let own = at.and_then(|at| cell::time(&super::text(&record, at)));
-        same(own, &row).map_err(|reason| wrong(format!("line {line}: {reason}")))?;
+        same(own, &row).map_err(|reason| wrong(format!("line {}: {reason}", line())))?;
         names
             .iter()
             .for_each(|name| record.push_field(value(&row, name).as_bytes()));

@@ -51,6 +51,7 @@ pub fn load(path: &Path, survey: &Survey, choice: &Choice) -> Result<Sample, Fau
             continue;
         }
         let row = Row {
+            path,
             record: &record,
             places: &places,
             choice,
@@ -105,6 +106,7 @@ impl Places {
 }
 
 struct Row<'a> {
+    path: &'a Path,
     record: &'a csv::ByteRecord,
     places: &'a Places,
     choice: &'a Choice,
@@ -116,7 +118,7 @@ impl Row<'_> {
     }
 
     fn line(&self) -> u64 {
-        self.record.position().map_or(0, csv::Position::line)
+        super::line(self.path, self.record.position())
     }
 
     fn outcome(&self) -> Result<Option<bool>, Fault> {

@@ -13,6 +13,9 @@ use std::path::Path;
 
 use crate::fault::{Fault, invalid};
 
+/// What some programs put before a text in UTF-8.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Opens a table; its delimiter is the one of `,` `;` tab `|` that its first line holds most of.
 fn open(path: &Path) -> Result<csv::Reader<impl std::io::Read + use<>>, Fault> {
     let field = || path.display().to_string();
@@ -24,7 +27,7 @@ fn open(path: &Path) -> Result<csv::Reader<impl std::io::Read + use<>>, Fault> {
     let start = buffer
         .fill_buf()
         .map_err(|fault| invalid(field(), fault.to_string()))?;
-    let marked = start.starts_with(b"\xEF\xBB\xBF");
+    let marked = start.starts_with(MARK);
     let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if line.is_empty() {
         return Err(invalid(field(), "is empty: a CSV with a header line is needed"));
@@ -61,12 +64,44 @@ fn unreadable(path: &Path, fault: &csv::Error) -> Fault {
             expected_len,
             len,
         } => {
-            let line = pos.as_ref().map_or(0, csv::Position::line);
+            let line = line(path, pos.as_ref());
             format!("line {line} has {len} fields, the header has {expected_len}")
         }
         _ => fault.to_string(),
     };
     invalid(path.display().to_string(), reason)
+}
+
+/// The line of the file on which a record begins.
+fn line(path: &Path, position: Option<&csv::Position>) -> u64 {
+    let byte = position.map_or(0, csv::Position::byte);
+    lines(path, &[byte]).first().copied().unwrap_or_default()
+}
+
+/// The lines of the file on which records begin that the reader came to at these bytes, ascending. What the reader says itself is
+/// behind by the ends of lines between two records: by one where lines end in CR LF, and by every empty line.
+fn lines(path: &Path, bytes: &[u64]) -> Vec<u64> {
+    let mut wanted = bytes.iter().peekable();
+    let (mut found, mut at, mut line) = (Vec::with_capacity(bytes.len()), 0, 1);
+    if let Ok(file) = File::open(path) {
+        let mut buffer = BufReader::with_capacity(1 << 16, file);
+        if buffer.fill_buf().is_ok_and(|start| start.starts_with(MARK)) {
+            buffer.consume(MARK.len());
+        }
+        for byte in buffer.bytes().map_while(Result::ok) {
+            let between = matches!(byte, b'\r' | b'\n');
+            while !between && wanted.next_if(|wanted| **wanted <= at).is_some() {
+                found.push(line);
+            }
+            if wanted.peek().is_none() {
+                break;
+            }
+            at += 1;
+            line += u64::from(byte == b'\n');
+        }
+    }
+    found.extend(wanted.map(|_| line));
+    found
 }
 
 /// A field as text, whatever its bytes.

@@ -73,17 +73,29 @@ pub fn survey(path: &Path, group: Option<&str>) -> Result<Survey, Fault> {
         if !more.map_err(|fault| super::unreadable(path, &fault))? {
             break;
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let begins = record.position().map_or(0, csv::Position::byte);
         for (place, column) in columns.iter_mut().enumerate() {
             let apart = group == Some(column.name.as_str());
-            column.see(&super::text(&record, place), (rows, line), apart);
+            column.see(&super::text(&record, place), (rows, begins), apart);
         }
         rows += 1;
     }
     if rows == 0 {
         return Err(invalid(path.display().to_string(), "has a header and no rows"));
     }
+    number(path, &mut columns);
     Ok(Survey { columns, rows })
+}
+
+/// Turns where the first texts begin into lines.
+fn number(path: &Path, columns: &mut [Column]) {
+    let mut texts: Vec<&mut (u64, String)> =
+        columns.iter_mut().filter_map(|c| c.first_text.as_mut()).collect();
+    texts.sort_by_key(|(begins, _)| *begins);
+    let begins: Vec<u64> = texts.iter().map(|(begins, _)| *begins).collect();
+    for (text, line) in texts.into_iter().zip(super::lines(path, &begins)) {
+        text.0 = line;
+    }
 }
 
 fn twice(path: &Path, columns: &[Column]) -> Result<(), Fault> {
@@ -102,7 +114,7 @@ fn twice(path: &Path, columns: &[Column]) -> Result<(), Fault> {
 }
 
 impl Column {
-    fn see(&mut self, cell: &str, (row, line): (u64, u64), apart: bool) {
+    fn see(&mut self, cell: &str, (row, begins): (u64, u64), apart: bool) {
         let read = cell::number(cell);
         match read {
             Cell::Number(value) => {
@@ -117,7 +129,7 @@ impl Column {
             Cell::Text => {
                 self.texts += 1;
                 if self.first_text.is_none() {
-                    self.first_text = Some((line, cell.chars().take(40).collect()));
+                    self.first_text = Some((begins, cell.chars().take(40).collect()));
                 }
             }
         }
