@@ -213,12 +213,13 @@ impl Job {
         Ok(run)
     }
 
-    /// What a version becomes that passes its gates.
+    /// What a version becomes that passes its gates. The first that is learned of one's own builds scores at once: before it there
+    /// is nothing, or a cold start that has never seen a build.
     async fn alias(&self) -> anyhow::Result<String> {
         let alias = self.config.alias.as_str();
         let first = self.learns == Learns::Builds
             && alias == "challenger"
-            && !self.registry.has_champion(&self.config.model).await?;
+            && !self.registry.has_own_champion(&self.config.model).await?;
         Ok(if first { "champion" } else { alias }.to_owned())
     }
 

@@ -6,9 +6,9 @@
 //! - *Answers*: `Trainer`: train now, what was trained. As a library it stands behind `auspex train` and `auspex evaluate`.
 //! - *Remembers*: per project served vectors (where a feature store is asked: whom and when to ask about) that wait for their
 //!   outcome, and those that have one; apart from them those of builds; past trainings of each model.
-//! - *Invariants*: an example is a vector as it was served, or what the store knew at that moment; candidates, weights and calibration are chosen on older rows than
-//!   those they are tested on; what is published has been scored by the very checks of whoever serves it; one process trains
-//!   a model at a time.
+//! - *Invariants*: an example is a vector as it was served, or what the store knew at that moment; candidates, weights and
+//!   calibration are chosen on older rows than those they are tested on; what is published has been scored by the very
+//!   checks of whoever serves it; one process trains a model at a time.
 
 pub mod answer;
 pub mod artifact;

@@ -11,6 +11,7 @@ use tonic::Code;
 
 use crate::door::{Door, Place};
 use crate::job::Files;
+use crate::recipe::ci_run::COLD_START;
 
 /// Bytes of one piece: well below gRPC's limit of 4 MB.
 const PIECE: usize = 512 << 10;
@@ -46,18 +47,21 @@ impl Registry {
         Door::of(place, PATIENCE).map(Self)
     }
 
-    /// Whether a version of this name scores.
+    /// Whether a version of this name scores that was learned from what it scores: a cold start was not.
     ///
     /// # Errors
     /// As the registry says it.
-    pub async fn has_champion(&self, name: &str) -> anyhow::Result<bool> {
+    pub async fn has_own_champion(&self, name: &str) -> anyhow::Result<bool> {
         let asked = GetModelVersionRequest {
             name: name.to_owned(),
             version: "champion".to_owned(),
         };
         let mut client = ModelRegistryClient::new(self.0.channel());
         match client.get_version(self.0.request(asked)).await {
-            Ok(_) => Ok(true),
+            Ok(version) => {
+                let lineage = version.into_inner().lineage.unwrap_or_default();
+                Ok(!lineage.parameters.contains_key(COLD_START))
+            }
             Err(status) if status.code() == Code::NotFound => Ok(false),
             Err(status) => Err(anyhow::anyhow!("{}", status.message())),
         }

@@ -1,7 +1,12 @@
 //! The models that ship, made again by one command. How `change-risk` comes about is a script of its own, for it must do without
 //! parts of its features and in projects it has never seen; here it is run with pinned libraries, and what it leaves is believed
 //! no more than any other model: every file is checked, the golden rows are scored, and the newest rows of every project are
-//! scored by the scorer that serves. Figures that the script says of itself and that do not come out so stop the run.
+//! scored by the scorer that serves. Figures that the script says of itself and that do not come out so stop the run. How `ci-run`
+//! comes about is in [`ci_run`].
+
+pub mod ci_run;
+mod cold;
+mod commits;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,6 +57,8 @@ const SOURCES: [(&str, &str); 11] = [
 pub enum Recipe {
     /// P(failure) of a change.
     ChangeRisk,
+    /// The cold start of a model of builds.
+    CiRun,
 }
 
 impl FromStr for Recipe {
@@ -60,7 +67,10 @@ impl FromStr for Recipe {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "change-risk" => Ok(Self::ChangeRisk),
-            other => Err(format!("`{other}` is no model that ships; there is change-risk")),
+            "ci-run" => Ok(Self::CiRun),
+            other => Err(format!(
+                "`{other}` is no model that ships; there are change-risk and ci-run"
+            )),
         }
     }
 }
@@ -105,6 +115,33 @@ struct Worth {
 /// # Errors
 /// [`Fault`].
 pub fn change_risk(data: &Path, out: &Path, runtime: &Path, say: &dyn Fn(&str)) -> Result<Report, Fault> {
+    complete(data)?;
+    let made = tempfile::Builder::new()
+        .prefix("auspex-recipe-")
+        .tempdir()
+        .map_err(failed)?;
+    run(data, made.path(), say)?;
+    say("the model is checked as whoever serves it will check it, and scores the test rows");
+    let report = checked(made.path(), data, runtime)?;
+    keep(made.path(), out, &report)?;
+    Ok(report)
+}
+
+impl Recipe {
+    /// Makes the model from the folder of the public data, checks it, and writes it.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn make(self, data: &Path, out: &Path, runtime: &Path, say: &dyn Fn(&str)) -> Result<Report, Fault> {
+        match self {
+            Self::ChangeRisk => change_risk(data, out, runtime, say),
+            Self::CiRun => ci_run::ci_run(data, out, runtime, say),
+        }
+    }
+}
+
+/// Whether the folder holds the public data.
+fn complete(data: &Path) -> Result<(), Fault> {
     for name in PROJECTS
         .iter()
         .map(|name| format!("{name}.csv"))
@@ -118,15 +155,7 @@ pub fn change_risk(data: &Path, out: &Path, runtime: &Path, say: &dyn Fn(&str)) 
             return Err(invalid("--data", reason));
         }
     }
-    let made = tempfile::Builder::new()
-        .prefix("auspex-recipe-")
-        .tempdir()
-        .map_err(failed)?;
-    run(data, made.path(), say)?;
-    say("the model is checked as whoever serves it will check it, and scores the test rows");
-    let report = checked(made.path(), data, runtime)?;
-    keep(made.path(), out, &report)?;
-    Ok(report)
+    Ok(())
 }
 
 /// Runs the script; what it prints last is passed on.
@@ -307,62 +336,4 @@ fn keep(made: &Path, out: &Path, report: &Report) -> Result<(), Fault> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_without_the_tables_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("qt.csv"), "a\n1\n").unwrap();
-        let fault = change_risk(folder.path(), Path::new("out"), Path::new("none"), &|_| {}).unwrap_err();
-        assert!(fault.to_string().contains("holds no openstack.csv"), "{fault}");
-        assert!(
-            "change-risks"
-                .parse::<Recipe>()
-                .unwrap_err()
-                .contains("change-risk")
-        );
-        assert_eq!("change-risk".parse(), Ok(Recipe::ChangeRisk));
-    }
-
-    #[tokio::test]
-    async fn the_model_that_ships_is_worth_what_its_card_says() {
-        let Some(data) = std::env::var_os("AUSPEX_DATA").map(PathBuf::from) else {
-            auspex_chassis::testing::not_run("AUSPEX_DATA names no folder with the public data");
-            return;
-        };
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/change-risk");
-        let runtime = auspex_chassis::tools::onnxruntime().await.unwrap();
-        let report = checked(&shipped, &data.join("jit"), &runtime).unwrap();
-        assert!(report.publishable, "{:?}", report.gates);
-        assert_eq!((report.test.rows, report.groups.len()), (18_986, 6));
-        assert!(report.mean_of_groups.unwrap().roc_auc.unwrap() > 0.76);
-    }
-
-    #[test]
-    fn figures_that_do_not_come_out_stop_the_run() {
-        let told = r#"{"seed": 1, "libraries": {}, "base_rate": 0.2, "training": {"data": "", "rows": {"train": 1}, "settings": {}},
-            "metrics": {"test": {"full": {"mean_roc_auc": 0.7635, "mean_pr_auc": 0.4962, "brier": 0.1448, "ece": 0.0113}}}}"#;
-        let told: Told = serde_json::from_str(told).unwrap();
-        let pooled = Figures {
-            brier: 0.144_83,
-            ece: 0.011_34,
-            ..Figures::default()
-        };
-        let mean = Figures {
-            roc_auc: Some(0.763_54),
-            pr_auc: Some(0.496_21),
-            ..Figures::default()
-        };
-        assert_eq!(same(&told, &pooled, Some(&mean)), Ok(()));
-        let other = Figures {
-            roc_auc: Some(0.7630),
-            ..mean
-        };
-        let fault = same(&told, &pooled, Some(&other)).unwrap_err().to_string();
-        assert!(
-            fault.contains("mean ROC-AUC") && fault.contains("0.7635"),
-            "{fault}"
-        );
-    }
-}
+mod tests;

@@ -107,7 +107,7 @@ pub fn finish(
     Ok(report)
 }
 
-fn naming(request: &Request, features: &[String]) -> Naming {
+pub(crate) fn naming(request: &Request, features: &[String]) -> Naming {
     let service = match request.feature_service.as_str() {
         "" => format!("{}@{}", request.name, request.version),
         named => named.to_owned(),
@@ -239,7 +239,7 @@ fn fitted(
 }
 
 /// Calibrates the champion, and measures how far off it may be.
-fn win(trained: &Trained) -> Result<Winner, Fault> {
+pub(crate) fn win(trained: &Trained) -> Result<Winner, Fault> {
     let champion = trained.tried.get(trained.champion);
     let champion = champion.ok_or_else(|| failed("no champion"))?;
     let mut forest = champion.model.clone().map_err(failed)?;
@@ -282,7 +282,7 @@ fn win(trained: &Trained) -> Result<Winner, Fault> {
 }
 
 /// How the version came to be, for the manifest.
-fn lineage(request: &Request, trained: &Trained, chosen: &Chosen) -> Value {
+pub(crate) fn lineage(request: &Request, trained: &Trained, chosen: &Chosen) -> Value {
     let prepared = &trained.prepared;
     let ends = |times: &[f64]| (times.first().copied(), times.last().copied());
     let mut versions = BTreeMap::from([("auspex".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
@@ -344,7 +344,7 @@ fn lineage(request: &Request, trained: &Trained, chosen: &Chosen) -> Value {
     })
 }
 
-fn write(folder: &Path, files: auspex_model::Files, report: &Report) -> Result<(), Fault> {
+pub(crate) fn write(folder: &Path, files: auspex_model::Files, report: &Report) -> Result<(), Fault> {
     let document = serde_json::to_vec_pretty(report).map_err(failed)?;
     let all = BTreeMap::from([
         ("manifest.json", files.manifest),

@@ -8,16 +8,15 @@ mod made;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use auspex_chassis::Mesh;
 use auspex_chassis::testing::TestHouse;
-use auspex_chassis::{Mesh, Options};
 use auspex_learn::random::Random;
 use auspex_learn::sigmoid;
 use auspex_proto::event::{Body, Change, ChangeStats, Outcome, Run, RunPhase};
 use auspex_proto::wire::feature_store_client::FeatureStoreClient;
 use auspex_proto::wire::scoring_client::ScoringClient;
 use auspex_proto::wire::{
-    self, DefinitionsRequest, FeatureCells, FeatureEntity, GetOnlineFeaturesRequest,
-    GetOnlineFeaturesResponse, ScoreRequest,
+    self, FeatureCells, FeatureEntity, GetOnlineFeaturesRequest, GetOnlineFeaturesResponse, ScoreRequest,
 };
 use auspex_proto::{Event, Fact, Revision};
 use auspex_trainer::prepare::Prepared;
@@ -91,31 +90,22 @@ fn month(begin: i64) -> Vec<Fact> {
     facts
 }
 
-/// A mesh with everything that a team's `ci-run` needs, and its address.
-async fn mesh(house: &TestHouse, folder: &std::path::Path) -> (Mesh, String) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let options = Options {
-        set: vec![
-            format!("nats.url={}", house.settings.url),
-            "nats.partitions=2".to_owned(),
-            format!("server.listen={address}"),
-            format!("features.offline={}", folder.join("features").display()),
-            format!("history.folder={}", folder.join("history").display()),
-            "history.archive.segment_seconds=1".to_owned(),
-        ],
-        alone: true,
-        ..Options::default()
-    };
+/// A mesh with everything that a team's `ci-run` needs.
+async fn mesh(house: &TestHouse, folder: &std::path::Path) -> (Mesh, Channel) {
     let services = [
         auspex_features::SERVICE,
         auspex_scoring::SERVICE,
         auspex_registry::SERVICE,
         auspex_history::SERVICE,
     ];
-    let mesh = Mesh::start(&services, &options).await.unwrap();
-    (mesh, format!("http://{address}"))
+    let folders = [("features.offline", "features"), ("history.folder", "history")];
+    let folders = folders.map(|(name, part)| format!("{name}={}", folder.join(part).display()));
+    let settings = [
+        folders[0].as_str(),
+        folders[1].as_str(),
+        "history.archive.segment_seconds=1",
+    ];
+    made::mesh::start(house, &services, &settings).await
 }
 
 fn request(out: &std::path::Path) -> Request {
@@ -232,23 +222,6 @@ async fn learned(asked: Request, prepared: Prepared) -> Report {
     report.await.unwrap().unwrap()
 }
 
-/// What is known of a build, as the file that ships says it.
-async fn applied(channel: &Channel) {
-    let documents = include_str!("../../../models/ci-run/features.yaml").to_owned();
-    let definitions = DefinitionsRequest {
-        documents,
-        ..DefinitionsRequest::default()
-    };
-    assert!(
-        FeatureStoreClient::new(channel.clone())
-            .apply(definitions)
-            .await
-            .unwrap()
-            .into_inner()
-            .applied
-    );
-}
-
 /// The small change and the large one, neither of which has been built yet.
 async fn scores(channel: &Channel) {
     let small = risk(channel, BUILDS, "steady").await;
@@ -269,20 +242,15 @@ async fn scores(channel: &Channel) {
 async fn a_played_month_of_builds_is_learned_registered_and_scores() {
     let house = TestHouse::start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let (mesh, address) = mesh(&house, folder.path()).await;
-    let channel = Channel::from_shared(address.clone())
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
-    applied(&channel).await;
+    let (mesh, channel) = mesh(&house, folder.path()).await;
+    made::mesh::know_builds(&channel).await;
     let facts = month(house.house.now().0 - 29 * DAY);
     for fact in &facts {
         house.house.bus().publish(fact).await.unwrap();
     }
 
     let place = Place {
-        address,
+        address: format!("http://{}", mesh.address()),
         ..Place::default()
     };
     let out = folder.path().join("model");

@@ -9,7 +9,7 @@ mod made;
 use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
-use auspex_chassis::{Mesh, Options, ServiceSpec};
+use auspex_chassis::{Mesh, ServiceSpec};
 use auspex_learn::random::Random;
 use auspex_learn::sigmoid;
 use auspex_model::{Manifest, embedded};
@@ -148,35 +148,13 @@ async fn training(channel: &Channel, wanted: impl Fn(&GetTrainingResponse) -> bo
 
 /// A mesh with a trainer that looks every second, and its address.
 async fn mesh(house: &TestHouse, services: &[ServiceSpec], more: &[&str]) -> (Mesh, Channel) {
-    // The registry's address is the mesh's own: it is known once it listens.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let mut set = vec![
-        format!("nats.url={}", house.settings.url),
-        "nats.partitions=2".to_owned(),
-        format!("server.listen={address}"),
-        format!("trainer.registry=http://{address}"),
-        "trainer.look_seconds=1".to_owned(),
-        "trainer.least_examples=100".to_owned(),
-        "trainer.on_drift=false".to_owned(),
+    let own = [
+        "trainer.registry=ADDRESS",
+        "trainer.look_seconds=1",
+        "trainer.least_examples=100",
+        "trainer.on_drift=false",
     ];
-    set.extend(
-        more.iter()
-            .map(|setting| setting.replace("ADDRESS", &format!("http://{address}"))),
-    );
-    let options = Options {
-        set,
-        alone: true,
-        ..Options::default()
-    };
-    let mesh = Mesh::start(services, &options).await.unwrap();
-    let channel = Channel::from_shared(format!("http://{}", mesh.address()))
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
-    (mesh, channel)
+    made::mesh::start(house, services, &[&own, more].concat()).await
 }
 
 /// The version that is the challenger.

@@ -8,20 +8,21 @@ mod made;
 use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
-use auspex_chassis::{From, Mesh, Options};
+use auspex_chassis::{From, Mesh};
 use auspex_learn::random::Random;
 use auspex_learn::sigmoid;
 use auspex_proto::event::{Body, Change, ChangeStats, Outcome, Run, RunPhase};
-use auspex_proto::wire::feature_store_client::FeatureStoreClient;
 use auspex_proto::wire::feedback_client::FeedbackClient;
 use auspex_proto::wire::model_registry_client::ModelRegistryClient;
 use auspex_proto::wire::scoring_client::ScoringClient;
 use auspex_proto::wire::trainer_client::TrainerClient;
 use auspex_proto::wire::{
-    self, DefinitionsRequest, GetModelVersionRequest, GetReliabilityRequest, GetScoreRequest,
-    GetTrainingRequest, GetTrainingResponse, Reliability, TrainNowRequest,
+    self, GetModelVersionRequest, GetReliabilityRequest, GetScoreRequest, GetTrainingRequest,
+    GetTrainingResponse, Reliability, TrainNowRequest,
 };
 use auspex_proto::{EntityKind, Event, Fact, FactKind, Revision};
+use auspex_trainer::Place;
+use auspex_trainer::publish::Registry;
 use tonic::transport::Channel;
 
 const DAY: i64 = 86_400_000;
@@ -100,45 +101,36 @@ fn week(number: i64, begin: i64, random: &mut Random) -> Vec<Build> {
     (0..A_WEEK).map(build).collect()
 }
 
-/// A mesh in which builds are served, scored and learned from.
+/// A mesh in which builds are served, scored and learned from; what scores them first is the cold start that ships.
 async fn mesh(house: &TestHouse, folder: &std::path::Path) -> (Mesh, Channel) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let options = Options {
-        set: vec![
-            format!("nats.url={}", house.settings.url),
-            "nats.partitions=2".to_owned(),
-            format!("server.listen={address}"),
-            format!("features.offline={}", folder.display()),
-            "features.builds=ci-run".to_owned(),
-            format!("trainer.registry=http://{address}"),
-            "trainer.look_seconds=1".to_owned(),
-            "trainer.builds.least_examples=140".to_owned(),
-            "trainer.builds.on_drift=false".to_owned(),
-        ],
-        alone: true,
-        ..Options::default()
-    };
     let services = [
         auspex_features::SERVICE,
         auspex_scoring::SERVICE,
         auspex_registry::SERVICE,
         auspex_trainer::SERVICE,
     ];
-    let mesh = Mesh::start(&services, &options).await.unwrap();
-    let channel = Channel::from_shared(format!("http://{address}"))
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
-    let documents = include_str!("../../../models/ci-run/features.yaml").to_owned();
-    let definitions = DefinitionsRequest {
-        documents,
-        ..DefinitionsRequest::default()
+    let offline = format!("features.offline={}", folder.display());
+    let settings = [
+        offline.as_str(),
+        "features.builds=ci-run",
+        "trainer.registry=ADDRESS",
+        "trainer.look_seconds=1",
+        "trainer.builds.least_examples=140",
+        "trainer.builds.on_drift=false",
+    ];
+    let (mesh, channel) = made::mesh::start(house, &services, &settings).await;
+    made::mesh::know_builds(&channel).await;
+    let place = Place {
+        address: format!("http://{}", mesh.address()),
+        ..Place::default()
     };
-    let applied = FeatureStoreClient::new(channel.clone()).apply(definitions).await;
-    assert!(applied.unwrap().into_inner().applied);
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/ci-run");
+    let files = auspex_trainer::publish::files(&shipped).unwrap();
+    let registry = Registry::of(&place).unwrap();
+    let number = registry
+        .register(files, "champion", "until we have our own")
+        .await;
+    assert_eq!(number.unwrap(), "1");
     (mesh, channel)
 }
 
@@ -266,6 +258,15 @@ async fn next(house: &TestHouse, channel: &Channel) -> [Build; 2] {
     builds
 }
 
+/// What the cold start says of a build, before anything was learned of builds: something, with its range and why.
+async fn cold(channel: &Channel) {
+    let first = score(channel, "run 0").await;
+    assert_eq!(first.model, "ci-run@1");
+    let range = first.low..=first.high;
+    assert!(range.contains(&first.p_failure), "{first:?}");
+    assert!((0.02..0.7).contains(&first.p_failure), "{first:?}");
+}
+
 /// How many scores of builds there are of each of these runs.
 async fn counted(house: &TestHouse, runs: &[&str]) -> Vec<usize> {
     let mut follow = house.house.follow(&[FactKind::Score], From::All).await.unwrap();
@@ -297,6 +298,9 @@ async fn weeks_of_builds_are_learned_and_the_next_one_scores_by_itself() {
         publish(&house, builds.iter().flat_map(begun)).await;
         // Nothing has an outcome before it is served.
         training(&channel, |found| found.waiting >= A_WEEK as u64).await;
+        if number == 0 {
+            cold(&channel).await;
+        }
         publish(&house, builds.iter().map(Build::ended)).await;
         training(&channel, |found| found.runs.len() as i64 > number).await;
     }
@@ -306,12 +310,15 @@ async fn weeks_of_builds_are_learned_and_the_next_one_scores_by_itself() {
     let last = found.runs.last().unwrap();
     assert!(last.published && last.brier < last.brier_base, "{found:?}");
     assert!((0.7..0.99).contains(&last.roc_auc), "{last:?}");
-    // The first that passed scores; those after it stand beside it.
+    // The first of our own builds took the place of the cold start; those after it stand beside it.
     let (champion, challenger) = (
         version(&channel, "champion").await,
         version(&channel, "challenger").await,
     );
-    assert!(champion.version < challenger.version && challenger.version.to_string() == last.version);
+    assert_eq!(champion.version.to_string(), found.runs[0].version, "{found:?}");
+    assert!(champion.version > 1 && champion.version < challenger.version);
+    assert_eq!(challenger.version.to_string(), last.version);
+    assert_eq!(champion.schema_hash, version(&channel, "1").await.schema_hash);
     assert_eq!(challenger.feature_service, "ci-run@1");
 
     let builds = next(&house, &channel).await;

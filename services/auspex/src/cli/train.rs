@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use auspex_chassis::tools;
 use auspex_trainer::plugin::Plugin;
-use auspex_trainer::recipe::{self, Recipe};
+use auspex_trainer::recipe::Recipe;
 use auspex_trainer::report::{Report, html, text};
 use auspex_trainer::request::delay;
 use auspex_trainer::table::choice::Wanted;
@@ -65,7 +65,7 @@ pub(crate) struct Train {
     /// Learn from ratios of columns too, as in la+ld/lt: sums of columns over sums of columns
     #[arg(long, value_name = "A/B,A+B/C", value_delimiter = ',')]
     ratios: Vec<String>,
-    /// Make a model that ships again, with the settings it ships with: change-risk, from the folder of the public data
+    /// Make a model that ships again, with the settings it ships with: change-risk or ci-run, from the folder of the public data
     #[arg(long, value_name = "NAME", value_parser = recipe, conflicts_with_all = ["label", "time", "join", "features", "group", "split", "test",
         "candidates", "recalibrate", "label_delay", "history", "context", "ratios", "name", "model_version",
         "feature_service", "effort", "seed"])]
@@ -179,8 +179,8 @@ fn column(time: &str) -> Option<String> {
 impl Train {
     pub(crate) async fn carry_out(self, reach: &Reach) -> Result<(), Fault> {
         let shown = self.report;
-        if let Some(Recipe::ChangeRisk) = self.recipe {
-            return self.again(shown).await;
+        if let Some(recipe) = self.recipe {
+            return self.again(recipe, shown).await;
         }
         let projects = self.builds.clone();
         let mut request = self.request();
@@ -216,11 +216,10 @@ impl Train {
     }
 
     /// Makes the model that ships again.
-    async fn again(self, shown: Shown) -> Result<(), Fault> {
+    async fn again(self, recipe: Recipe, shown: Shown) -> Result<(), Fault> {
         let runtime = tools::onnxruntime().await?;
         let data = self.data.unwrap_or_default();
-        let report =
-            tokio::task::spawn_blocking(move || recipe::change_risk(&data, &self.out, &runtime, &say));
+        let report = tokio::task::spawn_blocking(move || recipe.make(&data, &self.out, &runtime, &say));
         show(&report.await.map_err(Fault::failed)??, shown)
     }
 

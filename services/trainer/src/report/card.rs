@@ -10,7 +10,7 @@ const PUBLISHED: [(&str, f64); 3] = [("LApredict", 0.7246), ("DeepJIT", 0.7065),
 /// The columns of that data.
 const KAMEI: [&str; 6] = ["entrophy", "ndev", "nuc", "exp", "rexp", "sexp"];
 
-fn line(name: &str, figures: &Figures) -> String {
+pub(crate) fn line(name: &str, figures: &Figures) -> String {
     format!(
         "| {name} | {} | {:.3} | {:.3} | {} | {} | {:.4} | {:.4} | {:.4} | {} |\n",
         figures.rows,
@@ -25,7 +25,7 @@ fn line(name: &str, figures: &Figures) -> String {
     )
 }
 
-const HEAD: &str = "| | rows | failure rate | mean p | ROC-AUC (95 %) | PR-AUC (95 %) | Brier | Brier of the rate | ECE | recall at 20 % effort |\n\
+pub(crate) const HEAD: &str = "| | rows | failure rate | mean p | ROC-AUC (95 %) | PR-AUC (95 %) | Brier | Brier of the rate | ECE | recall at 20 % effort |\n\
 |---|---|---|---|---|---|---|---|---|---|\n";
 
 fn published(report: &Report) -> String {

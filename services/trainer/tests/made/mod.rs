@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses what it needs")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
+pub(crate) mod mesh;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
