@@ -29,6 +29,11 @@ metadata: {name: checkout}
 spec: {service: checkout, score_wait: 1s}
 ";
 
+/// The same with these gates.
+fn gated(gates: &str) -> String {
+    DOCUMENT.replace("score_wait: 1s", &format!("score_wait: 1s, gates: {{{gates}}}"))
+}
+
 fn start(document: &str) -> Request<StartRolloutRequest> {
     Request::new(StartRolloutRequest {
         project: "acme/shop".to_owned(),
@@ -56,13 +61,19 @@ fn named(name: &str) -> Request<GetRolloutRequest> {
     })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rollout_is_started_watched_and_aborted() {
+/// Control on a bus of its own, as it is configured by default; `true` on the channel closes the house.
+async fn control() -> (TestHouse, watch::Sender<bool>, Answers) {
     let test = TestHouse::start().await.unwrap();
     let decide = Decide::new(Config::default());
     let view = test.house.run_verb(stage::CANARY, decide).await.unwrap();
     let (close, closing) = watch::channel(false);
     let answers = Answers::new(test.house.clone(), view, closing);
+    (test, close, answers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_is_started_watched_and_aborted() {
+    let (test, close, answers) = control().await;
 
     let refused = answers.start(start("kind: Pod")).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
@@ -112,11 +123,7 @@ async fn a_rollout_is_started_watched_and_aborted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_names_the_field_as_the_request_calls_it() {
-    let test = TestHouse::start().await.unwrap();
-    let decide = Decide::new(Config::default());
-    let view = test.house.run_verb(stage::CANARY, decide).await.unwrap();
-    let (_close, closing) = watch::channel(false);
-    let answers = Answers::new(test.house.clone(), view, closing);
+    let (_test, _close, answers) = control().await;
     let said = answers
         .start(start("kind: Pod"))
         .await
@@ -149,18 +156,8 @@ async fn a_fault_names_the_field_as_the_request_calls_it() {
 /// What became of a check is control's own word: whoever may command could pass any gate with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_reports_a_check_in_the_place_of_control() {
-    let test = TestHouse::start().await.unwrap();
-    let view = test
-        .house
-        .run_verb(stage::CANARY, Decide::new(Config::default()))
-        .await
-        .unwrap();
-    let (_close, closing) = watch::channel(false);
-    let answers = Answers::new(test.house.clone(), view, closing);
-    let checked = DOCUMENT.replace(
-        "score_wait: 1s",
-        "score_wait: 1s, gates: {checks: [{name: smoke, http: {url: 'http://127.0.0.1:1/'}}]}",
-    );
+    let (_test, _close, answers) = control().await;
+    let checked = gated("checks: [{name: smoke, http: {url: 'http://127.0.0.1:1/'}}]");
     answers.start(start(&checked)).await.unwrap();
     let forged = wire::Report {
         check: "smoke".to_owned(),
@@ -179,19 +176,9 @@ async fn nobody_reports_a_check_in_the_place_of_control() {
 /// Where tokens are configured a name alone proves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn approvals_go_by_the_token_that_came_with_them() {
-    let test = TestHouse::start().await.unwrap();
-    let view = test
-        .house
-        .run_verb(stage::CANARY, Decide::new(Config::default()))
-        .await
-        .unwrap();
-    let (_close, closing) = watch::channel(false);
-    let answers = Answers::new(test.house.clone(), view, closing);
-    let gated = DOCUMENT.replace(
-        "score_wait: 1s",
-        "score_wait: 1s, gates: {approvals: [{name: go, at: start, by: [alice]}]}",
-    );
-    answers.start(start(&gated)).await.unwrap();
+    let (_test, _close, answers) = control().await;
+    let approved = gated("approvals: [{name: go, at: start, by: [alice]}]");
+    answers.start(start(&approved)).await.unwrap();
     let approve = |token: &str| {
         let what = wire::Approve {
             gate: "go".to_owned(),
@@ -214,11 +201,7 @@ async fn approvals_go_by_the_token_that_came_with_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_undoes_is_shown_the_rollout_that_goes_back() {
-    let test = TestHouse::start().await.unwrap();
-    let decide = Decide::new(Config::default());
-    let view = test.house.run_verb(stage::CANARY, decide).await.unwrap();
-    let (_close, closing) = watch::channel(false);
-    let answers = Answers::new(test.house.clone(), view, closing);
+    let (_test, _close, answers) = control().await;
     let document = "
 apiVersion: auspex.dev/v1
 kind: Rollout

@@ -90,7 +90,8 @@ impl Verb for Decide {
         Ok(voice.into_facts())
     }
 
-    /// Of rollouts that are over nothing changes; scores, and what users get meanwhile, are for the next one.
+    /// Of rollouts that are over nothing changes but when routers were back; scores, and what users get meanwhile, are for the next
+    /// one.
     fn is_seen(&self, state: &State) -> bool {
         !state.active.is_empty()
     }
