@@ -172,7 +172,7 @@ fn resume(rollout: &mut Rollout, command: &Command, voice: &Voice<'_>) -> Result
         None => wish(Action::Resume, "resumed"),
     };
     rollout.raised = None;
-    rollout.cursor.released = true;
+    rollout.cursor.release();
     rollout.weigh(voice.now());
     Ok(wish)
 }
@@ -232,16 +232,21 @@ fn push(
     command: &Command,
     voice: &mut Voice<'_>,
 ) -> Result<(), String> {
-    rollout.raised = None;
     if rollout.prior.is_none() {
+        rollout.raised = None;
         prior::settle_now(rollout, state, voice);
         return Ok(());
     }
     let judged = judge(rollout);
     let before = (rollout.cursor, rollout.course.clone());
-    let Some(wish) = course::wish(rollout, &judged, voice.now(), true) else {
-        return Ok(());
+    let wish = course::wish(rollout, &judged, voice.now(), true);
+    // The next leg has begun, and stays as it is for now.
+    let quiet = || {
+        let leg = rollout.leg().map(|leg| format!(" to {}", leg.name));
+        let text = said(command, &format!("went on{}", leg.unwrap_or_default()));
+        Wish::new(Action::Hold, rollout.weight, Reason::Commanded, text)
     };
+    let wish = wish.unwrap_or_else(quiet);
     if matches!(
         wish.reason,
         Reason::ApprovalWanted | Reason::TicketWanted | Reason::Frozen | Reason::DependencyWaits
@@ -249,6 +254,7 @@ fn push(
         (rollout.cursor, rollout.course) = before;
         return Err(gates::stays(rollout, &wish));
     }
+    rollout.raised = None;
     let wish = match wish.action {
         Action::Advance | Action::Promote | Action::Bake => Wish {
             reason: Reason::Commanded,

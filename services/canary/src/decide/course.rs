@@ -24,8 +24,9 @@ enum Said {
     Done(Reason, String),
 }
 
-/// What the course wishes; no wish: quietly go on as it is.
+/// What the course wishes; no wish: quietly go on as it is. A push goes past one hold: what it ends is not the next leg too.
 pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pushed: bool) -> Option<Wish> {
+    let mut pushed = pushed;
     loop {
         let Some(leg) = current(rollout) else {
             return Some(everything(rollout, now));
@@ -53,6 +54,7 @@ pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pushe
             Said::Wish(wish) => return Some(gates::thawed(rollout, wish, now)),
             Said::Done(reason, text) => next_leg(rollout, (reason, text), now),
         }
+        pushed = false;
     }
 }
 

@@ -16,6 +16,9 @@ pub struct Cursor {
     pub index: usize,
     /// Since when, by the watched clock.
     pub since: Timestamp,
+    /// It is a pause without an end, and has said so: a person may let it go on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asks: bool,
     /// A person has resumed it.
     pub released: bool,
     /// The weight with which its steps began: what the legs before have reached. Due until the first `setWeight`.
@@ -27,9 +30,16 @@ impl Cursor {
         Self {
             index: self.index + 1,
             since: now,
+            asks: false,
             released: false,
             ..self
         }
+    }
+
+    /// A person lets it go on. A pause that has not begun, behind a gate say, is still to come, and one with a length still lasts
+    /// that long.
+    pub fn release(&mut self) {
+        self.released = self.asks;
     }
 }
 
@@ -65,8 +75,10 @@ pub fn wish(steps: &[Step], cursor: Cursor, sight: &Sight<'_>) -> (Cursor, Optio
                     Some(Wish::new(Action::Advance, weight, Reason::StepDone, text)),
                 );
             }
-            (None, Some(pause)) if !cursor.released => match pause.duration {
+            (None, Some(pause)) => match pause.duration {
+                None if cursor.released => {}
                 None => {
+                    cursor.asks = true;
                     let text = match step.analysis.as_str() {
                         "" => format!("{label}: pause until resumed or promoted"),
                         name => format!("{label}: pause until the analysis {name} has succeeded"),
