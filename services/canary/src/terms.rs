@@ -118,7 +118,8 @@ impl Terms {
         }
     }
 
-    /// The same for the first version of a service: there is nothing to compare it with, to go back to, or to protect.
+    /// The same for the first version of a service: there is nothing to compare it with, to go back to, or to protect. Everything
+    /// goes to it with the first request: what would have to be so before a leg, a region or the promotion has to be so before that.
     #[must_use]
     pub fn at_once(self) -> Self {
         let whole = Step {
@@ -126,6 +127,7 @@ impl Terms {
             ..Step::default()
         };
         Self {
+            gates: self.gates.at_first(),
             policy: Policy::Steps(vec![whole]),
             legs: Vec::new(),
             metrics: Vec::new(),

@@ -164,6 +164,19 @@ impl Default for Http {
 }
 
 impl Gates {
+    /// The same where everything comes with the first request: what has its place on the way stands before that.
+    #[must_use]
+    pub(crate) fn at_first(mut self) -> Self {
+        let early = |point: &str| !["start", "end"].contains(&point);
+        for approval in self.approvals.iter_mut().filter(|a| early(a.point())) {
+            "traffic".clone_into(&mut approval.at);
+        }
+        for check in self.checks.iter_mut().filter(|c| early(c.point())) {
+            "traffic".clone_into(&mut check.at);
+        }
+        self
+    }
+
     /// Every check there is, with the point before which it has to pass, the database's among them.
     pub fn all_checks(&self) -> impl Iterator<Item = (&'static str, &Check)> {
         let own = self.checks.iter().map(|check| ("", check));
