@@ -68,7 +68,11 @@ pub fn of(spec: &Spec, config: &Config) -> Vec<Leg> {
     }
     let choice = &spec.strategy;
     if let Some(pipeline) = &choice.pipeline {
-        legs.extend(pipeline.iter().map(|leg| one(leg, spec, config)));
+        let mut reached = 0;
+        for leg in pipeline {
+            legs.push(one(leg, spec, config, reached));
+            reached = reaches(leg);
+        }
         return legs;
     }
     let single = LegChoice {
@@ -78,15 +82,25 @@ pub fn of(spec: &Spec, config: &Config) -> Vec<Leg> {
         ab: choice.ab.clone(),
         rolling: choice.rolling.clone(),
     };
-    legs.push(one(&single, spec, config));
+    legs.push(one(&single, spec, config, 0));
     legs
 }
 
-fn one(leg: &LegChoice, spec: &Spec, config: &Config) -> Leg {
+/// The candidate's share, percent, where a leg has ended that another one follows.
+fn reaches(leg: &LegChoice) -> u8 {
+    match (&leg.canary, &leg.ab) {
+        (Some(canary), _) => canary.to.unwrap_or(100),
+        (None, Some(split)) => split.split,
+        (None, None) => 0,
+    }
+}
+
+/// One leg that begins with so many percent.
+fn one(leg: &LegChoice, spec: &Spec, config: &Config, from: u8) -> Leg {
     let kind = match (&leg.blue_green, &leg.ab, &leg.rolling) {
         (Some(switch), _, _) => Kind::Switch(switch.clone()),
         (_, Some(split), _) => Kind::Split(split.clone()),
-        (_, _, Some(rolling)) => Kind::Roll(batches(rolling)),
+        (_, _, Some(rolling)) => Kind::Roll(batches(rolling, from)),
         _ => {
             let Canary { to, policy } = leg.canary.clone().unwrap_or_default();
             let choice = policy.as_ref().unwrap_or(&spec.policy);
@@ -118,9 +132,10 @@ pub fn policy_of(choice: &PolicyChoice, spec: &Spec, config: &Config) -> Policy 
     Policy::Budget(choice.budget.clone().unwrap_or_default().over(&configured))
 }
 
-fn batches(rolling: &Rolling) -> Vec<Step> {
+/// Batch by batch from so many percent on: what the leg before has reached stays.
+fn batches(rolling: &Rolling, from: u8) -> Vec<Step> {
     let batch = usize::from(rolling.batch.clamp(1, 100));
-    let weights = (1..=100_u8).step_by(batch).skip(1).map(|weight| weight - 1);
+    let weights = (from.min(100)..100).step_by(batch).skip(1);
     let pause = Pause {
         duration: Some(rolling.pause),
     };
@@ -145,19 +160,22 @@ mod tests {
 
     #[test]
     fn batches_go_up_to_everything() {
-        let weights = |batch| {
+        let weights = |batch, from| {
             let rolling = Rolling {
                 batch,
                 ..Rolling::default()
             };
-            batches(&rolling)
+            batches(&rolling, from)
                 .iter()
                 .filter_map(|step| step.set_weight)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(weights(25), [25, 50, 75]);
-        assert_eq!(weights(40), [40, 80]);
-        assert_eq!(weights(100), Vec::<u8>::new());
+        assert_eq!(weights(25, 0), [25, 50, 75]);
+        assert_eq!(weights(40, 0), [40, 80]);
+        assert_eq!(weights(100, 0), [0; 0]);
+        assert_eq!(weights(25, 50), [75]);
+        assert_eq!(weights(20, 30), [50, 70, 90]);
+        assert_eq!(weights(10, 100), [0; 0]);
     }
 
     #[test]
