@@ -21,7 +21,8 @@ impl Window {
         let read = self.read()?;
         let local = read.local(now)?;
         let (_, end) = read.around(local)?;
-        read.instant(end).map(|end| end.max(now + Duration::from_secs(1)))
+        read.instant(end, now)
+            .map(|end| end.max(now + Duration::from_secs(1)))
     }
 
     /// Everything that is wrong with it, below its path.
@@ -143,10 +144,15 @@ impl Read {
         Some(self.zone.to_datetime(instant))
     }
 
-    /// The instant at which local clocks first show this; where they skip it, the instant after the gap.
-    fn instant(&self, local: DateTime) -> Option<Timestamp> {
-        let zoned = self.zone.to_ambiguous_timestamp(local).compatible().ok()?;
-        Some(Timestamp(zoned.as_millisecond()))
+    /// The next instant at which local clocks show this: they may show it twice. Where they skip it, the instant after the gap.
+    fn instant(&self, local: DateTime, now: Timestamp) -> Option<Timestamp> {
+        let zoned = self.zone.to_ambiguous_timestamp(local);
+        let first = zoned.clone().compatible().ok()?;
+        let next = match first.as_millisecond() > now.0 {
+            true => first,
+            false => zoned.later().ok()?,
+        };
+        Some(Timestamp(next.as_millisecond()))
     }
 
     /// The window around a local time, joined with those that follow without a gap.
@@ -254,6 +260,18 @@ mod tests {
             twice.until(at("2026-10-25T01:30:00Z")),
             Some(at("2026-10-25T02:00:00Z")),
             "02:30 the second time"
+        );
+        let ends = window(&["sun"], "01:00", "02:30", "Europe/Berlin");
+        assert_eq!(
+            ends.until(at("2026-10-25T00:15:00Z")),
+            Some(at("2026-10-25T00:30:00Z")),
+            "02:15 the first time"
+        );
+        assert_eq!(ends.until(at("2026-10-25T00:45:00Z")), None, "02:45");
+        assert_eq!(
+            ends.until(at("2026-10-25T01:15:00Z")),
+            Some(at("2026-10-25T01:30:00Z")),
+            "02:15 the second time"
         );
     }
 
