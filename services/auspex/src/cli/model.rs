@@ -113,10 +113,17 @@ pub(crate) struct How {
 
 type Client = ModelRegistryClient<Line>;
 
-/// Name and version of `NAME@VERSION`; the version is empty when there is none.
-fn split(model: &str) -> (String, String) {
-    let (name, version) = model.split_once('@').unwrap_or((model, ""));
-    (name.to_owned(), version.to_owned())
+/// Name and version of `NAME@VERSION`; the version is empty where `NAME` stands alone.
+fn split(model: &str) -> Result<(String, String), Fault> {
+    match model.split_once('@') {
+        None => Ok((model.to_owned(), String::new())),
+        Some((name, version)) if !name.is_empty() && !version.is_empty() => {
+            Ok((name.to_owned(), version.to_owned()))
+        }
+        Some(_) => Err(Fault::invalid(format!(
+            "{model}: is neither NAME nor NAME@VERSION"
+        ))),
+    }
 }
 
 async fn client(reach: &Reach) -> Result<Client, Fault> {
@@ -195,7 +202,7 @@ async fn list(reach: &Reach, output: Output) -> Result<(), Fault> {
 }
 
 async fn promote(reach: &Reach, model: &str, to: (String, u32), how: How) -> Result<(), Fault> {
-    let (name, version) = split(model);
+    let (name, version) = split(model)?;
     if version.is_empty() {
         return Err(Fault::invalid(format!("{model}: is not NAME@VERSION")));
     }
@@ -217,8 +224,8 @@ async fn promote(reach: &Reach, model: &str, to: (String, u32), how: How) -> Res
 }
 
 async fn one(reach: &Reach, model: &str, output: Output) -> Result<(), Fault> {
+    let (name, version) = split(model)?;
     let mut client = client(reach).await?;
-    let (name, version) = split(model);
     if version.is_empty() {
         let head = client
             .get_model(GetModelRequest { name: name.clone() })
@@ -249,10 +256,10 @@ async fn one(reach: &Reach, model: &str, output: Output) -> Result<(), Fault> {
 }
 
 async fn compare(reach: &Reach, one: &str, other: &str, output: Output) -> Result<(), Fault> {
+    let first = split(one)?;
     let mut client = client(reach).await?;
-    let first = split(one);
     let second = if other.contains('@') {
-        split(other)
+        split(other)?
     } else {
         (first.0.clone(), other.to_owned())
     };
@@ -298,4 +305,20 @@ async fn register(reach: &Reach, folder: &std::path::Path, alias: String, how: H
 /// An empty text as JSON's `null`.
 fn or_null(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { json!(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_is_left_out_is_no_name() {
+        let told = |model: &str| split(model).ok();
+        let pair = |name: &str, version: &str| Some((name.to_owned(), version.to_owned()));
+        assert_eq!(told("change-risk"), pair("change-risk", ""));
+        assert_eq!(told("change-risk@champion"), pair("change-risk", "champion"));
+        for wrong in ["change-risk@", "@3", "@"] {
+            assert_eq!(told(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -50,7 +50,7 @@ impl Ask {
         let mut client = ExperimentsClient::new(reach.open().await?);
         match self {
             Self::Start { model, percent, how } => {
-                let (model, challenger) = split(&model);
+                let (model, challenger) = split(&model)?;
                 if challenger.is_empty() {
                     return Err(Fault::invalid(format!("{model}: is not NAME@VERSION")));
                 }
