@@ -224,7 +224,7 @@ async fn until(
     seen: &mut (impl StreamExt<Item = Result<RolloutView, tonic::Status>> + Unpin),
     wanted: impl Fn(&RolloutView) -> bool,
 ) -> RolloutView {
-    tokio::time::timeout(Duration::from_secs(20), async {
+    tokio::time::timeout(Duration::from_secs(60), async {
         loop {
             let view = seen.next().await.unwrap().unwrap();
             if wanted(&view) {

@@ -29,7 +29,7 @@ pub(super) fn wish(rollout: &mut Rollout, judged: &Judged, now: Timestamp, pushe
     let mut pushed = pushed;
     loop {
         let Some(leg) = current(rollout) else {
-            return Some(everything(rollout, now));
+            return Some(everything(rollout, now, pushed));
         };
         let entry: &[&str] = match rollout.course.open {
             true => &[leg.name.as_str()],
@@ -219,7 +219,7 @@ pub(crate) fn switch(rollout: &Rollout) -> Option<&BlueGreen> {
 }
 
 /// Past the last leg.
-fn everything(rollout: &mut Rollout, now: Timestamp) -> Wish {
+fn everything(rollout: &mut Rollout, now: Timestamp, pushed: bool) -> Wish {
     if let Some(held) = gates::at(rollout, &["promotion"], now) {
         return held;
     }
@@ -228,7 +228,7 @@ fn everything(rollout: &mut Rollout, now: Timestamp) -> Wish {
         let text = "switch has to be approved before everything goes to the candidate".to_owned();
         return Wish::new(Action::Pause, rollout.weight, Reason::ApprovalWanted, text);
     }
-    if let Some(wish) = region(rollout, now) {
+    if let Some(wish) = region(rollout, now, pushed) {
         return gates::thawed(rollout, wish, now);
     }
     let done = || (Reason::StepDone, "all legs are done".to_owned());
@@ -256,7 +256,7 @@ pub(crate) fn past(rollout: &Rollout) -> Option<String> {
 }
 
 /// The next region gets everything, or the last one is still looked at; `None`: all have it.
-fn region(rollout: &mut Rollout, now: Timestamp) -> Option<Wish> {
+fn region(rollout: &mut Rollout, now: Timestamp, pushed: bool) -> Option<Wish> {
     let done = rollout.course.regions;
     if let Some(last) = done
         .checked_sub(1)
@@ -264,7 +264,7 @@ fn region(rollout: &mut Rollout, now: Timestamp) -> Option<Wish> {
         .cloned()
     {
         let watched = rollout.course.watch.at(now);
-        if watched.since(rollout.course.region_since) < last.bake.duration() {
+        if !pushed && watched.since(rollout.course.region_since) < last.bake.duration() {
             let text = format!("{} has the candidate, looked at for {}", last.name, last.bake);
             return Some(Wish::new(Action::Hold, rollout.weight, Reason::RegionBakes, text));
         }
