@@ -147,7 +147,7 @@ impl Read {
     /// The next instant at which local clocks show this: they may show it twice. Where they skip it, the instant after the gap.
     fn instant(&self, local: DateTime, now: Timestamp) -> Option<Timestamp> {
         let zoned = self.zone.to_ambiguous_timestamp(local);
-        let first = zoned.clone().compatible().ok()?;
+        let first = zoned.compatible().ok()?;
         let next = match first.as_millisecond() > now.0 {
             true => first,
             false => zoned.later().ok()?,
