@@ -275,15 +275,23 @@ fn told(
     worth: &Worth,
 ) -> Value {
     let mut told = train::lineage(request, trained, &winner.chosen);
-    let short = |figures: &Figures| json!({"roc_auc": figures.roc_auc, "pr_auc": figures.pr_auc, "brier": figures.brier, "brier_base": figures.brier_base, "ece": figures.ece});
+    let short = |figures: &Figures| {
+        json!({
+            "roc_auc": figures.roc_auc, "pr_auc": figures.pr_auc, "ece": figures.ece,
+            "brier": figures.brier, "brier_base": figures.brier_base,
+        })
+    };
     let by = |(name, mean, _): &(String, Figures, Figures)| (name.clone(), short(mean));
     let test: serde_json::Map<String, Value> = worth.known.iter().map(by).collect();
     let backtest = told.pointer("/metrics/backtest").cloned();
     let more = json!({
         "summary": SUMMARY,
         "metrics": {"backtest": backtest, "test": test, "test_unseen_project": short(&worth.unseen.1)},
-        "interval": {"level": 0.8, "meaning": "range in which the share of comparable commits that needed a fix lies, in a project not learned from",
-            "patterns": ranges(plain, winner, others)},
+        "interval": {
+            "level": 0.8,
+            "meaning": "range in which the share of comparable commits that needed a fix lies, in a project not learned from",
+            "patterns": ranges(plain, winner, others),
+        },
         "license": "Apache-2.0", "data_license": "LICENSE-data",
     });
     let parameters =

@@ -61,22 +61,9 @@ fn columns() -> String {
     out
 }
 
-/// The card.
-pub(super) fn card(report: &Report, worth: &Worth, licence: &str) -> String {
+fn data(report: &Report) -> String {
     let table = &report.table;
-    let mut out = format!("# {}: a cold start for builds\n\n{HEADLINE}", report.model);
-    let mean = report.mean_of_groups.clone().unwrap_or_default();
-    out.push_str(&format!(
-        "\nOn the stand-in label, mean of six projects: ROC-AUC / PR-AUC {} (a coin: 0.5 / {:.3}), Brier {:.3} ({:.3} by knowing the rate), ECE {:.3}; in a project \
-         it has not seen {}. Of builds there is no figure.\n",
-        described(&mean).replace(" | ", " / "),
-        mean.rate,
-        mean.brier,
-        mean.brier_base,
-        mean.ece,
-        described(&worth.unseen.1).replace(" | ", " / ")
-    ));
-    out.push_str(&format!(
+    format!(
         "\n## Data\n\n{DATA}: six open-source projects, each commit taken as a build asked for at its date, the project as the build's\n\
          name. {} commits to learn from (the oldest 80 % of each project, {:.3} of them needed a fix), {} to test on (the newest 20 %). The\n\
          outcome of a commit counts in the history of later ones {:.0} minutes after it, as if that were how long it took to build. Of half of\n\
@@ -90,7 +77,11 @@ pub(super) fn card(report: &Report, worth: &Worth, licence: &str) -> String {
         TOOK / 60.0,
         report.champion,
         report.seed
-    ));
+    )
+}
+
+fn figures(report: &Report, worth: &Worth) -> String {
+    let mut out = String::new();
     out.push_str("## Figures of the stand-in label\n\nOf commits that later needed a fix, on the newest 20 % of each project. Nothing is claimed of builds.\n\n");
     out.push_str(HEAD);
     for (name, figures) in &report.groups {
@@ -116,7 +107,11 @@ pub(super) fn card(report: &Report, worth: &Worth, licence: &str) -> String {
             all.ece
         ));
     }
-    out.push_str(&columns());
+    out
+}
+
+fn rest(report: &Report) -> String {
+    let mut out = String::new();
     out.push_str("\n## What moves the score\n\nMean absolute contribution on test rows, in log-odds before calibration.\n\n| feature | moves |\n|---|---|\n");
     for (name, moved) in report.importance.iter().filter(|(_, moved)| *moved > 0.0) {
         out.push_str(&format!("| `{name}` | {moved:.3} |\n"));
@@ -126,7 +121,35 @@ pub(super) fn card(report: &Report, worth: &Worth, licence: &str) -> String {
          {:.1e} in p, over {} rows, split thresholds and missing values among them. Ranges hold the share of comparable commits in a project that was not learned from, at 80 %.\n",
         report.artifact.size, report.artifact.sha256, report.artifact.parity, report.artifact.parity_rows
     ));
-    out.push_str(LIMITS);
-    out.push_str(&format!("\n## Licence of the data\n\nThe data are not part of the product; the model is derived from them.\n\n```\n{}\n```\n", licence.trim()));
+    out
+}
+
+/// The card.
+pub(super) fn card(report: &Report, worth: &Worth, licence: &str) -> String {
+    let mut out = format!("# {}: a cold start for builds\n\n{HEADLINE}", report.model);
+    let mean = report.mean_of_groups.clone().unwrap_or_default();
+    out.push_str(&format!(
+        "\nOn the stand-in label, mean of six projects: ROC-AUC / PR-AUC {} (a coin: 0.5 / {:.3}), Brier {:.3} ({:.3} by knowing the rate), ECE {:.3}; in a project \
+         it has not seen {}. Of builds there is no figure.\n",
+        described(&mean).replace(" | ", " / "),
+        mean.rate,
+        mean.brier,
+        mean.brier_base,
+        mean.ece,
+        described(&worth.unseen.1).replace(" | ", " / ")
+    ));
+    for part in [
+        data(report),
+        figures(report, worth),
+        columns(),
+        rest(report),
+        LIMITS.to_owned(),
+    ] {
+        out.push_str(&part);
+    }
+    out.push_str(&format!(
+        "\n## Licence of the data\n\nThe data are not part of the product; the model is derived from them.\n\n```\n{}\n```\n",
+        licence.trim()
+    ));
     out
 }
