@@ -277,11 +277,14 @@ fn region(rollout: &mut Rollout, now: Timestamp, pushed: bool) -> Option<Wish> {
     if done + 1 == rollout.terms.regions.len() {
         return None;
     }
-    if gates::frozen(rollout, now).is_none() {
-        rollout.course.regions = done + 1;
-        rollout.course.region_since = rollout.course.watch.at(now);
-    }
     let text = format!("everything in {} goes to the candidate", next.name);
+    if let Some((until, name)) = gates::frozen(rollout, now) {
+        let until = gates::instant(until);
+        let text = format!("{name} holds until {until}; it would be: {text}");
+        return Some(Wish::new(Action::Hold, rollout.weight, Reason::Frozen, text));
+    }
+    rollout.course.regions = done + 1;
+    rollout.course.region_since = rollout.course.watch.at(now);
     Some(Wish::new(
         Action::Advance,
         rollout.weight,
