@@ -61,7 +61,7 @@ fn columns() -> String {
     out
 }
 
-fn data(report: &Report) -> String {
+fn learned_from(report: &Report) -> String {
     let table = &report.table;
     format!(
         "\n## Data\n\n{DATA}: six open-source projects, each commit taken as a build asked for at its date, the project as the build's\n\
@@ -139,7 +139,7 @@ pub(super) fn card(report: &Report, worth: &Worth, licence: &str) -> String {
         described(&worth.unseen.1).replace(" | ", " / ")
     ));
     for part in [
-        data(report),
+        learned_from(report),
         figures(report, worth),
         columns(),
         rest(report),
