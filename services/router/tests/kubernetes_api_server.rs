@@ -367,15 +367,11 @@ async fn sizes(scene: &Scene) {
     scene.tell(DEPLOYMENTS, "web-stable", &ready(4, 1)).await;
     istio(&scene.router).apply(&wish(50), &Open).await.unwrap();
     let scaler = Scaler::at(scene.router.clone(), &settings);
-    let of = |replicas| {
-        Some(Scale {
-            percent: 50,
-            replicas,
-        })
-    };
+    // A document that says how many take everything: four. Nobody else does, and both are smaller soon.
+    let of = |percent, replicas| Some(Scale { percent, replicas });
     let asked = Intent {
-        stable: of(1),
-        candidate: of(2),
+        stable: of(25, 1),
+        candidate: of(50, 2),
         ..wish(50)
     };
     let applied = scaler.apply(&asked, &Open).await.unwrap();
@@ -390,5 +386,5 @@ async fn sizes(scene: &Scene) {
     assert_eq!(scaler.read(&asked).await.unwrap().candidate, None);
     scene.tell(DEPLOYMENTS, "web-canary", &ready(1, 2)).await;
     let candidate = scaler.read(&asked).await.unwrap().candidate.unwrap();
-    assert_eq!((candidate.ready, candidate.wanted, candidate.percent), (1, 2, 50));
+    assert_eq!((candidate.ready, candidate.wanted, candidate.percent), (1, 2, 25));
 }
