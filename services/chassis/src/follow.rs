@@ -37,6 +37,10 @@ pub struct Followed {
 /// An endless reading of facts; it survives absences of the server.
 pub struct Follow {
     reader: Reader,
+    /// How long it rests when it has read all there is; `None`: it does not.
+    beat: Option<Duration>,
+    /// All was read, and it has not rested since.
+    is_tired: bool,
 }
 
 impl std::fmt::Debug for Follow {
@@ -58,6 +62,18 @@ impl Follow {
         };
         Self {
             reader: Reader::new(bus, subject::FACTS, filters, start),
+            beat: None,
+            is_tired: false,
+        }
+    }
+
+    /// Rests so long whenever it has read all there is, before it waits for more: who reads many facts and is in no hurry need not
+    /// be woken by each. What comes after a pause is read at once, and a backlog without rest.
+    #[must_use]
+    pub fn in_beats(self, beat: Duration) -> Self {
+        Self {
+            beat: Some(beat),
+            ..self
         }
     }
 
@@ -67,7 +83,17 @@ impl Follow {
     /// When the log has been replaced under the reader.
     pub async fn next(&mut self) -> anyhow::Result<Followed> {
         loop {
-            let raw = self.reader.next().await?;
+            let raw = match self.reader.arrived() {
+                Some(raw) => raw,
+                None => {
+                    if let Some(beat) = self.beat.filter(|_| self.is_tired) {
+                        tokio::time::sleep(beat).await;
+                    }
+                    self.is_tired = false;
+                    self.reader.next().await?
+                }
+            };
+            self.is_tired = raw.behind == 0;
             let Ok(address) = subject::parse(&raw.subject) else {
                 continue;
             };

@@ -73,3 +73,31 @@ async fn a_backlog_comes_piece_by_piece() {
         "and it goes on with what is new"
     );
 }
+
+/// Who rests between looks reads the same, and rests only where there is nothing to read.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_beats_everything_comes_in_its_order() {
+    let test = TestHouse::start().await.unwrap();
+    for n in 0..COUNT {
+        test.house.bus().publish(&event(n)).await.unwrap();
+    }
+    let follow = test.house.follow(&[FactKind::Event], From::All).await.unwrap();
+    // With a rest after each of them it would take an hour.
+    let mut follow = follow.in_beats(Duration::from_secs(3_600) / u32::try_from(COUNT).unwrap());
+    for n in 0..COUNT {
+        let next = tokio::time::timeout(Duration::from_secs(60), follow.next()).await;
+        assert_eq!(next.unwrap().unwrap().fact.meta().id.to_string(), format!("e{n}"));
+    }
+    let beat = Duration::from_millis(50);
+    let mut follow = follow.in_beats(beat);
+    for n in COUNT..COUNT + 20 {
+        test.house.bus().publish(&event(n)).await.unwrap();
+        if n % 7 == 0 {
+            tokio::time::sleep(beat * 2).await;
+        }
+    }
+    for n in COUNT..COUNT + 20 {
+        let next = tokio::time::timeout(Duration::from_secs(60), follow.next()).await;
+        assert_eq!(next.unwrap().unwrap().fact.meta().id.to_string(), format!("e{n}"));
+    }
+}

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use auspex_chassis::{From, Group, House};
 use auspex_proto::{Entity, EntityKind, Fact, FactKind, Project, Revision, Score};
 
+/// Between two looks at a log that never pauses: who asks for a score of a moment ago is not kept waiting by it, and being woken by
+/// each score would cost the path as much as another stage on it.
+const BEAT: Duration = Duration::from_millis(50);
 /// How many scores are kept: about 1 kB each, so 10 MB.
 const CAPACITY: usize = 10_000;
 
@@ -68,7 +72,7 @@ impl Latest {
 /// When the bus is away.
 pub async fn follow(house: &House) -> anyhow::Result<Arc<RwLock<Latest>>> {
     let latest = Arc::<RwLock<Latest>>::default();
-    let mut follow = house.follow(&[FactKind::Score], From::All).await?;
+    let mut follow = house.follow(&[FactKind::Score], From::All).await?.in_beats(BEAT);
     let noted = Arc::clone(&latest);
     house.spawn("latest scores", Group::Work, move |stop| async move {
         loop {

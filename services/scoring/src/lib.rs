@@ -3,13 +3,14 @@
 //! - *Reads*: `FeatureVector`; it follows `Model` for what scores and how that is to be read in each project, and its own scores
 //!   to answer `GetScore`.
 //! - *Writes*: `Score`, with reasons when it may start a rollout or is not low; an `Alert` when a version is refused.
-//! - *Answers*: `Scoring` (score, explain, the last score of a revision or a build, what scores now); the Open Inference Protocol v2.
+//! - *Answers*: `Scoring` (score, explain, the last score of a revision or a build, what scores now); the Open Inference Protocol
+//!   v2.
 //! - *Remembers*: nothing.
 //! - *Invariants*: a version scores only when it is what its manifest says, down to its golden rows, else the last good one goes
 //!   on; a change of version drops and doubles no score; a vector of another schema is a dead letter with both hashes, and
-//!   spoils no other, and one of a build that no model is for is passed over; `low <= p_failure <= high`; contributions ([`explain`]) are of the graph that is served, in log-odds
-//!   before calibration; equal units are dealt equally; what outcomes have taught ([`readings`]) stands in the Score beside what
-//!   the version says, so that both can be worked out again.
+//!   spoils no other, and one of a build that no model is for is passed over; `low <= p_failure <= high`; contributions
+//!   ([`explain`]) are of the graph that is served, in log-odds before calibration; equal units are dealt equally; what outcomes
+//!   have taught ([`readings`]) stands in the Score beside what the version says, so that both can be worked out again.
 
 pub mod config;
 pub mod deal;

@@ -7,8 +7,8 @@
 //! afterwards. Rows for the feature store are not made meanwhile (`features.streams`): they are beside the path, and two cores do
 //! not carry both at 2,000 events a second. Both ways begin when a message is due and end where a reader of the log has what came
 //! of it. Before a round counts, events come at its rate for as long as quiet changes may wait to be saved, so that as much is saved
-//! meanwhile as ever; and after it all of it is saved before the bare server has its turn. A decision counts when the state that knows it is saved: that is looked up afterwards. So are the legs of the way, by
-//! the server's own times.
+//! meanwhile as ever; and after it all of it is saved before the bare server has its turn. A decision counts when the state that
+//! knows it is saved: that is looked up afterwards. So are the legs of the way, by the server's own times.
 
 mod change;
 mod legs;
@@ -31,7 +31,8 @@ use super::pace::{Pace, Times};
 use super::row::{Better, Row, median_round, quantile};
 use crate::services;
 
-/// The most that the path may take, in bare hops: it has three hops and two saved states, a hop has none.
+/// The most that the path may take, in bare hops: it has four messages and, between the last two, a saved state; a hop has two
+/// messages.
 const FLOOR: f64 = 3.5;
 /// Longer than a quiet change may wait to be saved.
 const SAVED_WITHIN: Duration = Duration::from_secs(6);

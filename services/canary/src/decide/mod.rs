@@ -90,10 +90,15 @@ impl Verb for Decide {
         Ok(voice.into_facts())
     }
 
-    /// Of rollouts that are over nothing changes but when routers were back; scores, and what users get meanwhile, are for the next
-    /// one.
-    fn is_seen(&self, state: &State) -> bool {
-        !state.active.is_empty()
+    /// Of rollouts that are over nothing changes but when routers were back; what users get meanwhile is for the next one, as a
+    /// score is that is about none under way. Time alone shows nothing of one that waits for its score.
+    fn is_seen(&self, state: &State, fact: &Fact) -> bool {
+        let mut active = state.active.values();
+        match fact {
+            Fact::Score(score) => active.any(|rollout| prior::is_about(score, rollout)),
+            Fact::Tick(_) => active.any(|rollout| rollout.phase != Phase::Waiting),
+            _ => active.next().is_some(),
+        }
     }
 
     fn due(&self, state: &State) -> Option<Timestamp> {

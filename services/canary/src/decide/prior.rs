@@ -42,6 +42,11 @@ pub(super) fn learn(config: &Config, state: &mut State, score: &Score, voice: &m
     }
 }
 
+/// Whether a rollout hears of this score.
+pub(super) fn is_about(score: &Score, rollout: &Rollout) -> bool {
+    about(&Known::of(score), rollout)
+}
+
 fn about(known: &Known, rollout: &Rollout) -> bool {
     let same = rollout.deployment.as_deref() == Some(known.entity.as_str());
     let deployment = known.kind == EntityKind::Deployment && same;

@@ -66,7 +66,7 @@ pub struct Rollout {
     #[serde(default)]
     pub window: Window,
     /// What was seen in the intervals judged.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_new")]
     pub tally: Tally,
     /// What routers do, by instance.
     #[serde(default)]
@@ -121,8 +121,10 @@ pub struct Prior {
 #[serde(default)]
 pub struct Tally {
     /// Errors among requests.
+    #[serde(skip_serializing_if = "is_new")]
     pub requests: CountTest,
     /// Slow ones among requests.
+    #[serde(skip_serializing_if = "is_new")]
     pub slow: CountTest,
     /// Whether anybody reported `slow`.
     pub has_slow: bool,
@@ -156,6 +158,11 @@ pub struct Tally {
 
 fn is_never(time: &Timestamp) -> bool {
     *time == Timestamp::default()
+}
+
+/// A test that has seen nothing is a kilobyte of zeros, in every save of a rollout that waits or has ended before its first traffic.
+fn is_new<T: Default + PartialEq>(kept: &T) -> bool {
+    *kept == T::default()
 }
 
 /// Silence of one track beside the other.

@@ -26,7 +26,7 @@ use auspex_proto::{Fact, Partition, Timestamp};
 use super::aging::Aging;
 use super::cursor::Cursor;
 use super::errands::{Book, Done, Errands};
-use super::slots::{Arrived, Slots, Unsaved, Which};
+use super::slots::{Ages, Arrived, Slots, Unsaved, Which};
 use super::ticks::Ticker;
 use super::under_way::{self, Arrived as Landed, UnderWay};
 use super::{Fault, Post};
@@ -36,7 +36,8 @@ use crate::verb::Verb;
 
 /// The most that is absorbed before it is saved.
 const BATCH: usize = 256;
-/// The most keys that are absorbed into before they are saved: with a disk write each they are saved in time.
+/// The most keys that are absorbed into and not saved: beyond it, the longest waiting are saved, whatever their age, before more is
+/// absorbed.
 const KEYS: usize = 1_024;
 /// The most changes that nobody waits for which are saved at once: what is urgent must not wait behind many of them.
 const BITE: usize = 32;
@@ -170,8 +171,9 @@ impl<V: Verb> Owner<V> {
                     let first = raw.map_err(|fault| Fault::Fatal(fault.into()))?;
                     self.absorb_arrived(&first);
                     // What waits to be saved has its bound.
-                    let all = self.slots.touched() >= KEYS;
-                    self.commit(if all { Which::All } else { Which::Urgent }).await?;
+                    let full = self.slots.touched() >= KEYS;
+                    let which = if full { Which::Until(Ages::ALL, BITE) } else { Which::Urgent };
+                    self.commit(which).await?;
                     if self.slots.touched() > 0 {
                         self.aging.note(Instant::now(), self.position);
                     }

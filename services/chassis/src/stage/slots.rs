@@ -196,8 +196,8 @@ impl<V: Verb> Slots<V> {
         };
         slot.touch();
         slot.seq = message.seq;
-        self.touched
-            .note(key, message.seq, self.last.1, self.verb.is_seen(&slot.state));
+        let is_seen = self.verb.is_seen(&slot.state, message.fact);
+        self.touched.note(key, (message.seq, self.last.1), is_seen);
         // A dead letter may come twice to nobody's use: it waits for the save.
         let speaks = self.verb.speaks_first() && outgoing.iter().all(Outgoing::is_fact);
         if self.verb.is_urgent(message.fact) || !(outgoing.is_empty() || speaks) {
@@ -231,7 +231,7 @@ impl<V: Verb> Slots<V> {
         );
         self.schedule(key);
         // No message of the log would make it again: it is saved at once.
-        self.touched.note(key, self.last.0 + 1, self.now, true);
+        self.touched.note(key, (self.last.0 + 1, self.now), true);
         self.touched.hurry(key);
     }
 

@@ -94,7 +94,7 @@ impl Verb for Book {
         self.speaks_first
     }
 
-    fn is_seen(&self, page: &Page) -> bool {
+    fn is_seen(&self, page: &Page, _: &Fact) -> bool {
         page.count.is_multiple_of(2)
     }
 }

@@ -24,29 +24,50 @@ pub(crate) struct Ages {
     pub(crate) unseen: u64,
 }
 
+impl Ages {
+    /// Everything is of age.
+    pub(crate) const ALL: Self = Self {
+        seen: u64::MAX,
+        unseen: u64::MAX,
+    };
+}
+
 /// Keys that have been absorbed into and are not saved.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
-    /// With the first message that was absorbed into each since it was saved.
-    keys: BTreeMap<String, u64>,
-    /// Those that somebody may look at.
+    keys: BTreeMap<String, Since>,
+    /// Those that somebody may look at, by the first message at whose changes they may.
     seen: Line,
-    /// Those that only their owner looks at.
+    /// Those that had a change at which only their owner looks, by the first message.
     unseen: Line,
     /// Those of them that somebody waits for: they have something to publish, or the verb calls what they absorbed urgent.
     urgent: BTreeSet<String>,
 }
 
-/// Keys by the first message that was absorbed into each, with the time of the log before it. What is not called unsaved is over.
+/// The first message that was absorbed into a key since it was saved, of either kind.
+#[derive(Debug, Clone, Copy, Default)]
+struct Since {
+    seen: Option<u64>,
+    unseen: Option<u64>,
+}
+
+/// Keys by messages that were absorbed into them, with the time of the log before each. What is not called unsaved is over.
 #[derive(Debug, Default)]
 struct Line(VecDeque<Waiting>);
 
 impl Touched {
-    /// A message was absorbed into a key, at which somebody may look; before it the log had this time.
-    pub(super) fn note(&mut self, key: &str, seq: u64, before: Timestamp, is_seen: bool) {
-        if !self.keys.contains_key(key) {
-            self.keys.insert(key.to_owned(), seq);
-            let line = if is_seen { &mut self.seen } else { &mut self.unseen };
+    /// A message was absorbed into a key, at which somebody may look or not; before it the log had this time.
+    pub(super) fn note(&mut self, key: &str, (seq, before): (u64, Timestamp), is_seen: bool) {
+        let since = match self.keys.get_mut(key) {
+            Some(since) => since,
+            None => self.keys.entry(key.to_owned()).or_default(),
+        };
+        let (first, line) = match is_seen {
+            true => (&mut since.seen, &mut self.seen),
+            false => (&mut since.unseen, &mut self.unseen),
+        };
+        if first.is_none() {
+            *first = Some(seq);
             line.0.push_back((seq, before, key.to_owned()));
         }
     }
@@ -70,13 +91,7 @@ impl Touched {
         let (ages, most) = match which {
             Which::Urgent => (Ages::default(), 0),
             Which::Until(ages, most) => (ages, most),
-            Which::All => (
-                Ages {
-                    seen: u64::MAX,
-                    unseen: u64::MAX,
-                },
-                usize::MAX,
-            ),
+            Which::All => (Ages::ALL, usize::MAX),
         };
         let most = most.saturating_add(taken.len());
         while taken.len() < most {
@@ -90,15 +105,15 @@ impl Touched {
     /// Whether any is of age.
     pub(super) fn is_due(&mut self, ages: Ages) -> bool {
         let due = |front: Option<&Waiting>, until: u64| front.is_some_and(|(seq, _, _)| *seq <= until);
-        due(self.seen.front(&self.keys), ages.seen) || due(self.unseen.front(&self.keys), ages.unseen)
+        due(self.next_seen(), ages.seen) || due(self.next_unseen(), ages.unseen)
     }
 
     /// The one of age that has waited longest.
     fn pop(&mut self, ages: Ages) -> Option<String> {
         let first =
             |front: Option<&Waiting>, until: u64| front.map(|(seq, _, _)| *seq).filter(|seq| *seq <= until);
-        let seen = first(self.seen.front(&self.keys), ages.seen);
-        let unseen = first(self.unseen.front(&self.keys), ages.unseen);
+        let seen = first(self.next_seen(), ages.seen);
+        let unseen = first(self.next_unseen(), ages.unseen);
         let line = match (seen, unseen) {
             (Some(seen), Some(unseen)) if unseen < seen => &mut self.unseen,
             (Some(_), _) => &mut self.seen,
@@ -110,9 +125,19 @@ impl Touched {
 
     /// The last message before the first that is not saved, and the time of the log there; `None`: all is saved.
     pub(super) fn saved_to(&mut self) -> Option<(u64, Timestamp)> {
-        let seen = self.seen.front(&self.keys).map(place);
-        let unseen = self.unseen.front(&self.keys).map(place);
+        let seen = self.next_seen().map(place);
+        let unseen = self.next_unseen().map(place);
         seen.into_iter().chain(unseen).min_by_key(|(seq, _)| *seq)
+    }
+
+    fn next_seen(&mut self) -> Option<&Waiting> {
+        let keys = &self.keys;
+        self.seen.front(|key| keys.get(key)?.seen)
+    }
+
+    fn next_unseen(&mut self) -> Option<&Waiting> {
+        let keys = &self.keys;
+        self.unseen.front(|key| keys.get(key)?.unseen)
     }
 }
 
@@ -123,10 +148,10 @@ fn place((seq, before, _): &Waiting) -> (u64, Timestamp) {
 }
 
 impl Line {
-    /// The one that has waited longest.
-    fn front(&mut self, unsaved: &BTreeMap<String, u64>) -> Option<&Waiting> {
+    /// The one that has waited longest; `since` says from which message on a key is unsaved.
+    fn front(&mut self, since: impl Fn(&str) -> Option<u64>) -> Option<&Waiting> {
         while let Some((seq, _, key)) = self.0.front() {
-            if unsaved.get(key) == Some(seq) {
+            if since(key) == Some(*seq) {
                 break;
             }
             self.0.pop_front();

@@ -169,7 +169,29 @@ fn what_nobody_looks_at_waits_longer_and_holds_the_cursor_so_long() {
     assert_eq!(slots.saved_to(5).0, 5);
 }
 
-/// Counts, and shows it unless its key says otherwise.
+#[test]
+fn what_somebody_may_look_at_waits_no_longer_for_what_nobody_did_before() {
+    let at = (Partition::Number(0), Partitions::new(1).unwrap());
+    let mut slots = Slots::new(stage::CANARY, at, std::sync::Arc::new(Unseen), Timestamp(0));
+    let ages = |seen, unseen| Ages { seen, unseen };
+    for (seq, time) in [(1, 10), (2, 20), (3, 30)] {
+        absorb_at(&mut slots, (seq, Timestamp(time)), &other("every other"));
+    }
+    assert_eq!(
+        slots.saved_to(3),
+        (0, Timestamp(0)),
+        "the first of either kind holds the cursor"
+    );
+    assert!(slots.is_due(ages(2, 0)), "at its own age");
+    assert_eq!(
+        keys(slots.take_unsaved(Which::Until(ages(2, 0), 8)).unwrap()),
+        ["every other"]
+    );
+    assert_eq!(slots.saved_to(3).0, 3, "with all that came before and after");
+    assert!(!slots.is_due(both(9)));
+}
+
+/// Counts, and shows it unless its key says otherwise, always or every other time.
 struct Unseen;
 
 impl Verb for Unseen {
@@ -180,11 +202,17 @@ impl Verb for Unseen {
     }
 
     fn absorb(&self, state: &mut (u64, bool), input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
-        *state = (state.0 + 1, input.key != "hidden");
+        let count = state.0 + 1;
+        let is_shown = match input.key {
+            "hidden" => false,
+            "every other" => count.is_multiple_of(2),
+            _ => true,
+        };
+        *state = (count, is_shown);
         Ok(Vec::new())
     }
 
-    fn is_seen(&self, (_, shown): &(u64, bool)) -> bool {
+    fn is_seen(&self, (_, shown): &(u64, bool), _: &Fact) -> bool {
         *shown
     }
 }
