@@ -257,7 +257,7 @@ fn approve(stage: &mut Stage, service: &str) {
 
 /// What of it takes how much.
 fn parts(state: &State) -> String {
-    let sum = |of: &dyn Fn(&Rollout) -> usize| state.active.values().map(of).sum::<usize>();
+    let sum = |of: &dyn Fn(&Rollout) -> usize| state.active.values().map(|one| of(one)).sum::<usize>();
     format!(
         "terms {}, windows {}, tallies {}, routers {}, last {}, courses {}, ended {}, scores {}, histories {}, all {}",
         sum(&|r| size(&r.terms)),

@@ -1,5 +1,6 @@
 //! The bus: the one place that speaks to NATS. Connecting, the streams and buckets, publishing, dead letters.
 
+mod beats;
 mod connect;
 mod publish;
 mod reader;
@@ -59,24 +60,40 @@ impl Bus {
     /// # Errors
     /// When the server is out of reach, too old, or has streams of another shape.
     pub async fn connect(settings: &BusSettings, name: &str) -> anyhow::Result<Self> {
+        let bus = Self::open(settings, name).await?;
+        streams::lay_out(&bus.js, &settings.streams).await?;
+        Ok(bus)
+    }
+
+    /// Another connection of the same process, to the same bus: all that one connection carries goes through the hands of one task,
+    /// and services that stand together need not wait for each other there. Whether facts may come in is known to both.
+    ///
+    /// # Errors
+    /// When the server is out of reach or too old.
+    pub(crate) async fn beside(&self, settings: &BusSettings, name: &str) -> anyhow::Result<Self> {
+        let bus = Self::open(settings, name).await?;
+        Ok(Self {
+            intake: Arc::clone(&self.intake),
+            ..bus
+        })
+    }
+
+    async fn open(settings: &BusSettings, name: &str) -> anyhow::Result<Self> {
         let client = connect::connect(settings, name).await?;
         let js = jetstream::ContextBuilder::new()
             .timeout(Duration::from_secs(5))
             .ack_timeout(Duration::from_secs(5))
             .max_ack_inflight(8_192)
             .build(client.clone());
-        let partitions = Partitions::new(settings.partitions)?;
-        streams::lay_out(&js, &settings.streams).await?;
-        let lease = Duration::from_secs(settings.streams.lease_seconds);
         let refusals = Arc::new(refusals::Refusals::new(client.statistics()));
         Ok(Self {
             client,
             js,
-            partitions,
+            partitions: Partitions::new(settings.partitions)?,
             intake: Arc::default(),
             refusals,
             replicas: settings.streams.replicas,
-            lease,
+            lease: Duration::from_secs(settings.streams.lease_seconds),
         })
     }
 

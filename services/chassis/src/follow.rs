@@ -37,10 +37,6 @@ pub struct Followed {
 /// An endless reading of facts; it survives absences of the server.
 pub struct Follow {
     reader: Reader,
-    /// How long it rests when it has read all there is; `None`: it does not.
-    beat: Option<Duration>,
-    /// All was read, and it has not rested since.
-    is_tired: bool,
 }
 
 impl std::fmt::Debug for Follow {
@@ -62,8 +58,6 @@ impl Follow {
         };
         Self {
             reader: Reader::new(bus, subject::FACTS, filters, start),
-            beat: None,
-            is_tired: false,
         }
     }
 
@@ -72,8 +66,7 @@ impl Follow {
     #[must_use]
     pub fn in_beats(self, beat: Duration) -> Self {
         Self {
-            beat: Some(beat),
-            ..self
+            reader: self.reader.in_beats(beat),
         }
     }
 
@@ -83,17 +76,7 @@ impl Follow {
     /// When the log has been replaced under the reader.
     pub async fn next(&mut self) -> anyhow::Result<Followed> {
         loop {
-            let raw = match self.reader.arrived() {
-                Some(raw) => raw,
-                None => {
-                    if let Some(beat) = self.beat.filter(|_| self.is_tired) {
-                        tokio::time::sleep(beat).await;
-                    }
-                    self.is_tired = false;
-                    self.reader.next().await?
-                }
-            };
-            self.is_tired = raw.behind == 0;
+            let raw = self.reader.next().await?;
             let Ok(address) = subject::parse(&raw.subject) else {
                 continue;
             };

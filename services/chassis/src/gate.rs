@@ -176,6 +176,13 @@ mod tests {
         assert!(closed.starts_with("features lags 2 s behind"), "{closed}");
         bus.set_intake(Some(closed));
         assert!(matches!(bus.intake(), crate::Intake::Closed { .. }));
+        // Whatever connection of the process a publisher's facts would go by.
+        let beside = bus.beside(&test.settings, "beside").await.unwrap();
+        let number = |bus: &crate::Bus| bus.client().server_info().client_id;
+        assert_ne!(number(bus), number(&beside));
+        assert!(beside.refusal().is_some());
+        beside.set_intake(None);
+        assert_eq!(bus.intake(), crate::Intake::Open);
         test.house.run_verb(stage::FEATURES, Nothing).await.unwrap();
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(look(bus, most).await.unwrap(), None, "absorbed at last");

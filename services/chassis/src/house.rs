@@ -38,6 +38,11 @@ impl House {
         }
     }
 
+    /// The same on another connection.
+    pub(crate) fn on(&self, bus: Bus) -> Self {
+        Self { bus, ..self.clone() }
+    }
+
     /// The typed settings of a section.
     ///
     /// # Errors

@@ -93,9 +93,16 @@ impl Mesh {
         let (shutdown, metrics) = (Shutdown::default(), Metrics::default());
         let house = House::new(bus.clone(), tree, shutdown.clone(), metrics.clone());
         let mut parts = vec![Part::empty().grpc(Letters::server(&bus))];
+        let mut buses = vec![bus.clone()];
         for spec in specs {
+            let mut house = house.clone();
+            if specs.len() > 1 {
+                let own = bus.beside(&nats, &format!("auspex {}", spec.name)).await?;
+                buses.push(own.clone());
+                house = house.on(own);
+            }
             parts.push(
-                (spec.build)(house.clone())
+                (spec.build)(house)
                     .await
                     .map_err(|f| f.context(format!("starting {}", spec.name)))?,
             );
@@ -111,7 +118,7 @@ impl Mesh {
         shutdown.spawn("dead letters", Group::Intake, move |stop| {
             crate::lag::watch_dead_letters(letters, figures, stop)
         });
-        let doors = Doors::new(parts, &server, &bus, &metrics);
+        let doors = Doors::new(parts, &server, buses, &metrics);
         doors.open().await;
         shutdown.spawn("doors", Group::Intake, move |stop| doors.serve(door, stop));
         tracing::info!(%address, services = names.join(","), "ready");

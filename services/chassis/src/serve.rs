@@ -24,10 +24,14 @@ use crate::metrics::Metrics;
 use crate::service::Part;
 use crate::shutdown::Stop;
 
+/// The connections of a process: it is as well as the worst of them.
+#[derive(Clone)]
+struct Buses(Arc<[Bus]>);
+
 /// What the operating doors need.
 #[derive(Clone)]
 struct Ops {
-    bus: Bus,
+    buses: Buses,
     metrics: Metrics,
     ready: Arc<AtomicBool>,
 }
@@ -42,10 +46,16 @@ pub(crate) struct Doors {
 
 impl Doors {
     /// Merges the parts and puts the common layers around them.
-    pub(crate) fn new(parts: Vec<Part>, settings: &ServerSettings, bus: &Bus, metrics: &Metrics) -> Self {
+    pub(crate) fn new(
+        parts: Vec<Part>,
+        settings: &ServerSettings,
+        buses: Vec<Bus>,
+        metrics: &Metrics,
+    ) -> Self {
         let ready = Arc::new(AtomicBool::new(false));
+        let buses = Buses(buses.into());
         let ops = Ops {
-            bus: bus.clone(),
+            buses: buses.clone(),
             metrics: metrics.clone(),
             ready: Arc::clone(&ready),
         };
@@ -65,7 +75,7 @@ impl Doors {
             .route("/readyz", get(readyz).with_state(ops.clone()))
             .route("/metrics", get(figures).with_state(ops))
             .layer(axum::middleware::from_fn_with_state(
-                limits::Limits::new(settings, bus, metrics),
+                limits::Limits::new(settings, buses, metrics),
                 limits::limit,
             ))
             .layer(axum::middleware::from_fn_with_state(
@@ -118,10 +128,16 @@ impl Ops {
         if !self.ready.load(Ordering::Acquire) {
             return Some("starting or stopping".to_owned());
         }
-        if !self.bus.is_connected() {
+        if !self.buses.are_connected() {
             return Some("the bus is away".to_owned());
         }
-        self.bus.refusal()
+        self.buses.0.iter().find_map(Bus::refusal)
+    }
+}
+
+impl Buses {
+    fn are_connected(&self) -> bool {
+        self.0.iter().all(Bus::is_connected)
     }
 }
 
@@ -140,4 +156,40 @@ async fn figures(State(ops): State<Ops>) -> ([(&'static str, &'static str); 1], 
         [("content-type", "text/plain; version=0.0.4")],
         ops.metrics.render(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestHouse;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_process_is_as_ready_as_the_worst_of_its_connections() {
+        let (near, far) = (
+            TestHouse::start().await.unwrap(),
+            TestHouse::start().await.unwrap(),
+        );
+        let ops = Ops {
+            buses: Buses(vec![near.house.bus().clone(), far.house.bus().clone()].into()),
+            metrics: Metrics::default(),
+            ready: Arc::new(AtomicBool::new(true)),
+        };
+        assert_eq!(ops.unready(), None);
+        far.house.bus().set_intake(Some("the log is full".to_owned()));
+        assert_eq!(
+            ops.unready().as_deref(),
+            Some("intake is closed: the log is full")
+        );
+        far.house.bus().set_intake(None);
+        assert_eq!(ops.unready(), None);
+        let bus = far.house.bus().clone();
+        drop(far);
+        for _ in 0..200 {
+            if !bus.is_connected() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(ops.unready().as_deref(), Some("the bus is away"));
+    }
 }

@@ -101,3 +101,35 @@ async fn in_beats_everything_comes_in_its_order() {
         assert_eq!(next.unwrap().unwrap().fact.meta().id.to_string(), format!("e{n}"));
     }
 }
+
+/// Who reads in beats is not woken by each: the server writes what has come at once, and the first after a pause as it comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_beats_the_first_comes_at_once_and_the_rest_together() {
+    let test = TestHouse::start().await.unwrap();
+    let follow = test.house.follow(&[FactKind::Event], From::New).await.unwrap();
+    let beat = Duration::from_secs(3);
+    let mut follow = follow.in_beats(beat);
+    let bus = test.house.bus().clone();
+    let publishing = tokio::spawn(async move {
+        // By then the reader waits.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        for n in 0..10 {
+            bus.publish(&event(n)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut came = Vec::new();
+    for n in 0..10 {
+        let next = tokio::time::timeout(Duration::from_secs(60), follow.next()).await;
+        assert_eq!(next.unwrap().unwrap().fact.meta().id.to_string(), format!("e{n}"));
+        came.push(std::time::Instant::now());
+    }
+    publishing.await.unwrap();
+    let after = |n: usize| came[n].duration_since(came[0]);
+    assert!(
+        after(1) >= beat,
+        "the second was delivered by itself, {:?} after",
+        after(1)
+    );
+    assert!(after(9) < beat * 2, "the last came a beat of its own later");
+}

@@ -73,6 +73,15 @@ async fn next_id(follow: &mut Follow) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_under_way_on_a_broken_connection_is_read_again() {
+    is_read_again(|follow| follow).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_in_beats_on_a_broken_connection_is_read_again() {
+    is_read_again(|follow| follow.in_beats(Duration::from_millis(50))).await;
+}
+
+async fn is_read_again(how: impl Fn(Follow) -> Follow) {
     let test = TestHouse::start().await.unwrap();
     let line = Line::to(test.broker.url().replace("nats://", "")).await;
     let settings = BusSettings {
@@ -80,7 +89,7 @@ async fn what_was_under_way_on_a_broken_connection_is_read_again() {
         ..test.settings.clone()
     };
     let (far, _shutdown) = TestHouse::another(&settings).await.unwrap();
-    let mut follow = far.follow(&[FactKind::Event], From::All).await.unwrap();
+    let mut follow = how(far.follow(&[FactKind::Event], From::All).await.unwrap());
     let bus = test.house.bus();
     insist(bus, &event("a", "e0", "x")).await;
     assert_eq!(next_id(&mut follow).await, "e0");

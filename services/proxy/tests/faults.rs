@@ -116,14 +116,15 @@ async fn a_body_cut_short_by_the_target_is_bad_and_seen_by_the_client() {
         config.timeouts.idle_ms = 100;
         let proxy = proxy(config).await;
         let mut client = connect::<Empty<Bytes>>(proxy.address).await;
-        let response = client.send_request(get("/")).await.unwrap();
-        assert_eq!(response.status(), 200);
-        assert!(
-            timeout(Duration::from_secs(5), response.into_body().collect())
-                .await
-                .unwrap()
-                .is_err()
-        );
+        match client.send_request(get("/")).await {
+            Ok(response) => {
+                assert_eq!(response.status(), 200);
+                let body = timeout(Duration::from_secs(5), response.into_body().collect());
+                assert!(body.await.unwrap().is_err());
+            }
+            // What broke before the head was written out takes the head with it: cut short all the same.
+            Err(fault) => assert!(pause == 0 && fault.is_incomplete_message(), "{fault}"),
+        }
         assert_eq!(counted(&proxy.plane).0, (1, 1));
     }
 }

@@ -158,7 +158,7 @@ fn tick(
         when.remove(&at);
         let Some(played) = keys.get_mut(&at) else { continue };
         let open = |rollout: &Rollout| rollout.window.due(rollout.terms.beat()).is_some();
-        let quiet = played.quiet && !played.state.active.values().any(open);
+        let quiet = played.quiet && !played.state.active.values().any(|one| open(one));
         let before = rmp_serde::to_vec_named(&played.state)?;
         played.tick(decide, now)?;
         let after = rmp_serde::to_vec_named(&played.state)?;

@@ -159,7 +159,11 @@ fn pass(config: &Config, state: &mut State, tick: &Tick, voice: &mut Voice<'_>) 
         previous: tick.previous.unwrap_or_default(),
     };
     let blocked = start::blocked(state);
-    for (service, mut rollout) in std::mem::take(&mut state.active) {
+    // One after the other: what begins behind one that ends has to see the rest as under way.
+    for service in state.active.keys().cloned().collect::<Vec<_>>() {
+        let Some(mut rollout) = state.active.remove(&service) else {
+            continue;
+        };
         rollout.course.blocked = blocked.get(&service).cloned();
         close::close(&mut rollout, moment);
         prior::settle(&mut rollout, &state.scores, &mut state.portfolio, voice);

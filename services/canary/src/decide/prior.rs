@@ -26,17 +26,24 @@ pub(super) fn learn(config: &Config, state: &mut State, score: &Score, voice: &m
         return;
     }
     let blocked = start::blocked(state);
-    for (service, mut rollout) in std::mem::take(&mut state.active) {
-        rollout.course.blocked = blocked.get(&service).cloned();
-        if about(&known, &rollout) {
-            if rollout.phase != Phase::Waiting {
-                mitigate(&mut rollout, &known);
-            }
-            if rollout.phase == Phase::Waiting {
-                settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
-            } else {
-                compare(&mut rollout, &known, voice);
-            }
+    let mut hear = Vec::new();
+    for (service, rollout) in &mut state.active {
+        rollout.course.blocked = blocked.get(service).cloned();
+        if about(&known, rollout) {
+            hear.push(service.clone());
+        }
+    }
+    for service in hear {
+        let Some(mut rollout) = state.active.remove(&service) else {
+            continue;
+        };
+        if rollout.phase != Phase::Waiting {
+            mitigate(&mut rollout, &known);
+        }
+        if rollout.phase == Phase::Waiting {
+            settle(&mut rollout, &state.scores, &mut state.portfolio, voice);
+        } else {
+            compare(&mut rollout, &known, voice);
         }
         succession::settle(config, state, rollout, voice);
     }

@@ -50,7 +50,7 @@ pub(super) fn launch(
         settle(config, state, old, voice);
         return Ok(());
     }
-    begin_alone(config, state, rollout, voice);
+    begin_alone(config, state, Box::new(rollout), voice);
     Ok(())
 }
 
@@ -65,14 +65,14 @@ fn same(running: &Rollout, rollout: &Rollout) -> bool {
 }
 
 /// Puts a rollout back in its place: under way, or over, and then what has waited for its end begins.
-pub(super) fn settle(config: &Config, state: &mut State, mut rollout: Rollout, voice: &mut Voice<'_>) {
+pub(super) fn settle(config: &Config, state: &mut State, mut rollout: Box<Rollout>, voice: &mut Voice<'_>) {
     if !rollout.phase.is_terminal() {
         state.active.insert(rollout.service.to_string(), rollout);
         return;
     }
     let next = rollout.next.take();
     let promoted = (rollout.phase == Phase::Promoted).then(|| rollout.candidate.clone());
-    state.retire(rollout, voice.now());
+    state.retire(*rollout, voice.now());
     if let Some(mut next) = next {
         if let Some(serving) = promoted {
             next.stable = serving;
@@ -85,12 +85,12 @@ pub(super) fn settle(config: &Config, state: &mut State, mut rollout: Rollout, v
             now,
         );
         let deployment = next.deployment;
-        begin_alone(config, state, Rollout { deployment, ..fresh }, voice);
+        begin_alone(config, state, Box::new(Rollout { deployment, ..fresh }), voice);
     }
 }
 
 /// Begins the only rollout of its service.
-fn begin_alone(config: &Config, state: &mut State, mut rollout: Rollout, voice: &mut Voice<'_>) {
+fn begin_alone(config: &Config, state: &mut State, mut rollout: Box<Rollout>, voice: &mut Voice<'_>) {
     let service = rollout.service.to_string();
     let [requests, slow] = state.histories.begin(&service, voice.now(), config.clock());
     requests

@@ -32,7 +32,7 @@ fn under_way(state: &State) -> impl Iterator<Item = &Rollout> {
         .active
         .values()
         .filter_map(|rollout| rollout.next.as_deref());
-    state.active.values().chain(waiting)
+    state.active.values().map(Box::as_ref).chain(waiting)
 }
 
 fn active((rollout, now): (&Rollout, Timestamp), project: &Project, seq: u64) -> wire::RolloutView {

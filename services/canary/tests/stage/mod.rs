@@ -90,7 +90,7 @@ impl Stage {
     }
 
     pub fn rollout(&self) -> Option<&Rollout> {
-        self.state.active.get(SERVICE)
+        self.state.active.get(SERVICE).map(Box::as_ref)
     }
 
     pub fn weight(&self) -> u8 {

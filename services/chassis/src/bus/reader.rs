@@ -4,27 +4,31 @@
 //! again behind the last message read. An ordered consumer of the client library would do the same, but was silent for 17 s
 //! after the server was killed; with heartbeats of our own it is two.
 //!
+//! Who reads [in beats](super::beats) has no heartbeats, and takes a request that is not answered for an error.
+//!
 //! It is opened again after every reconnection, too: without acks the server counts as delivered what it wrote to a
 //! connection that broke, and the client library would go on behind it.
 
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use auspex_proto::Timestamp;
 use auspex_proto::subject::ORIGIN_HEADER;
-use futures::StreamExt;
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use thiserror::Error;
 
+use super::beats::in_beats;
 use super::{Bus, timestamp};
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
-const EXPIRES: Duration = Duration::from_secs(30);
+pub(super) const EXPIRES: Duration = Duration::from_secs(30);
 const INACTIVE: Duration = Duration::from_secs(60);
 /// Messages on their way at once, and their bytes: of large ones fewer, so that a backlog does not come into memory at once.
 /// A message has at most 1 MB; half as much again may be asked for before the first half is read.
-const AHEAD: usize = 512;
-const AHEAD_BYTES: usize = 4 << 20;
+pub(super) const AHEAD: usize = 512;
+pub(super) const AHEAD_BYTES: usize = 4 << 20;
 
 /// Where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +83,9 @@ pub(crate) struct Reader {
     filters: Vec<String>,
     start: Start,
     created: Option<Timestamp>,
-    open: Option<pull::Stream>,
+    /// How long it rests whenever it has read all there is; `None`: it does not.
+    beat: Option<Duration>,
+    open: Option<Incoming>,
     /// Which connection of the client's it was opened on.
     connection: u64,
 }
@@ -92,6 +98,7 @@ impl Reader {
             filters,
             start,
             created: None,
+            beat: None,
             open: None,
             connection: 0,
         }
@@ -100,6 +107,14 @@ impl Reader {
     /// The stream's creation time, which a position belongs to.
     pub(crate) fn knows(mut self, created: Timestamp) -> Self {
         self.created = Some(created);
+        self
+    }
+
+    /// Reads in beats; see [`in_beats`].
+    pub(crate) fn in_beats(mut self, beat: Duration) -> Self {
+        self.beat = Some(beat);
+        // What it had asked for in the other way is asked for again.
+        self.open = None;
         self
     }
 
@@ -120,7 +135,7 @@ impl Reader {
                         }
                         None => "a message without its place in the stream".to_owned(),
                     },
-                    Ok(Some(Err(fault))) => fault.to_string(),
+                    Ok(Some(Err(fault))) => fault,
                     Ok(None) => "the consumer ended".to_owned(),
                 },
                 Err(OpenFault::Fatal(fault)) => return Err(fault),
@@ -152,7 +167,7 @@ impl Reader {
         }
     }
 
-    async fn opened(&mut self) -> Result<&mut pull::Stream, OpenFault> {
+    async fn opened(&mut self) -> Result<&mut Incoming, OpenFault> {
         if self.open.is_none() || self.is_cut_off() {
             // A consumer on a connection that is no more is not kept while the next one is asked for.
             self.open = None;
@@ -169,7 +184,7 @@ impl Reader {
         self.connection != self.bus.connection()
     }
 
-    async fn reopen(&mut self) -> Result<pull::Stream, OpenFault> {
+    async fn reopen(&mut self) -> Result<Incoming, OpenFault> {
         let transient = |fault: &dyn std::fmt::Display| OpenFault::Transient(fault.to_string());
         let stream = self
             .bus
@@ -205,7 +220,10 @@ impl Reader {
             self.start = Start::At(stream.cached_info().state.last_sequence + 1);
         }
         let consumer = stream.create_consumer(config).await.map_err(|f| transient(&f))?;
-        consumer
+        if let Some(beat) = self.beat {
+            return Ok(in_beats(consumer, beat).boxed());
+        }
+        let messages = consumer
             .stream()
             .max_messages_per_batch(AHEAD)
             .max_bytes_per_batch(AHEAD_BYTES)
@@ -213,9 +231,13 @@ impl Reader {
             .expires(EXPIRES)
             .messages()
             .await
-            .map_err(|f| transient(&f))
+            .map_err(|f| transient(&f))?;
+        Ok(messages.map_err(|fault| fault.to_string()).boxed())
     }
 }
+
+/// What a consumer delivers, or why it does not.
+type Incoming = BoxStream<'static, Result<jetstream::Message, String>>;
 
 enum OpenFault {
     Transient(String),

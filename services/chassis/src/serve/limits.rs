@@ -10,8 +10,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::sync::Semaphore;
 
+use super::Buses;
 use super::settings::ServerSettings;
-use crate::bus::Bus;
 use crate::metrics::{Counter, Metrics};
 
 /// While the bus is away, longer than most reconnections take; and nobody waits half a minute to hear of it.
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Clone)]
 pub(super) struct Limits {
-    bus: Bus,
+    buses: Buses,
     room: Arc<Semaphore>,
     deadline: Duration,
     shed: Counter,
@@ -27,9 +27,9 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(settings: &ServerSettings, bus: &Bus, metrics: &Metrics) -> Self {
+    pub(super) fn new(settings: &ServerSettings, buses: Buses, metrics: &Metrics) -> Self {
         Self {
-            bus: bus.clone(),
+            buses,
             room: Arc::new(Semaphore::new(settings.max_in_flight)),
             deadline: Duration::from_millis(settings.deadline_ms),
             shed: metrics.counter(
@@ -63,7 +63,7 @@ pub(super) async fn limit(State(limits): State<Limits>, request: Request, next: 
         .and_then(|v| v.to_str().ok())
         .and_then(grpc_timeout);
     let mut deadline = asked.map_or(limits.deadline, |asked| asked.min(limits.deadline));
-    if !limits.bus.is_connected() {
+    if !limits.buses.are_connected() {
         deadline = deadline.min(PATIENCE);
     }
     let head = head_of(&request);
@@ -71,7 +71,7 @@ pub(super) async fn limit(State(limits): State<Limits>, request: Request, next: 
         Ok(response) => response,
         Err(_) => {
             limits.late.inc();
-            let (code, why) = match limits.bus.is_connected() {
+            let (code, why) = match limits.buses.are_connected() {
                 true => (tonic::Code::DeadlineExceeded, ""),
                 false => (tonic::Code::Unavailable, ": the bus is away"),
             };
