@@ -21,7 +21,7 @@ use auspex_proto::stage::{self, Stage};
 use auspex_proto::subject::FactKind;
 use auspex_proto::*;
 use auspex_tests::process::Process;
-use publisher::{Publisher, change, deployment};
+use publisher::{DEADLINE, Publisher, change, deployment};
 
 /// How much time there is.
 struct Pace {
@@ -182,7 +182,8 @@ async fn poison(bus: &Bus) {
         .unwrap();
 }
 
-/// The log once nothing has come to it for five seconds: rollouts have ended at their deadlines, so nobody waits for ticks.
+/// The log once nothing has come to it for longer than a rollout's deadline: all have ended, so nobody waits for ticks. One without
+/// traffic may sleep until its deadline.
 async fn quiet_log(bus: &Bus) -> Vec<Logged> {
     let mut before = 0;
     let mut calm = 0;
@@ -193,7 +194,7 @@ async fn quiet_log(bus: &Bus) -> Vec<Logged> {
         };
         calm = if log.len() == before { calm + 1 } else { 0 };
         before = log.len();
-        if calm == 5 {
+        if calm > DEADLINE {
             return log;
         }
     }

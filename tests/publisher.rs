@@ -12,6 +12,8 @@ use auspex_proto::*;
 use tonic::transport::Channel;
 
 pub(crate) const PROJECTS: usize = 6;
+/// Of every rollout, in seconds.
+pub(crate) const DEADLINE: u64 = 12;
 
 pub(crate) fn meta(id: &str, project: usize) -> Meta {
     Meta {
@@ -49,7 +51,7 @@ pub(crate) fn change(n: usize) -> Event {
 pub(crate) fn deployment(n: usize) -> Event {
     let document = format!(
         "apiVersion: auspex.dev/v1\nkind: Rollout\nmetadata: {{ name: r{n} }}\n\
-         spec: {{ service: s{}, mode: observe, score_wait: 4s, deadline: 12s }}\n",
+         spec: {{ service: s{}, mode: observe, score_wait: 4s, deadline: {DEADLINE}s }}\n",
         n % 3
     );
     let deployment = Deployment {

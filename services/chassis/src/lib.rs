@@ -4,8 +4,8 @@
 //! loop ([`stage`]), configuration ([`settings`]), the listener with authentication, deadlines and load shedding ([`serve`]),
 //! telemetry, figures, ordered shutdown, the clock.
 //!
-//! *Invariants*: only this crate names the NATS client; what is acknowledged is on the log; state is saved before what
-//! follows from it is published; a stale owner can change nothing.
+//! *Invariants*: only this crate names the NATS client; what is acknowledged is on the log; what follows from a message
+//! is published once its state is saved, or is made again of the same message ([`Speech`]); a stale owner can change nothing.
 
 pub mod broker;
 pub mod bus;
@@ -52,4 +52,4 @@ pub use settings::{Section, Settings};
 pub use shutdown::{Group, Stop};
 pub use stage::{Changed, Errand, Errands, Kept, Settle, View, Watch};
 pub use transform::Transform;
-pub use verb::{Input, Reject, Route, Verb};
+pub use verb::{Input, Reject, Route, Speech, Verb};

@@ -3,6 +3,7 @@
 mod aging;
 mod cursor;
 mod errands;
+mod fences;
 mod lease;
 mod owner;
 mod replay;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 pub(crate) use self::cursor::{lag, place, subjects};
 pub use self::errands::{Errand, Errands, Settle};
 pub use self::replay::{Logged, Replay};
+use self::under_way::Said;
 pub use self::view::{Changed, Kept, View, Watch};
 use crate::bus::Bus;
 use crate::shutdown::Stop;
@@ -43,7 +45,8 @@ pub(crate) async fn publish_all(
     outgoing: Vec<crate::bus::Outgoing>,
     meanwhile: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
-    let mut under_way = under_way::UnderWay::send(bus, outgoing, under_way::Arrived::default()).await;
+    let sent = under_way::send(bus, outgoing.into_iter().map(Said::from).collect()).await;
+    let mut under_way = under_way::UnderWay::of(bus, sent, under_way::Arrived::default());
     meanwhile.await?;
     match under_way.arrive().await {
         Ok(_) => Ok(()),

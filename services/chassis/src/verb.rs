@@ -39,11 +39,9 @@ pub trait Verb: Send + Sync + 'static {
         true
     }
 
-    /// Whether what follows goes out at once, and the state that knows of it is saved with the quiet changes. After a crash the
-    /// same facts go out again under the same ids, and an owner who does not know yet that there is a newer one says what that
-    /// one says, too. So only for a stage whose readers go by causes, and never for one whose word moves something.
-    fn speaks_first(&self) -> bool {
-        false
+    /// When what follows from a fact goes out.
+    fn speech(&self) -> Speech {
+        Speech::Saved
     }
 
     /// The earliest time at which this state wants to be told that time has passed; `None`: it sleeps.
@@ -65,6 +63,24 @@ pub trait Verb: Send + Sync + 'static {
     fn rebuilds(&self) -> bool {
         false
     }
+}
+
+/// When what follows from a fact goes out: what is saved before it fences out an owner who does not know that there is a newer one,
+/// and costs it a round trip.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Speech {
+    /// Once the state that knows of it is saved.
+    #[default]
+    Saved,
+    /// Beside the save, where the log itself fences: a single fact, on a subject of whose last fact its owner knows the place. The
+    /// server takes it only where none was put behind that one. All else once it is saved, as what is urgent: who asked may look at
+    /// the state as soon as there is an answer. For a stage that alone writes the subjects of its facts, and that makes of the same
+    /// message the same facts again: a crash before the save repeats them.
+    Fenced,
+    /// At once, and the state that knows of it is saved with the quiet changes. After a crash the same facts go out again under the
+    /// same ids, and an owner who does not know yet that there is a newer one says what that one says, too. So only for a stage
+    /// whose readers go by causes, and never for one whose word moves something.
+    First,
 }
 
 /// Which keys a fact bears upon.

@@ -7,10 +7,13 @@ mod parts;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use auspex_chassis::Speech;
+use auspex_chassis::stage::Logged;
 use auspex_chassis::testing::TestHouse;
+use auspex_proto::subject::FactKind;
 use auspex_proto::{Fact, Project};
 use parts::{
-    COUNTER, Count, Counter, Replica, assert_each_once, assert_replay, both, event, insist, log_with_alerts,
+    COUNTER, Count, Counter, Replica, all, assert_each_once, assert_replay, event, insist, log_with_alerts,
 };
 
 const PROJECTS: [&str; 3] = ["a", "b", "c/d"];
@@ -38,7 +41,7 @@ async fn every_event_is_absorbed_once_and_replay_equals_live() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_the_server_loses_and_doubles_nothing() {
-    for counter in both() {
+    for counter in all() {
         kill_the_server(counter).await;
     }
 }
@@ -78,7 +81,7 @@ async fn leases_that_a_restarted_server_forgot_are_given_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_owner_is_taken_over() {
-    for counter in both() {
+    for counter in all() {
         kill_the_owner(counter).await;
     }
 }
@@ -97,7 +100,7 @@ async fn kill_the_owner(counter: Counter) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_stopped_past_its_lease_and_continued_doubles_nothing() {
-    for counter in both() {
+    for counter in all() {
         stop_the_owner(counter).await;
     }
 }
@@ -105,7 +108,7 @@ async fn an_owner_stopped_past_its_lease_and_continued_doubles_nothing() {
 async fn stop_the_owner(counter: Counter) {
     let test = TestHouse::start().await.unwrap();
     let sleeper = Counter {
-        early: counter.early,
+        speech: counter.speech,
         ..Counter::default()
     };
     sleeper.sleep_ms.store(6_000, Ordering::SeqCst);
@@ -128,6 +131,35 @@ async fn stop_the_owner(counter: Counter) {
     assert_each_once(&log_with_alerts(test.house.bus(), 211).await, 211);
 }
 
+/// As if a newer owner had spoken: what is to follow the word before it is refused, and said when all is loaded anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fenced_owner_behind_whose_last_word_there_is_another_begins_again() {
+    let test = TestHouse::start().await.unwrap();
+    let fenced = Counter {
+        speech: Speech::Fenced,
+        ..Counter::default()
+    };
+    test.house.run_verb(COUNTER, fenced.clone()).await.unwrap();
+    feed(test.house.bus(), 0..9).await;
+    let log = log_with_alerts(test.house.bus(), 9).await;
+    let is_alert = |logged: &&Logged| matches!(logged.fact(), Ok(Fact::Alert(_)));
+    let (place, bytes) = log
+        .iter()
+        .rfind(is_alert)
+        .map(|last| (last.subject.clone(), last.payload.clone()))
+        .unwrap();
+    let foreign = test
+        .house
+        .bus()
+        .publish_raw(&place, "foreign", FactKind::Alert, bytes);
+    foreign.await.unwrap();
+    feed(test.house.bus(), 9..18).await;
+    let mut log = log_with_alerts(test.house.bus(), 19).await;
+    log.retain(|logged| logged.message_id != "foreign");
+    assert_each_once(&log, 18);
+    assert_replay(&test, COUNTER, fenced, &log);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicates_beyond_the_window_are_recognised() {
     let test = TestHouse::start().await.unwrap();
@@ -146,7 +178,7 @@ async fn duplicates_beyond_the_window_are_recognised() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_share_and_a_leaver_hands_over_at_once() {
-    for counter in both() {
+    for counter in all() {
         share_and_leave(counter).await;
     }
 }

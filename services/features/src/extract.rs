@@ -4,7 +4,7 @@
 //! of its own event. So a fact that comes late changes no vector that was made before it, and a change or deployment that
 //! is told late is not judged by what happened after it. Repeats are recognised by their ids and leave no trace.
 
-use auspex_chassis::{Input, Reject, Route, Verb};
+use auspex_chassis::{Input, Reject, Route, Speech, Verb};
 use auspex_proto::event::{Body, Change, Deployment, Run, RunPhase};
 use auspex_proto::vector::{Feature, Status};
 use auspex_proto::{
@@ -42,8 +42,8 @@ impl Verb for Extract {
     }
 
     /// Scores go by the cause of their vector, rows by the fact that tells them.
-    fn speaks_first(&self) -> bool {
-        true
+    fn speech(&self) -> Speech {
+        Speech::First
     }
 
     fn absorb(&self, state: &mut State, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {

@@ -27,7 +27,7 @@ pub(crate) use self::course::{past, switch};
 pub(crate) use self::gates::instant;
 pub(crate) use self::rules::differs;
 
-use auspex_chassis::{Input, Reject, Route, Verb};
+use auspex_chassis::{Input, Reject, Route, Speech, Verb};
 use auspex_proto::decision::Phase;
 use auspex_proto::event::Body;
 use auspex_proto::observation::Applied;
@@ -99,6 +99,12 @@ impl Verb for Decide {
             Fact::Tick(_) => active.any(|rollout| rollout.phase != Phase::Waiting),
             _ => active.next().is_some(),
         }
+    }
+
+    /// Nobody else writes decisions, and the same facts give the same ones: a word that moves weights is refused by the log itself
+    /// where a newer owner has spoken.
+    fn speech(&self) -> Speech {
+        Speech::Fenced
     }
 
     fn due(&self, state: &State) -> Option<Timestamp> {

@@ -166,6 +166,16 @@ impl Outgoing {
         &self.message_id
     }
 
+    /// Where it goes.
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Where it went.
+    pub(crate) fn into_subject(self) -> String {
+        self.subject
+    }
+
     /// Its bytes.
     pub(crate) fn payload(&self) -> &[u8] {
         &self.payload
@@ -274,23 +284,19 @@ impl Bus {
     /// # Errors
     /// [`PublishError`] when it cannot even be queued.
     pub async fn send(&self, outgoing: &Outgoing) -> Result<Pending, PublishError> {
-        if !self.is_connected() {
-            return Err(PublishError::Unavailable("not connected".to_owned()));
-        }
-        let bytes = outgoing.payload.len();
-        match self
-            .js()
-            .send_publish(outgoing.subject.clone(), outgoing.message())
-            .await
-        {
-            Ok(ack) => Ok(self.pending(ack, outgoing)),
-            Err(fault) => Err(explain(&fault, bytes)),
-        }
+        self.queue(outgoing, outgoing.message()).await
     }
 
     /// Queues a message that must follow this sequence on its subject.
     pub(crate) async fn send_after(&self, outgoing: &Outgoing, last: u64) -> Result<Pending, PublishError> {
         let message = outgoing.message().expected_last_subject_sequence(last);
+        self.queue(outgoing, message).await
+    }
+
+    async fn queue(&self, outgoing: &Outgoing, message: PublishMessage) -> Result<Pending, PublishError> {
+        if !self.is_connected() {
+            return Err(PublishError::Unavailable("not connected".to_owned()));
+        }
         match self.js().send_publish(outgoing.subject.clone(), message).await {
             Ok(ack) => Ok(self.pending(ack, outgoing)),
             Err(fault) => Err(explain(&fault, outgoing.payload.len())),

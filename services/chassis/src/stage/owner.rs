@@ -7,8 +7,8 @@
 //!    a time, and before the cursor passes it;
 //! 4. publish the outboxes, pipelined; 5. move the cursor, lazily.
 //!
-//! A verb that [speaks first](Verb::speaks_first) is published before it is saved: its changes are saved as those that nobody
-//! waits for, and whoever takes over absorbs the same messages again and says the same.
+//! What a verb says may go out [beside the save](Speech::Fenced) or [before it](Speech::First): whoever takes over absorbs the same
+//! messages again and says the same.
 //!
 //! While the outboxes are under way the next messages are absorbed and saved; they are published when those have arrived.
 //!
@@ -28,10 +28,12 @@ use super::cursor::Cursor;
 use super::errands::{Book, Done, Errands};
 use super::slots::{Ages, Arrived, Slots, Unsaved, Which};
 use super::ticks::Ticker;
-use super::under_way::{self, Arrived as Landed, UnderWay};
+use super::under_way::{self, Arrived as Landed, Said, UnderWay};
 use super::{Fault, Post};
 use crate::bus::{Bus, DeadLetter, Outgoing, Raw, Reader, Start, snapshot};
 use crate::shutdown::Stop;
+#[cfg(doc)]
+use crate::verb::Speech;
 use crate::verb::Verb;
 
 /// The most that is absorbed before it is saved.
@@ -47,6 +49,8 @@ const SWEPT: usize = 4_096;
 /// The most an outbox may hold before it is saved, in bytes: it is saved with its state, below the server's 1 MB, and what follows
 /// from one message (at most 64 kB) may come on top. A state may so grow to 800 kB.
 const OUTBOX: usize = 128 * 1024;
+/// What fits without asking, in bytes: a server takes 1 MB unless told otherwise, and nobody tells it less than this.
+const ALWAYS_FITS: usize = 32 * 1_024;
 /// How far the cursor may trail: it only decides how much is read again after a crash.
 const CURSOR_EVERY: Duration = Duration::from_millis(500);
 
@@ -246,21 +250,23 @@ impl<V: Verb> Owner<V> {
         if self.slots.poisoned {
             return Err(Fault::Poisoned(std::mem::take(&mut self.slots.poison)));
         }
+        if self.slots.speaks() {
+            // What it follows on the log has to stand there first.
+            let landed = self.under_way.arrive().await?;
+            self.land(landed);
+        }
+        let (mut keys, said) = self.slots.speak();
+        let mut sent = under_way::send(&self.bus, said).await;
         let Unsaved {
             values,
             keys: saved_keys,
         } = self.slots.take_unsaved(which)?;
-        let limit = self.bus.client().server_info().max_payload.saturating_sub(1_024);
-        if let Some((key, _, value)) = values.iter().find(|(_, _, value)| value.len() > limit) {
-            // Nobody could ever save it: going on would repeat this for ever.
-            let (stage, size) = (self.post.stage.name, value.len());
-            return Err(Fault::Fatal(anyhow::anyhow!(
-                "{stage}: key {key} has grown to {size} bytes, the bus takes {limit}"
-            )));
+        if let Some((key, _, value)) = values.iter().max_by_key(|(_, _, value)| value.len()) {
+            self.must_fit(key, value.len())?;
         }
         // What is left for later holds the cursor back.
         let settled = Some(self.slots.saved_to(self.position));
-        if values.is_empty() && self.cursor.owes.is_empty() && !self.slots.speaks() {
+        if values.is_empty() && self.cursor.owes.is_empty() && sent.is_empty() {
             self.under_way.goes_on_to(settled);
             self.ask(saved_keys);
             return Ok(());
@@ -276,7 +282,6 @@ impl<V: Verb> Owner<V> {
         let (saved, landed) = futures::join!(futures::future::join_all(saves), self.under_way.arrive());
         self.land(landed?);
         let mut outgoing = std::mem::take(&mut self.cursor.owes);
-        let mut keys = Vec::with_capacity(saved.len());
         for (key, saved) in saved {
             let revision = saved.map_err(|fault| match fault.kind() {
                 kv::UpdateErrorKind::WrongLastRevision => Fault::Lost(format!("key {key} has a newer owner")),
@@ -285,12 +290,32 @@ impl<V: Verb> Owner<V> {
             outgoing.extend(self.slots.saved(&key, revision));
             keys.push(key);
         }
-        let (spoke, said) = self.slots.speak();
-        keys.extend(spoke);
-        outgoing.extend(said);
-        self.under_way = UnderWay::send(&self.bus, outgoing, Landed { keys, settled }).await;
+        let said = outgoing.into_iter().map(Said::from).collect();
+        sent.extend(under_way::send(&self.bus, said).await);
+        let landed = Landed {
+            keys,
+            settled,
+            ..Landed::default()
+        };
+        self.under_way = UnderWay::of(&self.bus, sent, landed);
         self.ask(saved_keys);
         Ok(())
+    }
+
+    /// Nobody could ever save what the bus does not take: going on would repeat this for ever.
+    fn must_fit(&self, key: &str, bytes: usize) -> Result<(), Fault> {
+        // Asking copies all that the server says of itself.
+        if bytes <= ALWAYS_FITS {
+            return Ok(());
+        }
+        let (stage, server) = (self.post.stage.name, self.bus.client().server_info());
+        let limit = server.max_payload.saturating_sub(1_024);
+        if bytes <= limit {
+            return Ok(());
+        }
+        Err(Fault::Fatal(anyhow::anyhow!(
+            "{stage}: key {key} has grown to {bytes} bytes, the bus takes {limit}"
+        )))
     }
 
     /// Saves some of what nobody waits for and has waited long enough.
@@ -305,6 +330,7 @@ impl<V: Verb> Owner<V> {
 
     /// Takes away keys that are over. Only what was saved last goes: had a newer owner written, it would stay.
     async fn sweep(&mut self) -> Result<(), Fault> {
+        self.slots.forget_places();
         let over = self.slots.over(SWEPT);
         if over.is_empty() {
             return Ok(());
@@ -324,6 +350,7 @@ impl<V: Verb> Owner<V> {
         for key in &landed.keys {
             self.slots.acknowledged(key);
         }
+        self.slots.stands(landed.places);
         self.settled = landed.settled.unwrap_or(self.settled);
     }
 

@@ -7,13 +7,15 @@ use auspex_proto::stage::Stage;
 use auspex_proto::subject::FactKind;
 use auspex_proto::{Fact, Partition, Partitions, Timestamp};
 
+use super::fences::Fences;
 use super::slot::{Digest, Slot};
+use super::under_way::Said;
 use super::unsaved::Touched;
 pub(crate) use super::unsaved::{Ages, Which};
 use super::value::{self, Value};
 use crate::bus::{DeadLetter, Outgoing};
 use crate::telemetry::Trace;
-use crate::verb::{Input, Route, Verb};
+use crate::verb::{Input, Route, Speech, Verb};
 
 /// One message of the log, decoded.
 pub(crate) struct Arrived<'a> {
@@ -51,8 +53,9 @@ pub(crate) struct Slots<V: Verb> {
     last: (u64, Timestamp),
     /// Messages that made the verb panic: stepped over, with a dead letter each.
     pub(crate) poison: BTreeSet<u64>,
-    /// Keys with something to publish before they are saved, in the order in which it came.
+    /// Keys with something to publish that may not have to wait for the save, in the order in which it came.
     speaking: Vec<String>,
+    fences: Fences,
     /// Whether one has just been found: nothing absorbed since the last save may be saved.
     pub(crate) poisoned: bool,
     /// Outbox bytes of the messages absorbed since the last save.
@@ -78,6 +81,7 @@ impl<V: Verb> Slots<V> {
             last: (0, now),
             outbox_bytes: 0,
             speaking: Vec::new(),
+            fences: Fences::default(),
             poison: BTreeSet::new(),
             poisoned: false,
         }
@@ -198,11 +202,16 @@ impl<V: Verb> Slots<V> {
         slot.seq = message.seq;
         let is_seen = self.verb.is_seen(&slot.state, message.fact);
         self.touched.note(key, (message.seq, self.last.1), is_seen);
+        let (says, is_urgent) = (!outgoing.is_empty(), self.verb.is_urgent(message.fact));
         // A dead letter may come twice to nobody's use: it waits for the save.
-        let speaks = self.verb.speaks_first() && outgoing.iter().all(Outgoing::is_fact);
-        if self.verb.is_urgent(message.fact) || !(outgoing.is_empty() || speaks) {
+        let speech = match self.verb.speech() {
+            speech if !is_urgent && outgoing.iter().all(Outgoing::is_fact) => speech,
+            _ => Speech::Saved,
+        };
+        if is_urgent || (says && speech != Speech::First) {
             self.touched.hurry(key);
-        } else if !outgoing.is_empty() {
+        }
+        if says && speech != Speech::Saved {
             self.speaking.push(key.to_owned());
         }
         self.outbox_bytes += outgoing.iter().map(Outgoing::size).sum::<usize>();
@@ -274,13 +283,15 @@ impl<V: Verb> Slots<V> {
     /// for may be saved later, as long as the cursor does not pass it: the log still holds what made it.
     pub(crate) fn take_unsaved(&mut self, which: Which) -> anyhow::Result<Unsaved> {
         let mut unsaved = Unsaved::default();
-        let mut state = Vec::with_capacity(1_024);
+        let mut state = Vec::new();
         for key in self.touched.take(which) {
             let Some(slot) = self.keys.get_mut(&key) else {
                 continue;
             };
             slot.touched = false;
             state.clear();
+            // As most are, so that it need not grow four times.
+            state.reserve(16 * 1_024);
             rmp_serde::encode::write_named(&mut state, &slot.state)?;
             let now = Digest::of(&state);
             if now != slot.saved || !slot.unsent().is_empty() {
@@ -313,28 +324,54 @@ impl<V: Verb> Slots<V> {
         slot.revision = revision;
         let unsent = slot.unsent().to_vec();
         slot.sent_before = slot.outbox.len();
-        slot.under_way = unsent.len();
+        slot.under_way += unsent.len();
         unsent
     }
 
-    /// Whether any key has something to publish before it is saved.
+    /// Whether any key may have something to publish that does not wait for the save.
     pub(crate) fn speaks(&self) -> bool {
         !self.speaking.is_empty()
     }
 
     /// What is to be published of keys that are not saved yet, and their names. It is under way from now on.
-    pub(crate) fn speak(&mut self) -> (Vec<String>, Vec<Outgoing>) {
-        let (mut keys, mut outgoing) = (Vec::new(), Vec::new());
+    pub(crate) fn speak(&mut self) -> (Vec<String>, Vec<Said>) {
+        let (mut keys, mut said) = (Vec::new(), Vec::new());
+        let fenced = self.verb.speech() == Speech::Fenced;
         for key in std::mem::take(&mut self.speaking) {
-            // What is being saved goes out with its save.
+            // What was saved meanwhile went out with its save.
             let Some(slot) = self.keys.get_mut(&key).filter(|slot| slot.touched) else {
                 continue;
             };
-            outgoing.extend_from_slice(slot.unsent());
+            match (fenced, slot.unsent()) {
+                (false, all) => said.extend(all.iter().cloned().map(Said::from)),
+                (true, [one]) => match self.fences.before(one) {
+                    after @ Some(_) => said.push(Said {
+                        message: one.clone(),
+                        after,
+                    }),
+                    None => continue,
+                },
+                // Of several, only the first could say behind which one it comes.
+                (true, _) => continue,
+            }
             slot.spoken();
             keys.push(key);
         }
-        (keys, outgoing)
+        (keys, said)
+    }
+
+    /// Notes where in the log stands what was published.
+    pub(crate) fn stands(&mut self, places: Vec<(String, u64)>) {
+        if self.verb.speech() == Speech::Fenced {
+            for (subject, place) in places {
+                self.fences.note(subject, place);
+            }
+        }
+    }
+
+    /// Forgets where in the log what was published stands.
+    pub(crate) fn forget_places(&mut self) {
+        self.fences.forget();
     }
 
     /// Notes that all that was under way for a key has arrived.

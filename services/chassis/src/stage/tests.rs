@@ -1,18 +1,20 @@
 //! The order in which the loop saves, publishes and moves its cursor, crashed at every point, taken over, and taken over from an
-//! owner that goes on all the same: what comes of it is what comes of one owner that never crashes.
+//! owner that goes on all the same: what comes of it is what comes of one owner that never crashes. And what is fenced stands on
+//! the log once, in order, though the server has long forgotten what it was told before the owner stood still.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use auspex_proto::event::Body;
-use auspex_proto::{Event, Fact, FactId, Meta, Partition, Partitions, Project, Timestamp, stage};
+use auspex_proto::{Event, Fact, FactId, FactKind, Meta, Partition, Partitions, Project, Timestamp, stage};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::slots::{Ages, Arrived, Slots, Unsaved, Which};
+use super::under_way::Said;
 use super::value::Value;
 use crate::bus::Outgoing;
-use crate::verb::{Input, Reject, Route, Verb};
+use crate::verb::{Input, Reject, Route, Speech, Verb};
 
 const PROJECTS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
@@ -25,7 +27,7 @@ struct Page {
 
 /// What it says holds its whole state: a state that went another way shows.
 struct Book {
-    speaks_first: bool,
+    speech: Speech,
 }
 
 fn kind(fact: &Fact) -> &str {
@@ -38,12 +40,12 @@ fn kind(fact: &Fact) -> &str {
     }
 }
 
-fn event(project: &str, id: &str, kind: &str, json: String) -> Fact {
+fn event(project: &str, (id, cause): (&str, u64), kind: &str, json: String) -> Fact {
     let meta = Meta {
         id: FactId::new(id).unwrap(),
         project: Project::new(project).unwrap(),
         time: Timestamp(1),
-        cause: 0,
+        cause,
         source: String::new(),
     };
     let body = Body::Other {
@@ -83,15 +85,20 @@ impl Verb for Book {
             return Ok(Vec::new());
         }
         let id = FactId::derived("book", input.seq, input.key, 0).to_string();
-        Ok(vec![event(input.key, &id, "said", format!("{page:?}"))])
+        Ok(vec![event(
+            input.key,
+            (&id, input.seq),
+            "said",
+            format!("{page:?}"),
+        )])
     }
 
     fn is_urgent(&self, fact: &Fact) -> bool {
         kind(fact) == "hurry"
     }
 
-    fn speaks_first(&self) -> bool {
-        self.speaks_first
+    fn speech(&self) -> Speech {
+        self.speech
     }
 
     fn is_seen(&self, page: &Page, _: &Fact) -> bool {
@@ -111,24 +118,43 @@ struct Server {
     log: Vec<Entry>,
     bucket: BTreeMap<String, (u64, Vec<u8>)>,
     revision: u64,
-    published: BTreeMap<String, Vec<u8>>,
+    /// By id: where it stands first, and its bytes.
+    published: BTreeMap<String, (u64, Vec<u8>)>,
+    /// By subject: where the last one stands, and its cause.
+    last: BTreeMap<String, (u64, u64)>,
+    places: u64,
+    /// Whether the server has forgotten the ids of what it was told.
+    forgetful: bool,
     /// Its revision, and what it says.
     cursor: (u64, u64, i64),
 }
 
 impl Server {
-    fn publish(&mut self, message: &Outgoing) {
-        let id = message.message_id().to_owned();
-        let before = self
-            .published
-            .entry(id)
-            .or_insert_with(|| message.payload().to_vec());
-        assert_eq!(
-            before,
-            message.payload(),
-            "{} was said otherwise",
-            message.message_id()
-        );
+    /// Where it stands on the log.
+    fn publish(&mut self, said: &Said) -> Result<u64, End> {
+        let (message, id) = (&said.message, said.message.message_id());
+        if let Some((place, before)) = self.published.get(id) {
+            assert_eq!(before, message.payload(), "{id} was said otherwise");
+            if !self.forgetful {
+                return Ok(*place);
+            }
+        }
+        let (last, before) = self.last.get(message.subject()).copied().unwrap_or_default();
+        let cause = Fact::decode(FactKind::Event, message.payload())
+            .map(|fact| fact.meta().cause)
+            .unwrap_or_default();
+        if let Some(after) = said.after {
+            if after != last {
+                return Err(GONE);
+            }
+            assert!(cause > before, "{id} comes late");
+        }
+        self.places += 1;
+        self.last
+            .insert(message.subject().to_owned(), (self.places, cause));
+        let new = || (self.places, message.payload().to_vec());
+        self.published.entry(id.to_owned()).or_insert_with(new);
+        Ok(self.places)
     }
 }
 
@@ -138,19 +164,22 @@ struct End(BTreeSet<u64>);
 
 const GONE: End = End(BTreeSet::new());
 
+/// Keys, how far all is settled, and places.
+type UnderWay = (Vec<String>, (u64, Timestamp), Vec<(String, u64)>);
+
 struct Owner {
     slots: Slots<Book>,
     position: u64,
     settled: (u64, Timestamp),
-    under_way: Option<(Vec<String>, (u64, Timestamp))>,
+    under_way: Option<UnderWay>,
     cursor: (u64, u64),
 }
 
 impl Owner {
-    fn take(server: &mut Server, speaks_first: bool, poison: BTreeSet<u64>) -> Self {
+    fn take(server: &mut Server, speech: Speech, poison: BTreeSet<u64>) -> Self {
         let at = (Partition::Number(0), Partitions::new(1).unwrap());
         let (revision, seq, now) = server.cursor;
-        let verb = Arc::new(Book { speaks_first });
+        let verb = Arc::new(Book { speech });
         let mut slots = Slots::new(stage::FEATURES, at, verb, Timestamp(now));
         slots.poison = poison;
         for (key, (revision, value)) in &server.bucket {
@@ -161,7 +190,9 @@ impl Owner {
             .filter(|(_, slot)| slot.seq > seq || slot.owes)
             .flat_map(|(_, slot)| slot.outbox.iter().cloned())
             .collect();
-        unsure.iter().for_each(|message| server.publish(message));
+        for message in unsure {
+            server.publish(&Said::from(message)).unwrap();
+        }
         Self {
             slots,
             position: seq,
@@ -197,10 +228,25 @@ impl Owner {
             left = left.checked_sub(1).ok_or(GONE)?;
             Ok(())
         };
+        if self.slots.speaks() {
+            self.land();
+        }
+        let mut places = Vec::new();
+        let mut publish = |server: &mut Server, said: &Said| {
+            let place = server.publish(said)?;
+            places.push((said.message.subject().to_owned(), place));
+            Ok(())
+        };
+        let (mut keys, said) = self.slots.speak();
+        for said in &said {
+            effect()?;
+            publish(server, said)?;
+        }
         let Unsaved { values, .. } = self.slots.take_unsaved(which).unwrap();
         let settled = self.slots.saved_to(self.position);
-        if values.is_empty() && !self.slots.speaks() {
-            self.under_way.get_or_insert_with(|| (Vec::new(), settled)).1 = settled;
+        if values.is_empty() && said.is_empty() {
+            let none = || (Vec::new(), settled, Vec::new());
+            self.under_way.get_or_insert_with(none).1 = settled;
             return Ok(());
         }
         let mut saved = Vec::new();
@@ -214,24 +260,22 @@ impl Owner {
             saved.push((key, server.revision));
         }
         self.land();
-        let (mut keys, mut outgoing) = (Vec::new(), Vec::new());
+        let mut outgoing = Vec::new();
         for (key, revision) in saved {
             outgoing.extend(self.slots.saved(&key, revision));
             keys.push(key);
         }
-        let (spoke, said) = self.slots.speak();
-        keys.extend(spoke);
-        outgoing.extend(said);
-        for message in &outgoing {
+        for message in outgoing {
             effect()?;
-            server.publish(message);
+            publish(server, &Said::from(message))?;
         }
-        self.under_way = Some((keys, settled));
+        self.under_way = Some((keys, settled, places));
         Ok(())
     }
 
     fn land(&mut self) {
-        if let Some((keys, settled)) = self.under_way.take() {
+        if let Some((keys, settled, places)) = self.under_way.take() {
+            self.slots.stands(places);
             keys.iter().for_each(|key| self.slots.acknowledged(key));
             self.settled = settled;
         }
@@ -298,7 +342,7 @@ fn server(log: &[(usize, &'static str, u64, i64)]) -> Server {
     let (mut seq, mut server) = (0, Server::default());
     for (project, kind, gap, time) in log {
         seq += gap;
-        let fact = event(PROJECTS[*project], &format!("e{seq}"), kind, String::new());
+        let fact = event(PROJECTS[*project], (&format!("e{seq}"), 0), kind, String::new());
         let time = Timestamp(100 + i64::try_from(seq).unwrap() * 10 + time);
         server.log.push(Entry { seq, time, fact });
     }
@@ -306,21 +350,34 @@ fn server(log: &[(usize, &'static str, u64, i64)]) -> Server {
 }
 
 /// What one owner makes of it that never crashes, and knows the poison beforehand: what was said, and the states.
-fn straight(server: &mut Server) -> (BTreeMap<String, Vec<u8>>, BTreeMap<String, Page>) {
+fn straight(server: &mut Server) -> (Words, BTreeMap<String, Page>) {
     let poison = server
         .log
         .iter()
         .filter(|entry| kind(&entry.fact) == "poison")
         .map(|entry| entry.seq)
         .collect();
-    let mut owner = Owner::take(server, false, poison);
+    let mut owner = Owner::take(server, Speech::Saved, poison);
     for _ in 0..server.log.len() {
         owner.absorb(server, 1);
         owner.commit(server, Which::All, usize::MAX).unwrap();
         owner.land();
     }
-    let states = states(server);
-    (std::mem::take(&mut server.published), states)
+    (words(server), states(server))
+}
+
+/// What was said, by its id.
+type Words = BTreeMap<String, Vec<u8>>;
+
+fn words(server: &Server) -> Words {
+    let published = server.published.iter();
+    published
+        .map(|(id, (_, bytes))| (id.clone(), bytes.clone()))
+        .collect()
+}
+
+fn speech() -> impl Strategy<Value = Speech> {
+    prop_oneof![1 => Just(Speech::Saved), 1 => Just(Speech::First), 2 => Just(Speech::Fenced)]
 }
 
 fn states(server: &Server) -> BTreeMap<String, Page> {
@@ -356,21 +413,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn crashes_and_takeovers_change_nothing(log in log(), steps in steps(), speaks_first: bool) {
+    fn crashes_and_takeovers_change_nothing(log in log(), steps in steps(), speech in speech()) {
         let (said, pages) = straight(&mut server(&log));
         let mut server = server(&log);
-        let mut owner = Owner::take(&mut server, speaks_first, BTreeSet::new());
+        let mut owner = Owner::take(&mut server, speech, BTreeSet::new());
         let mut frozen: Option<Owner> = None;
         for each in &steps {
             if let Step::Thaw(..) = each {
+                server.forgetful = true;
                 if let Some(mut woken) = frozen.take()
                     && step(&mut woken, &mut server, each).is_ok()
                     && woken.move_cursor(&mut server).is_ok()
                 {
                     frozen = Some(woken);
                 }
+                server.forgetful = false;
             } else if let Err(end) = step(&mut owner, &mut server, each) {
-                let next = Owner::take(&mut server, speaks_first, end.0);
+                let next = Owner::take(&mut server, speech, end.0);
                 let before = std::mem::replace(&mut owner, next);
                 if matches!(each, Step::Freeze) {
                     frozen = Some(before);
@@ -388,13 +447,13 @@ proptest! {
                     if owner.move_cursor(&mut server).is_ok() {
                         break;
                     }
-                    owner = Owner::take(&mut server, speaks_first, BTreeSet::new());
+                    owner = Owner::take(&mut server, speech, BTreeSet::new());
                 }
-                Err(fault) => owner = Owner::take(&mut server, speaks_first, fault.0),
+                Err(fault) => owner = Owner::take(&mut server, speech, fault.0),
             }
         }
         prop_assert_eq!(server.cursor.1, end);
         prop_assert_eq!(states(&server), pages);
-        prop_assert_eq!(&server.published, &said);
+        prop_assert_eq!(words(&server), said);
     }
 }

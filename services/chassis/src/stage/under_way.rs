@@ -12,7 +12,7 @@ use crate::bus::{Bus, Outgoing, Pending, PublishError};
 /// The outboxes of one save, on their way.
 #[derive(Default)]
 pub(super) struct UnderWay {
-    acks: Option<BoxFuture<'static, Result<(), Fault>>>,
+    acks: Option<BoxFuture<'static, Result<Vec<(String, u64)>, Fault>>>,
     arrived: Arrived,
     /// Bytes that the keys' outboxes hold because of it.
     pub(super) bytes: usize,
@@ -25,20 +25,38 @@ pub(super) struct Arrived {
     pub(super) keys: Vec<String>,
     /// How far everything is absorbed, saved and published, and the time of the log there; `None`: no further than before.
     pub(super) settled: Option<(u64, Timestamp)>,
+    /// Where in the log what has arrived stands, by its subject.
+    pub(super) places: Vec<(String, u64)>,
 }
 
+/// Something to be sent.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(super) message: Outgoing,
+    /// It is to be refused where anything was put behind this on its subject.
+    pub(super) after: Option<u64>,
+}
+
+impl From<Outgoing> for Said {
+    fn from(message: Outgoing) -> Self {
+        Self { message, after: None }
+    }
+}
+
+/// What has been sent, and nobody knows yet what became of it.
+pub(super) type Sent = Vec<(Outgoing, Result<Pending, PublishError>)>;
+
 impl UnderWay {
-    /// Sends these, in order.
-    pub(super) async fn send(bus: &Bus, outgoing: Vec<Outgoing>, arrived: Arrived) -> Self {
-        if outgoing.is_empty() {
+    /// These have been sent; this is true once they have arrived.
+    pub(super) fn of(bus: &Bus, sent: Sent, arrived: Arrived) -> Self {
+        if sent.is_empty() {
             return Self {
                 acks: None,
                 arrived,
                 bytes: 0,
             };
         }
-        let bytes = outgoing.iter().map(Outgoing::size).sum();
-        let sent = send_all(bus, outgoing).await;
+        let bytes = sent.iter().map(|(message, _)| message.size()).sum();
         let bus = bus.clone();
         Self {
             acks: Some(Box::pin(async move { receive_all(&bus, sent).await })),
@@ -60,36 +78,39 @@ impl UnderWay {
     /// Resolves when all has arrived. May be dropped and asked again.
     pub(super) async fn arrive(&mut self) -> Result<Arrived, Fault> {
         if let Some(acks) = &mut self.acks {
-            acks.await?;
+            self.arrived.places = acks.await?;
         }
         (self.acks, self.bytes) = (None, 0);
         Ok(std::mem::take(&mut self.arrived))
     }
 }
 
-type Sent = Vec<(Outgoing, Result<Pending, PublishError>)>;
-
-async fn send_all(bus: &Bus, outgoing: Vec<Outgoing>) -> Sent {
-    let mut sent = Vec::with_capacity(outgoing.len());
-    for message in outgoing {
+/// Sends these, in order.
+pub(super) async fn send(bus: &Bus, said: Vec<Said>) -> Sent {
+    let mut sent = Vec::with_capacity(said.len());
+    for Said { message, after } in said {
         if !message.is_fact() {
             tracing::warn!(id = message.message_id(), "dead letter");
         }
-        let pending = bus.send(&message).await;
+        let pending = match after {
+            Some(last) => bus.send_after(&message, last).await,
+            None => bus.send(&message).await,
+        };
         sent.push((message, pending));
     }
     sent
 }
 
-/// What can never be published becomes a dead letter: one of them must not stop the rest.
-async fn receive_all(bus: &Bus, sent: Sent) -> Result<(), Fault> {
+/// Where they stand. What can never be published becomes a dead letter: one of them must not stop the rest.
+async fn receive_all(bus: &Bus, sent: Sent) -> Result<Vec<(String, u64)>, Fault> {
+    let mut places = Vec::with_capacity(sent.len());
     for (message, pending) in sent {
         let receipt = match pending {
             Ok(pending) => pending.receipt().await,
             Err(fault) => Err(fault),
         };
         match receipt {
-            Ok(_) => {}
+            Ok(receipt) => places.push((message.into_subject(), receipt.sequence)),
             Err(fault @ PublishError::TooLarge { .. }) => {
                 tracing::error!(%fault, "an output can never be published");
                 bus.dead_letter(&message.obituary(&fault.to_string()))
@@ -99,10 +120,11 @@ async fn receive_all(bus: &Bus, sent: Sent) -> Result<(), Fault> {
             Err(fault) => return Err(Fault::Transient(fault.into())),
         }
     }
-    Ok(())
+    Ok(places)
 }
 
 /// Publishes all and waits for all.
 pub(super) async fn publish(bus: &Bus, outgoing: Vec<Outgoing>) -> Result<(), Fault> {
-    receive_all(bus, send_all(bus, outgoing).await).await
+    let said = outgoing.into_iter().map(Said::from).collect();
+    receive_all(bus, send(bus, said).await).await.map(drop)
 }

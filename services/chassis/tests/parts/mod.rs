@@ -18,7 +18,7 @@ use std::time::Duration;
 use auspex_chassis::bus::BusSettings;
 use auspex_chassis::stage::{Logged, Replay};
 use auspex_chassis::testing::TestHouse;
-use auspex_chassis::{Bus, Input, PublishError, Reject, Route, Verb};
+use auspex_chassis::{Bus, Input, PublishError, Reject, Route, Speech, Verb};
 use auspex_proto::alert::{Kind, Severity, Status};
 use auspex_proto::event::Body;
 use auspex_proto::seen::Seen;
@@ -39,14 +39,14 @@ pub const COUNTER: Stage = Stage {
 #[derive(Clone, Default)]
 pub struct Counter {
     pub sleep_ms: Arc<AtomicU64>,
-    /// It says the count before it is saved.
-    pub early: bool,
+    /// When it says the count.
+    pub speech: Speech,
 }
 
-/// One that saves first, and one that speaks first: what holds for the one holds for the other.
-pub fn both() -> [Counter; 2] {
-    [false, true].map(|early| Counter {
-        early,
+/// One for each time at which to speak: what holds for the one holds for the others.
+pub fn all() -> [Counter; 3] {
+    [Speech::Saved, Speech::Fenced, Speech::First].map(|speech| Counter {
+        speech,
         ..Counter::default()
     })
 }
@@ -65,8 +65,8 @@ impl Verb for Counter {
         Route::Key(fact.project().to_string())
     }
 
-    fn speaks_first(&self) -> bool {
-        self.early
+    fn speech(&self) -> Speech {
+        self.speech
     }
 
     fn absorb(&self, state: &mut Count, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {

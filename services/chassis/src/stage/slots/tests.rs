@@ -239,8 +239,8 @@ fn what_is_urgent_is_in_every_bite_and_holds_the_cursor_no_longer() {
     assert_eq!(slots.saved_to(3).0, 3);
 }
 
-/// Says each event back, before it is saved.
-struct Echo;
+/// Says each event back.
+struct Echo(Speech);
 
 impl Verb for Echo {
     type State = u64;
@@ -254,28 +254,29 @@ impl Verb for Echo {
         Ok(vec![input.fact.clone()])
     }
 
-    fn speaks_first(&self) -> bool {
-        true
+    fn speech(&self) -> Speech {
+        self.0
     }
+}
+
+fn echo(speech: Speech) -> Slots<Echo> {
+    let at = (Partition::Number(0), Partitions::new(1).unwrap());
+    Slots::new(
+        stage::FEATURES,
+        at,
+        std::sync::Arc::new(Echo(speech)),
+        Timestamp(0),
+    )
+}
+
+fn absorb_echo(slots: &mut Slots<Echo>, seq: u64, fact: &Fact) {
+    absorb_at(slots, (seq, Timestamp(1)), fact);
 }
 
 #[test]
 fn who_speaks_first_is_saved_later_with_what_is_still_under_way() {
-    let at = (Partition::Number(0), Partitions::new(1).unwrap());
-    let mut slots = Slots::new(stage::FEATURES, at, std::sync::Arc::new(Echo), Timestamp(0));
-    let absorb = |slots: &mut Slots<Echo>, seq: u64, project: &str| {
-        let (fact, message_id, subject) = (&other(project), "one", "");
-        let (payload, trace): (&[u8], &str) = (&[], "");
-        let message = Arrived {
-            seq,
-            fact,
-            subject,
-            message_id,
-            payload,
-            trace,
-        };
-        slots.absorb(Timestamp(1), &message);
-    };
+    let mut slots = echo(Speech::First);
+    let absorb = |slots: &mut Slots<Echo>, seq: u64, project: &str| absorb_echo(slots, seq, &other(project));
     absorb(&mut slots, 1, "a");
     absorb(&mut slots, 2, "b");
     absorb(&mut slots, 3, "a");
@@ -306,4 +307,54 @@ fn who_speaks_first_is_saved_later_with_what_is_still_under_way() {
     assert_eq!(slots.saved_to(3).0, 3);
     absorb(&mut slots, 4, "a");
     assert_eq!(slots.speak().1.len(), 1, "only what is new");
+}
+
+#[test]
+fn what_is_fenced_goes_out_beside_its_save_once_the_place_before_it_is_known() {
+    let mut slots = echo(Speech::Fenced);
+    let land = |slots: &mut Slots<Echo>, places: Vec<(String, u64)>| {
+        slots.acknowledged("a");
+        slots.stands(places);
+    };
+    let subject = |out: &Outgoing| out.subject().to_owned();
+    // The first waits for the save.
+    absorb_echo(&mut slots, 1, &other("a"));
+    assert!(slots.speaks() && slots.speak().1.is_empty());
+    assert_eq!(keys(slots.take_unsaved(Which::Urgent).unwrap()), ["a"]);
+    let first = slots.saved("a", 1);
+    assert_eq!(first.len(), 1);
+    land(&mut slots, vec![(subject(&first[0]), 41)]);
+    // The next does not, and is saved at once all the same.
+    absorb_echo(&mut slots, 2, &other("a"));
+    let (spoke, said) = slots.speak();
+    assert_eq!((spoke.len(), said.len(), said[0].after), (1, 1, Some(41)));
+    assert_eq!(keys(slots.take_unsaved(Which::Urgent).unwrap()), ["a"]);
+    assert!(slots.saved("a", 2).is_empty(), "it is not sent twice");
+    // Until it is acknowledged the next save keeps it.
+    absorb_echo(&mut slots, 3, &pause());
+    assert!(
+        !slots.speaks(),
+        "who commands may look at the state as soon as there is an answer"
+    );
+    let (_, _, value) = slots.take_unsaved(Which::Urgent).unwrap().values.remove(0);
+    assert_eq!(Value::<u64>::read(&value).unwrap().outbox.len(), 2);
+    assert_eq!(slots.saved("a", 3).len(), 1);
+    // An echo of what the server was told before has the place of the first time.
+    land(
+        &mut slots,
+        vec![(subject(&first[0]), 43), (subject(&first[0]), 41)],
+    );
+    // Of two only the first could name its place.
+    absorb_echo(&mut slots, 4, &other("a"));
+    absorb_echo(&mut slots, 5, &other("a"));
+    assert!(slots.speak().1.is_empty());
+    assert_eq!(keys(slots.take_unsaved(Which::Urgent).unwrap()), ["a"]);
+    assert_eq!(slots.saved("a", 4).len(), 2);
+    land(&mut slots, Vec::new());
+    absorb_echo(&mut slots, 6, &other("a"));
+    assert_eq!(slots.speak().1[0].after, Some(43));
+    // What is forgotten waits for the save again.
+    slots.forget_places();
+    absorb_echo(&mut slots, 7, &other("b"));
+    assert!(slots.speak().1.is_empty());
 }
