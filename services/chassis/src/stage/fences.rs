@@ -7,6 +7,9 @@ use std::collections::HashMap;
 
 use crate::bus::Outgoing;
 
+/// Subjects of a partition that are known; beyond it all are forgotten, and the next fact of each waits for its save.
+const MOST: usize = 16_384;
+
 /// Places of last facts, by their subjects.
 #[derive(Debug, Default)]
 pub(super) struct Fences(HashMap<String, u64>);
@@ -14,17 +17,15 @@ pub(super) struct Fences(HashMap<String, u64>);
 impl Fences {
     /// A fact stands here. What was there already has the place of the first time, which is not the last any more.
     pub(super) fn note(&mut self, subject: String, place: u64) {
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
         let last = self.0.entry(subject).or_default();
         *last = place.max(*last);
     }
 
     /// What this fact has to follow; `None`: not known.
     pub(super) fn before(&self, fact: &Outgoing) -> Option<u64> {
-        self.0.get(fact.subject()).copied()
-    }
-
-    /// Forgets all: the log does not keep its facts for ever, and there is no end of subjects.
-    pub(super) fn forget(&mut self) {
-        self.0.clear();
+        self.0.get(fact.subject()).filter(|_| fact.is_fact()).copied()
     }
 }

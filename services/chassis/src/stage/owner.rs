@@ -15,6 +15,8 @@
 //! After a crash at any point the next owner begins at 1: a message that a key's sequence covers is not absorbed again, and
 //! its saved outbox goes out once more under the same ids. Any error here takes the same way, so that the way is well trodden.
 
+mod commit;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,9 +28,9 @@ use auspex_proto::{Fact, Partition, Timestamp};
 use super::aging::Aging;
 use super::cursor::Cursor;
 use super::errands::{Book, Done, Errands};
-use super::slots::{Ages, Arrived, Slots, Unsaved, Which};
+use super::slots::{Ages, Arrived, Slots, Which};
 use super::ticks::Ticker;
-use super::under_way::{self, Arrived as Landed, Said, UnderWay};
+use super::under_way::{self, Arrived as Landed, UnderWay};
 use super::{Fault, Post};
 use crate::bus::{Bus, DeadLetter, Outgoing, Raw, Reader, Start, snapshot};
 use crate::shutdown::Stop;
@@ -49,8 +51,6 @@ const SWEPT: usize = 4_096;
 /// The most an outbox may hold before it is saved, in bytes: it is saved with its state, below the server's 1 MB, and what follows
 /// from one message (at most 64 kB) may come on top. A state may so grow to 800 kB.
 const OUTBOX: usize = 128 * 1024;
-/// What fits without asking, in bytes: a server takes 1 MB unless told otherwise, and nobody tells it less than this.
-const ALWAYS_FITS: usize = 32 * 1_024;
 /// How far the cursor may trail: it only decides how much is read again after a crash.
 const CURSOR_EVERY: Duration = Duration::from_millis(500);
 
@@ -245,79 +245,6 @@ impl<V: Verb> Owner<V> {
             .push(Outgoing::dead_letter(&letter, self.post.partition));
     }
 
-    /// Steps 3 and 4.
-    async fn commit(&mut self, which: Which) -> Result<(), Fault> {
-        if self.slots.poisoned {
-            return Err(Fault::Poisoned(std::mem::take(&mut self.slots.poison)));
-        }
-        if self.slots.speaks() {
-            // What it follows on the log has to stand there first.
-            let landed = self.under_way.arrive().await?;
-            self.land(landed);
-        }
-        let (mut keys, said) = self.slots.speak();
-        let mut sent = under_way::send(&self.bus, said).await;
-        let Unsaved {
-            values,
-            keys: saved_keys,
-        } = self.slots.take_unsaved(which)?;
-        if let Some((key, _, value)) = values.iter().max_by_key(|(_, _, value)| value.len()) {
-            self.must_fit(key, value.len())?;
-        }
-        // What is left for later holds the cursor back.
-        let settled = Some(self.slots.saved_to(self.position));
-        if values.is_empty() && self.cursor.owes.is_empty() && sent.is_empty() {
-            self.under_way.goes_on_to(settled);
-            self.ask(saved_keys);
-            return Ok(());
-        }
-        let bucket = &self.bucket;
-        let partition = self.post.partition;
-        let saves = values.into_iter().map(|(key, revision, value)| async move {
-            let saved = bucket
-                .update(subject::state_key(partition, &key), value.into(), revision)
-                .await;
-            (key, saved)
-        });
-        let (saved, landed) = futures::join!(futures::future::join_all(saves), self.under_way.arrive());
-        self.land(landed?);
-        let mut outgoing = std::mem::take(&mut self.cursor.owes);
-        for (key, saved) in saved {
-            let revision = saved.map_err(|fault| match fault.kind() {
-                kv::UpdateErrorKind::WrongLastRevision => Fault::Lost(format!("key {key} has a newer owner")),
-                _ => Fault::Transient(anyhow::anyhow!("saving key {key}: {fault}")),
-            })?;
-            outgoing.extend(self.slots.saved(&key, revision));
-            keys.push(key);
-        }
-        let said = outgoing.into_iter().map(Said::from).collect();
-        sent.extend(under_way::send(&self.bus, said).await);
-        let landed = Landed {
-            keys,
-            settled,
-            ..Landed::default()
-        };
-        self.under_way = UnderWay::of(&self.bus, sent, landed);
-        self.ask(saved_keys);
-        Ok(())
-    }
-
-    /// Nobody could ever save what the bus does not take: going on would repeat this for ever.
-    fn must_fit(&self, key: &str, bytes: usize) -> Result<(), Fault> {
-        // Asking copies all that the server says of itself.
-        if bytes <= ALWAYS_FITS {
-            return Ok(());
-        }
-        let (stage, server) = (self.post.stage.name, self.bus.client().server_info());
-        let limit = server.max_payload.saturating_sub(1_024);
-        if bytes <= limit {
-            return Ok(());
-        }
-        Err(Fault::Fatal(anyhow::anyhow!(
-            "{stage}: key {key} has grown to {bytes} bytes, the bus takes {limit}"
-        )))
-    }
-
     /// Saves some of what nobody waits for and has waited long enough.
     async fn bite(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
@@ -330,7 +257,6 @@ impl<V: Verb> Owner<V> {
 
     /// Takes away keys that are over. Only what was saved last goes: had a newer owner written, it would stay.
     async fn sweep(&mut self) -> Result<(), Fault> {
-        self.slots.forget_places();
         let over = self.slots.over(SWEPT);
         if over.is_empty() {
             return Ok(());

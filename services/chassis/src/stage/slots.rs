@@ -1,5 +1,7 @@
 //! The states of one partition, and what absorbing a message does to them. Pure: the loop and the replay share it.
 
+mod speaking;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 
@@ -9,7 +11,6 @@ use auspex_proto::{Fact, Partition, Partitions, Timestamp};
 
 use super::fences::Fences;
 use super::slot::{Digest, Slot};
-use super::under_way::Said;
 use super::unsaved::Touched;
 pub(crate) use super::unsaved::{Ages, Which};
 use super::value::{self, Value};
@@ -313,65 +314,6 @@ impl<V: Verb> Slots<V> {
     /// Whether any change is of age.
     pub(crate) fn is_due(&mut self, ages: Ages) -> bool {
         self.touched.is_due(ages)
-    }
-
-    /// Notes the revision a save got; what is new in the key's outbox is now to be sent, and under way until
-    /// [`Slots::acknowledged`].
-    pub(crate) fn saved(&mut self, key: &str, revision: u64) -> Vec<Outgoing> {
-        let Some(slot) = self.keys.get_mut(key) else {
-            return Vec::new();
-        };
-        slot.revision = revision;
-        let unsent = slot.unsent().to_vec();
-        slot.sent_before = slot.outbox.len();
-        slot.under_way += unsent.len();
-        unsent
-    }
-
-    /// Whether any key may have something to publish that does not wait for the save.
-    pub(crate) fn speaks(&self) -> bool {
-        !self.speaking.is_empty()
-    }
-
-    /// What is to be published of keys that are not saved yet, and their names. It is under way from now on.
-    pub(crate) fn speak(&mut self) -> (Vec<String>, Vec<Said>) {
-        let (mut keys, mut said) = (Vec::new(), Vec::new());
-        let fenced = self.verb.speech() == Speech::Fenced;
-        for key in std::mem::take(&mut self.speaking) {
-            // What was saved meanwhile went out with its save.
-            let Some(slot) = self.keys.get_mut(&key).filter(|slot| slot.touched) else {
-                continue;
-            };
-            match (fenced, slot.unsent()) {
-                (false, all) => said.extend(all.iter().cloned().map(Said::from)),
-                (true, [one]) => match self.fences.before(one) {
-                    after @ Some(_) => said.push(Said {
-                        message: one.clone(),
-                        after,
-                    }),
-                    None => continue,
-                },
-                // Of several, only the first could say behind which one it comes.
-                (true, _) => continue,
-            }
-            slot.spoken();
-            keys.push(key);
-        }
-        (keys, said)
-    }
-
-    /// Notes where in the log stands what was published.
-    pub(crate) fn stands(&mut self, places: Vec<(String, u64)>) {
-        if self.verb.speech() == Speech::Fenced {
-            for (subject, place) in places {
-                self.fences.note(subject, place);
-            }
-        }
-    }
-
-    /// Forgets where in the log what was published stands.
-    pub(crate) fn forget_places(&mut self) {
-        self.fences.forget();
     }
 
     /// Notes that all that was under way for a key has arrived.

@@ -2,167 +2,24 @@
 //! owner that goes on all the same: what comes of it is what comes of one owner that never crashes. And what is fenced stands on
 //! the log once, in order, though the server has long forgotten what it was told before the owner stood still.
 
+mod book;
+mod server;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use auspex_proto::event::Body;
-use auspex_proto::{Event, Fact, FactId, FactKind, Meta, Partition, Partitions, Project, Timestamp, stage};
+use auspex_proto::{Partition, Partitions, Timestamp, stage};
 use proptest::prelude::*;
-use serde::{Deserialize, Serialize};
 
+use self::book::{Book, Page, event, kind};
+use self::server::{End, Entry, GONE, Server};
 use super::slots::{Ages, Arrived, Slots, Unsaved, Which};
 use super::under_way::Said;
 use super::value::Value;
 use crate::bus::Outgoing;
-use crate::verb::{Input, Reject, Route, Speech, Verb};
+use crate::verb::Speech;
 
 const PROJECTS: [&str; 5] = ["a", "b", "c", "d", "e"];
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Page {
-    count: u64,
-    /// All that was absorbed, in its order, with the time at which it was.
-    mark: u64,
-}
-
-/// What it says holds its whole state: a state that went another way shows.
-struct Book {
-    speech: Speech,
-}
-
-fn kind(fact: &Fact) -> &str {
-    match fact {
-        Fact::Event(Event {
-            body: Body::Other { kind, .. },
-            ..
-        }) => kind,
-        _ => "",
-    }
-}
-
-fn event(project: &str, (id, cause): (&str, u64), kind: &str, json: String) -> Fact {
-    let meta = Meta {
-        id: FactId::new(id).unwrap(),
-        project: Project::new(project).unwrap(),
-        time: Timestamp(1),
-        cause,
-        source: String::new(),
-    };
-    let body = Body::Other {
-        kind: kind.to_owned(),
-        json,
-    };
-    Fact::Event(Event { meta, body })
-}
-
-impl Verb for Book {
-    type State = Page;
-
-    fn route(&self, fact: &Fact) -> Route {
-        match kind(fact) {
-            "nobody" => Route::Nobody,
-            "every" => Route::Every,
-            "two" => Route::Keys(vec![fact.project().to_string(), "e".to_owned()]),
-            _ => Route::Key(fact.project().to_string()),
-        }
-    }
-
-    fn absorb(&self, page: &mut Page, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
-        let kind = kind(input.fact);
-        match kind {
-            "poison" => panic!("poison"),
-            "bad" => return Err(Reject("it is bad".to_owned())),
-            "still" => return Ok(Vec::new()),
-            _ => {}
-        }
-        page.count += 1;
-        let now = u64::try_from(input.now.0).unwrap();
-        page.mark = page
-            .mark
-            .wrapping_mul(1_000_003)
-            .wrapping_add(input.seq << 20 | now);
-        if kind != "say" && kind != "two" {
-            return Ok(Vec::new());
-        }
-        let id = FactId::derived("book", input.seq, input.key, 0).to_string();
-        Ok(vec![event(
-            input.key,
-            (&id, input.seq),
-            "said",
-            format!("{page:?}"),
-        )])
-    }
-
-    fn is_urgent(&self, fact: &Fact) -> bool {
-        kind(fact) == "hurry"
-    }
-
-    fn speech(&self) -> Speech {
-        self.speech
-    }
-
-    fn is_seen(&self, page: &Page, _: &Fact) -> bool {
-        page.count.is_multiple_of(2)
-    }
-}
-
-struct Entry {
-    seq: u64,
-    time: Timestamp,
-    fact: Fact,
-}
-
-/// What outlives a crash.
-#[derive(Default)]
-struct Server {
-    log: Vec<Entry>,
-    bucket: BTreeMap<String, (u64, Vec<u8>)>,
-    revision: u64,
-    /// By id: where it stands first, and its bytes.
-    published: BTreeMap<String, (u64, Vec<u8>)>,
-    /// By subject: where the last one stands, and its cause.
-    last: BTreeMap<String, (u64, u64)>,
-    places: u64,
-    /// Whether the server has forgotten the ids of what it was told.
-    forgetful: bool,
-    /// Its revision, and what it says.
-    cursor: (u64, u64, i64),
-}
-
-impl Server {
-    /// Where it stands on the log.
-    fn publish(&mut self, said: &Said) -> Result<u64, End> {
-        let (message, id) = (&said.message, said.message.message_id());
-        if let Some((place, before)) = self.published.get(id) {
-            assert_eq!(before, message.payload(), "{id} was said otherwise");
-            if !self.forgetful {
-                return Ok(*place);
-            }
-        }
-        let (last, before) = self.last.get(message.subject()).copied().unwrap_or_default();
-        let cause = Fact::decode(FactKind::Event, message.payload())
-            .map(|fact| fact.meta().cause)
-            .unwrap_or_default();
-        if let Some(after) = said.after {
-            if after != last {
-                return Err(GONE);
-            }
-            assert!(cause > before, "{id} comes late");
-        }
-        self.places += 1;
-        self.last
-            .insert(message.subject().to_owned(), (self.places, cause));
-        let new = || (self.places, message.payload().to_vec());
-        self.published.entry(id.to_owned()).or_insert_with(new);
-        Ok(self.places)
-    }
-}
-
-/// Why an owner ends: a crash, or a newer owner, or else what the next one is to step over.
-#[derive(Debug)]
-struct End(BTreeSet<u64>);
-
-const GONE: End = End(BTreeSet::new());
 
 /// Keys, how far all is settled, and places.
 type UnderWay = (Vec<String>, (u64, Timestamp), Vec<(String, u64)>);
@@ -265,9 +122,9 @@ impl Owner {
             outgoing.extend(self.slots.saved(&key, revision));
             keys.push(key);
         }
-        for message in outgoing {
+        for said in outgoing {
             effect()?;
-            publish(server, &Said::from(message))?;
+            publish(server, &said)?;
         }
         self.under_way = Some((keys, settled, places));
         Ok(())

@@ -12,7 +12,7 @@ use crate::bus::{Bus, Outgoing, Pending, PublishError};
 /// The outboxes of one save, on their way.
 #[derive(Default)]
 pub(super) struct UnderWay {
-    acks: Option<BoxFuture<'static, Result<Vec<(String, u64)>, Fault>>>,
+    acks: Option<BoxFuture<'static, Result<Places, Fault>>>,
     arrived: Arrived,
     /// Bytes that the keys' outboxes hold because of it.
     pub(super) bytes: usize,
@@ -26,8 +26,11 @@ pub(super) struct Arrived {
     /// How far everything is absorbed, saved and published, and the time of the log there; `None`: no further than before.
     pub(super) settled: Option<(u64, Timestamp)>,
     /// Where in the log what has arrived stands, by its subject.
-    pub(super) places: Vec<(String, u64)>,
+    pub(super) places: Places,
 }
+
+/// Subjects, and where on the log what went there stands.
+pub(crate) type Places = Vec<(String, u64)>;
 
 /// Something to be sent.
 #[derive(Debug)]
@@ -102,7 +105,7 @@ pub(super) async fn send(bus: &Bus, said: Vec<Said>) -> Sent {
 }
 
 /// Where they stand. What can never be published becomes a dead letter: one of them must not stop the rest.
-async fn receive_all(bus: &Bus, sent: Sent) -> Result<Vec<(String, u64)>, Fault> {
+async fn receive_all(bus: &Bus, sent: Sent) -> Result<Places, Fault> {
     let mut places = Vec::with_capacity(sent.len());
     for (message, pending) in sent {
         let receipt = match pending {

@@ -3,6 +3,7 @@ use auspex_proto::event::Body;
 use auspex_proto::{Command, Event, FactId, Meta, Project, RolloutName, stage};
 
 use super::*;
+use crate::stage::under_way::Said;
 use crate::verb::Reject;
 
 /// Counts, and says nothing.
@@ -316,7 +317,7 @@ fn what_is_fenced_goes_out_beside_its_save_once_the_place_before_it_is_known() {
         slots.acknowledged("a");
         slots.stands(places);
     };
-    let subject = |out: &Outgoing| out.subject().to_owned();
+    let subject = |said: &Said| said.message.subject().to_owned();
     // The first waits for the save.
     absorb_echo(&mut slots, 1, &other("a"));
     assert!(slots.speaks() && slots.speak().1.is_empty());
@@ -338,23 +339,32 @@ fn what_is_fenced_goes_out_beside_its_save_once_the_place_before_it_is_known() {
     );
     let (_, _, value) = slots.take_unsaved(Which::Urgent).unwrap().values.remove(0);
     assert_eq!(Value::<u64>::read(&value).unwrap().outbox.len(), 2);
-    assert_eq!(slots.saved("a", 3).len(), 1);
+    let commanded = slots.saved("a", 3);
+    assert_eq!((commanded.len(), commanded[0].after), (1, None));
     // An echo of what the server was told before has the place of the first time.
     land(
         &mut slots,
-        vec![(subject(&first[0]), 43), (subject(&first[0]), 41)],
+        vec![
+            (subject(&first[0]), 43),
+            (subject(&first[0]), 41),
+            (subject(&commanded[0]), 42),
+        ],
     );
     // Of two only the first could name its place.
     absorb_echo(&mut slots, 4, &other("a"));
     absorb_echo(&mut slots, 5, &other("a"));
     assert!(slots.speak().1.is_empty());
     assert_eq!(keys(slots.take_unsaved(Which::Urgent).unwrap()), ["a"]);
-    assert_eq!(slots.saved("a", 4).len(), 2);
+    let both = slots.saved("a", 4);
+    assert_eq!((both.len(), both[0].after, both[1].after), (2, None, None));
     land(&mut slots, Vec::new());
     absorb_echo(&mut slots, 6, &other("a"));
     assert_eq!(slots.speak().1[0].after, Some(43));
-    // What is forgotten waits for the save again.
-    slots.forget_places();
-    absorb_echo(&mut slots, 7, &other("b"));
-    assert!(slots.speak().1.is_empty());
+    // What waits for its save is fenced where it stands alone.
+    slots.take_unsaved(Which::All).unwrap();
+    slots.saved("a", 5);
+    land(&mut slots, Vec::new());
+    absorb_echo(&mut slots, 7, &pause());
+    slots.take_unsaved(Which::Urgent).unwrap();
+    assert_eq!(slots.saved("a", 6)[0].after, Some(42));
 }
