@@ -311,6 +311,24 @@ fn who_speaks_first_is_saved_later_with_what_is_still_under_way() {
 }
 
 #[test]
+fn what_comes_behind_a_dead_letter_waits_with_it_for_the_save() {
+    for speech in [Speech::First, Speech::Fenced] {
+        let mut slots = echo(speech);
+        slots.poison.insert(1);
+        absorb_echo(&mut slots, 1, &other("a"));
+        absorb_echo(&mut slots, 2, &other("a"));
+        assert!(slots.speaks() && slots.speak().1.is_empty());
+        assert_eq!(keys(slots.take_unsaved(Which::Urgent).unwrap()), ["a"]);
+        let facts: Vec<bool> = slots
+            .saved("a", 1)
+            .iter()
+            .map(|said| said.message.is_fact())
+            .collect();
+        assert_eq!(facts, [false, true], "in their order");
+    }
+}
+
+#[test]
 fn what_is_fenced_goes_out_beside_its_save_once_the_place_before_it_is_known() {
     let mut slots = echo(Speech::Fenced);
     let land = |slots: &mut Slots<Echo>, places: Vec<(String, u64)>| {
