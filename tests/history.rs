@@ -21,6 +21,7 @@ use auspex_chassis::bus::{Bus, BusSettings, StreamSettings};
 use auspex_chassis::stage::Logged;
 use auspex_chassis::{Kept, View};
 use auspex_proto::event::Body;
+use auspex_proto::stage::Stage;
 use auspex_proto::subject::FactKind;
 use auspex_proto::{Event, Fact, stage, subject};
 use auspex_tests::process::{Process, program};
@@ -42,14 +43,14 @@ struct Projections {
 impl Projections {
     async fn read(bus: &Bus) -> Self {
         Self {
-            features: states(bus, stage::FEATURES.name).await,
-            canary: states(bus, stage::CANARY.name).await,
-            alerts: states(bus, stage::ALERTS.name).await,
+            features: states(bus, stage::FEATURES).await,
+            canary: states(bus, stage::CANARY).await,
+            alerts: states(bus, stage::ALERTS).await,
         }
     }
 }
 
-async fn states<S: DeserializeOwned + Debug>(bus: &Bus, stage: &str) -> States<S> {
+async fn states<S: DeserializeOwned + Debug>(bus: &Bus, stage: Stage) -> States<S> {
     View::new(bus, stage)
         .list()
         .await

@@ -128,7 +128,7 @@ impl House {
         };
         self.spawn(stage.name, Group::Work, move |stop| runner.run(stop));
         self.tell_lag(stage);
-        Ok(View::new(&self.bus, stage.name))
+        Ok(View::new(&self.bus, stage))
     }
 
     /// A view of another stage's saved states.
@@ -137,7 +137,7 @@ impl House {
     /// When its bucket cannot be laid out.
     pub async fn view<S: serde::de::DeserializeOwned>(&self, stage: Stage) -> anyhow::Result<View<S>> {
         self.bus.lay_out_state(stage.name).await?;
-        Ok(View::new(&self.bus, stage.name))
+        Ok(View::new(&self.bus, stage))
     }
 
     /// A claim on a thing of a stage, not held yet; the stage's name and the thing's are its key.

@@ -5,6 +5,7 @@ mod cursor;
 mod errands;
 mod fences;
 mod lease;
+mod now;
 mod owner;
 mod replay;
 mod slot;

@@ -72,11 +72,11 @@ pub enum Speech {
     /// Once the state that knows of it is saved.
     #[default]
     Saved,
-    /// Beside the save, where the log itself fences: a single fact, on a subject of whose last fact its owner knows the place. The
-    /// server takes it only where none was put behind that one. All else once it is saved, as what is urgent: who asked may look at
-    /// the state as soon as there is an answer; it is fenced, too, where it is the only one. For a stage that alone writes the
-    /// subjects of its facts, and that makes of the same message the same facts again: a crash before the save repeats them, and one
-    /// that makes others under another configuration has then said what it does not know of.
+    /// At once, and the state that knows of it is saved 2 ms later, where the log itself fences: a single fact, on a subject of whose
+    /// last fact its owner knows the place. The server takes it only where none was put behind that one. All else once it is saved, as
+    /// what is urgent: who asked may look at the state as soon as there is an answer; it is fenced, too, where it is the only one. For
+    /// a stage that alone writes the subjects of its facts, and that makes of the same message the same facts again: a crash before
+    /// the save repeats them, and one that makes others under another configuration has then said what it does not know of.
     Fenced,
     /// At once, and the state that knows of it is saved with the quiet changes. After a crash the same facts go out again under the
     /// same ids, and an owner who does not know yet that there is a newer one says what that one says, too. So only for a stage

@@ -41,6 +41,11 @@ impl Verb for Extract {
         }
     }
 
+    /// Who asks absorbs himself what is not saved yet ([`auspex_chassis::View::now`]).
+    fn is_seen(&self, _: &State, _: &Fact) -> bool {
+        false
+    }
+
     /// Scores go by the cause of their vector, rows by the fact that tells them.
     fn speech(&self) -> Speech {
         Speech::First
@@ -113,7 +118,8 @@ impl Extract {
             Body::Change(change) => {
                 let vector = self.change(state, input, event, change);
                 // What tells no more than was known tells no row either.
-                let remembered = state.changes.get(&change.revision).filter(|_| vector.is_some());
+                let told_anew = vector.is_some() && !self.around.silent;
+                let remembered = state.changes.get(&change.revision).filter(|_| told_anew);
                 let made = remembered.map(|remembered| streams::change(&told, change, remembered));
                 return (vector, made.into_iter().collect());
             }

@@ -51,7 +51,7 @@ pub async fn open(house: &House, config: &Config) -> anyhow::Result<Answers> {
     let answers = Answers {
         house: house.clone(),
         view,
-        extract,
+        extract: Arc::new(extract),
         online: Arc::default(),
         shelf: Arc::new(Shelf::open(house.bus(), offline.as_ref()).await?),
         offline,

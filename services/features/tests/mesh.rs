@@ -32,6 +32,10 @@ async fn what_is_asked_for_is_what_was_written() {
         ("d", deployment("d1", "abc")),
     ] {
         house.bus().publish(&event(id, now, body)).await.unwrap();
+        // What the log has taken is known at once, long before it is saved.
+        let asked = answers.get_online_features(Request::new(about("acme/shop", &["abc"])));
+        let vectors = asked.await.unwrap().into_inner().vectors;
+        assert!(!known(&FeatureVector::from_wire(vectors[0].clone()).unwrap()).is_empty());
     }
     let mut written = Vec::new();
     while written.len() < 2 {
@@ -49,6 +53,14 @@ async fn what_is_asked_for_is_what_was_written() {
     answers_hold(&test, &answers, &written).await;
 }
 
+fn about(project: &str, revisions: &[&str]) -> GetOnlineFeaturesRequest {
+    GetOnlineFeaturesRequest {
+        project: project.to_owned(),
+        revisions: revisions.iter().map(|r| (*r).to_owned()).collect(),
+        ..GetOnlineFeaturesRequest::default()
+    }
+}
+
 /// The door tells the same as the log, and nothing of what nobody told.
 async fn answers_hold(test: &TestHouse, answers: &Answers, written: &[FeatureVector]) {
     let house = &test.house;
@@ -60,12 +72,7 @@ async fn answers_hold(test: &TestHouse, answers: &Answers, written: &[FeatureVec
         .unwrap()
         .unwrap();
     let ask = |project: &str, revisions: &[&str]| {
-        let asked = GetOnlineFeaturesRequest {
-            project: project.to_owned(),
-            revisions: revisions.iter().map(|r| (*r).to_owned()).collect(),
-            ..GetOnlineFeaturesRequest::default()
-        };
-        answers.get_online_features(Request::new(asked))
+        answers.get_online_features(Request::new(about(project, revisions)))
     };
     let found = ask("acme/shop", &["nobody", "abc"])
         .await

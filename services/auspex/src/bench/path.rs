@@ -31,7 +31,7 @@ use super::pace::{Pace, Times};
 use super::row::{Better, Row, median_round, quantile};
 use crate::services;
 
-/// The most that the path may take, in bare hops: it has four messages and, beside the last, a saved state; a hop has two messages.
+/// The most that the path may take, in bare hops: it has four messages and, behind the last, a saved state; a hop has two messages.
 const FLOOR: f64 = 3.5;
 /// Longer than a quiet change may wait to be saved.
 const SAVED_WITHIN: Duration = Duration::from_secs(6);

@@ -29,7 +29,7 @@ pub(super) fn learn(config: &Config, state: &mut State, score: &Score, voice: &m
     let mut hear = Vec::new();
     for (service, rollout) in &mut state.active {
         rollout.course.blocked = blocked.get(service).cloned();
-        if about(&known, rollout) {
+        if is_about(score, rollout) {
             hear.push(service.clone());
         }
     }
@@ -51,14 +51,16 @@ pub(super) fn learn(config: &Config, state: &mut State, score: &Score, voice: &m
 
 /// Whether a rollout hears of this score.
 pub(super) fn is_about(score: &Score, rollout: &Rollout) -> bool {
-    about(&Known::of(score), rollout)
-}
-
-fn about(known: &Known, rollout: &Rollout) -> bool {
-    let same = rollout.deployment.as_deref() == Some(known.entity.as_str());
-    let deployment = known.kind == EntityKind::Deployment && same;
-    let revision = !known.revision.is_empty() && known.revision == rollout.candidate.revision;
-    known.fits(rollout.service.as_str()) && (deployment || revision)
+    let entity = &score.entity;
+    let same = rollout.deployment.as_deref() == Some(entity.id.as_str());
+    let deployment = entity.kind == EntityKind::Deployment && same;
+    let revision = entity.revision.as_str();
+    let candidate = !revision.is_empty() && revision == rollout.candidate.revision;
+    let fits = entity
+        .service
+        .as_ref()
+        .is_none_or(|service| *service == rollout.service);
+    fits && (deployment || candidate)
 }
 
 /// A later score of a higher band holds the rollout until the evidence or a person says go on.

@@ -34,6 +34,14 @@ pub(crate) fn place(cursor: &[u8], created: Timestamp) -> anyhow::Result<u64> {
     Ok(if saved.created == created { saved.seq } else { 0 })
 }
 
+/// How far everything of a post is saved, and the time of the log there.
+pub(super) async fn passed(bus: &Bus, post: Post) -> anyhow::Result<(u64, Timestamp)> {
+    let store = bus.bucket(subject::CURSORS).await?;
+    let cursor = store.get(subject::post(post.stage.name, post.partition)).await?;
+    let saved: Option<Saved> = cursor.map(|cursor| rmp_serde::from_slice(&cursor)).transpose()?;
+    Ok(saved.map_or((0, Timestamp(0)), |saved| (saved.seq, saved.now)))
+}
+
 /// A position in the log.
 pub(super) struct Cursor {
     store: kv::Store,

@@ -7,8 +7,8 @@
 //!    a time, and before the cursor passes it;
 //! 4. publish the outboxes, pipelined; 5. move the cursor, lazily.
 //!
-//! What a verb says may go out [beside the save](Speech::Fenced) or [before it](Speech::First): whoever takes over absorbs the same
-//! messages again and says the same.
+//! What a verb says may go out [right before the save](Speech::Fenced) or [long before it](Speech::First): whoever takes over absorbs
+//! the same messages again and says the same.
 //!
 //! While the outboxes are under way the next messages are absorbed and saved; they are published when those have arrived.
 //!
@@ -245,7 +245,7 @@ impl<V: Verb> Owner<V> {
             .push(Outgoing::dead_letter(&letter, self.post.partition));
     }
 
-    /// Saves some of what nobody waits for and has waited long enough.
+    /// Saves what has spoken, and some of what nobody waits for and has waited long enough.
     async fn bite(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         let until = self.aging.until(now);

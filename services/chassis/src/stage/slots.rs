@@ -209,7 +209,7 @@ impl<V: Verb> Slots<V> {
             speech if !is_urgent && outgoing.iter().all(Outgoing::is_fact) => speech,
             _ => Speech::Saved,
         };
-        if is_urgent || (says && speech != Speech::First) {
+        if is_urgent || (says && speech == Speech::Saved) {
             self.touched.hurry(key);
         }
         if says && speech != Speech::Saved {
@@ -321,6 +321,11 @@ impl<V: Verb> Slots<V> {
         if let Some(slot) = self.keys.get_mut(key) {
             slot.arrived();
         }
+    }
+
+    /// Whether any key has published what its state does not know of yet, and is to be saved shortly.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.touched.has_spoken()
     }
 
     /// How many keys have been absorbed into since the last save.

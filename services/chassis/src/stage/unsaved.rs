@@ -9,7 +9,7 @@ use auspex_proto::Timestamp;
 pub(crate) enum Which {
     /// Those that somebody waits for.
     Urgent,
-    /// Those that are of age, the longest waiting first, at most so many.
+    /// Those that somebody waits for or that have spoken, and of those that are of age the longest waiting, at most so many.
     Until(Ages, usize),
     /// All.
     All,
@@ -42,6 +42,8 @@ pub(super) struct Touched {
     unseen: Line,
     /// Those of them that somebody waits for: they have something to publish, or the verb calls what they absorbed urgent.
     urgent: BTreeSet<String>,
+    /// Those that have published what they had to, and are to be saved shortly.
+    spoken: BTreeSet<String>,
 }
 
 /// The first message that was absorbed into a key since it was saved, of either kind.
@@ -77,6 +79,16 @@ impl Touched {
         self.urgent.insert(key.to_owned());
     }
 
+    /// What this key had to publish is on its way, and nobody waits for its save.
+    pub(super) fn spoke(&mut self, key: &str) {
+        self.spoken.insert(key.to_owned());
+    }
+
+    /// Whether any key is to be saved shortly.
+    pub(super) fn has_spoken(&self) -> bool {
+        !self.spoken.is_empty()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.keys.len()
@@ -85,6 +97,12 @@ impl Touched {
     /// Takes those that are to be saved.
     pub(super) fn take(&mut self, which: Which) -> Vec<String> {
         let mut taken: Vec<String> = std::mem::take(&mut self.urgent).into_iter().collect();
+        for key in &taken {
+            self.spoken.remove(key);
+        }
+        if which != Which::Urgent {
+            taken.extend(std::mem::take(&mut self.spoken));
+        }
         for key in &taken {
             self.keys.remove(key);
         }

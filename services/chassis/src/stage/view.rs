@@ -4,15 +4,18 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use auspex_proto::stage::Stage;
 use auspex_proto::{Project, subject};
 use serde::de::DeserializeOwned;
 
 use super::value::decode;
 use crate::bus::{Bus, Raw, Reader, Start, snapshot};
 
-/// The saved states of a stage. What it answers has been saved, and may be a moment old.
+/// The saved states of a stage. What it answers has been saved, and may be a moment old, unless it is asked for what is true
+/// [now](View::now).
 pub struct View<S> {
     bus: Bus,
+    stage: Stage,
     bucket: String,
     state: PhantomData<fn() -> S>,
 }
@@ -21,6 +24,7 @@ impl<S> Clone for View<S> {
     fn clone(&self) -> Self {
         Self {
             bus: self.bus.clone(),
+            stage: self.stage,
             bucket: self.bucket.clone(),
             state: PhantomData,
         }
@@ -47,12 +51,28 @@ pub struct Kept<S> {
 impl<S: DeserializeOwned> View<S> {
     /// Opens the states of a stage.
     #[must_use]
-    pub fn new(bus: &Bus, stage: &str) -> Self {
+    pub fn new(bus: &Bus, stage: Stage) -> Self {
         Self {
             bus: bus.clone(),
-            bucket: subject::state_bucket(stage),
+            stage,
+            bucket: subject::state_bucket(stage.name),
             state: PhantomData,
         }
+    }
+
+    pub(super) fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// What is saved under a key.
+    pub(super) async fn saved(&self, project: &Project, key: &str) -> anyhow::Result<Option<bytes::Bytes>> {
+        let partition = self.bus.partitions().of(project);
+        let store = self.bus.bucket(&self.bucket).await?;
+        Ok(store.get(subject::state_key(partition, key)).await?)
     }
 
     /// A key's state; `None` when nothing was ever saved under it.
@@ -60,9 +80,7 @@ impl<S: DeserializeOwned> View<S> {
     /// # Errors
     /// When the bus is away.
     pub async fn get(&self, project: &Project, key: &str) -> anyhow::Result<Option<Kept<S>>> {
-        let partition = self.bus.partitions().of(project);
-        let store = self.bus.bucket(&self.bucket).await?;
-        let value = store.get(subject::state_key(partition, key)).await?;
+        let value = self.saved(project, key).await?;
         value.map(|value| kept(&value)).transpose()
     }
 

@@ -59,8 +59,8 @@ impl Answers {
         let project = project(asked.project)?;
         let revisions = asked.revisions.into_iter().map(Revision::new);
         let revisions: Vec<Revision> = revisions.collect::<Result<_, _>>().map_err(invalid)?;
-        let kept = self.view.get(&project, project.as_str()).await.map_err(away)?;
-        let (state, seq) = kept.map(|kept| (kept.state, kept.seq)).unwrap_or_default();
+        let known = self.view.now(&self.extract, &project).await.map_err(away)?;
+        let (state, seq) = (known.state, known.seq);
         let at = self.house.now();
         let vectors = revisions.into_iter();
         let vectors = vectors.map(|r| vector(&self.extract, (&state, seq), &project, r, at).to_wire());

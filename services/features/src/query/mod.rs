@@ -36,7 +36,7 @@ pub struct Answers {
     /// What is known of each project's changes.
     pub view: View<State>,
     /// Makes the vectors of change-risk.
-    pub extract: Extract,
+    pub extract: Arc<Extract>,
     /// What every entity has come to.
     pub online: Arc<Online>,
     /// Definitions.

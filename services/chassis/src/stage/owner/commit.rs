@@ -1,12 +1,14 @@
 //! Saving and publishing: steps 3 and 4 of the loop.
 
+use std::time::Instant;
+
 use async_nats::jetstream::kv;
 use auspex_proto::subject;
 
 use super::Owner;
 use crate::stage::Fault;
 use crate::stage::slots::{Unsaved, Which};
-use crate::stage::under_way::{self, Arrived as Landed, Said, UnderWay};
+use crate::stage::under_way::{self, Arrived as Landed, Said, Sent, UnderWay};
 use crate::verb::Verb;
 
 /// What fits without asking, in bytes: a server takes 1 MB unless told otherwise, and nobody tells it less than this.
@@ -23,13 +25,7 @@ impl<V: Verb> Owner<V> {
             let landed = self.under_way.arrive().await?;
             self.land(landed);
         }
-        let (mut keys, said) = self.slots.speak();
-        let mut sent = under_way::send(&self.bus, said).await;
-        if !sent.is_empty() {
-            // The connection's task stands next in this thread's line, and nobody else may take it: it writes before the states
-            // are encoded, not after.
-            tokio::task::yield_now().await;
-        }
+        let (mut keys, mut sent) = self.speak().await;
         let Unsaved {
             values,
             keys: saved_keys,
@@ -73,6 +69,21 @@ impl<V: Verb> Owner<V> {
         self.under_way = UnderWay::of(&self.bus, sent, landed);
         self.ask(saved_keys);
         Ok(())
+    }
+
+    /// Sends what does not wait for a save, and says of which keys.
+    async fn speak(&mut self) -> (Vec<String>, Sent) {
+        let (keys, said) = self.slots.speak();
+        if self.slots.has_spoken() {
+            self.aging.spoke(Instant::now());
+        }
+        let sent = under_way::send(&self.bus, said).await;
+        if !sent.is_empty() {
+            // The connection's task stands next in this thread's line, and nobody else may take it: it writes before the states
+            // are encoded, not after.
+            tokio::task::yield_now().await;
+        }
+        (keys, sent)
     }
 
     /// Nobody could ever save what the bus does not take: going on would repeat this for ever.

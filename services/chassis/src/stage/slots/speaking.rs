@@ -1,4 +1,4 @@
-//! What goes out, and behind what: before the state that knows of it is saved, beside the save, or after it.
+//! What goes out, and behind what: long before the state that knows of it is saved, right before, or after it.
 
 use super::Slots;
 use crate::bus::Outgoing;
@@ -11,7 +11,8 @@ impl<V: Verb> Slots<V> {
         !self.speaking.is_empty()
     }
 
-    /// What is to be published of keys that are not saved yet, and their names. It is under way from now on.
+    /// What is to be published of keys that are not saved yet, and their names. It is under way from now on. What has to wait for
+    /// its save is saved at once.
     pub(crate) fn speak(&mut self) -> (Vec<String>, Vec<Said>) {
         let (mut keys, mut said) = (Vec::new(), Vec::new());
         let fenced = self.verb.speech() == Speech::Fenced;
@@ -22,18 +23,20 @@ impl<V: Verb> Slots<V> {
             };
             let unsent = slot.unsent();
             let after = match unsent {
-                // Behind a dead letter, which waits for the save, the rest waits too.
-                all if !all.iter().all(Outgoing::is_fact) => continue,
-                [one] if fenced => match self.fences.before(one) {
-                    None => continue,
-                    known => known,
-                },
-                // Of several, only the first could say behind which one it comes.
-                _ if fenced => continue,
+                [one] if fenced => self.fences.before(one),
                 _ => None,
             };
+            // Behind a dead letter, which waits for the save, the rest waits too; and of several only the first could say behind which
+            // one it comes.
+            if !unsent.iter().all(Outgoing::is_fact) || (fenced && after.is_none()) {
+                self.touched.hurry(&key);
+                continue;
+            }
             said.extend(unsent.iter().cloned().map(|message| Said { message, after }));
             slot.spoken();
+            if fenced {
+                self.touched.spoke(&key);
+            }
             keys.push(key);
         }
         (keys, said)

@@ -329,7 +329,7 @@ fn what_comes_behind_a_dead_letter_waits_with_it_for_the_save() {
 }
 
 #[test]
-fn what_is_fenced_goes_out_beside_its_save_once_the_place_before_it_is_known() {
+fn what_is_fenced_goes_out_before_its_save_once_the_place_before_it_is_known() {
     let mut slots = echo(Speech::Fenced);
     let land = |slots: &mut Slots<Echo>, places: Vec<(String, u64)>| {
         slots.acknowledged("a");
@@ -343,11 +343,14 @@ fn what_is_fenced_goes_out_beside_its_save_once_the_place_before_it_is_known() {
     let first = slots.saved("a", 1);
     assert_eq!(first.len(), 1);
     land(&mut slots, vec![(subject(&first[0]), 41)]);
-    // The next does not, and is saved at once all the same.
+    // The next does not: it is heard first, and saved with the next bite, whatever its age.
     absorb_echo(&mut slots, 2, &other("a"));
     let (spoke, said) = slots.speak();
     assert_eq!((spoke.len(), said.len(), said[0].after), (1, 1, Some(41)));
-    assert_eq!(keys(slots.take_unsaved(Which::Urgent).unwrap()), ["a"]);
+    assert!(slots.take_unsaved(Which::Urgent).unwrap().values.is_empty() && slots.has_spoken());
+    assert_eq!(slots.saved_to(2).0, 1);
+    assert_eq!(keys(slots.take_unsaved(Which::Until(both(0), 0)).unwrap()), ["a"]);
+    assert!(!slots.has_spoken());
     assert!(slots.saved("a", 2).is_empty(), "it is not sent twice");
     // Until it is acknowledged the next save keeps it.
     absorb_echo(&mut slots, 3, &pause());
