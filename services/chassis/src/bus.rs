@@ -18,7 +18,7 @@ use auspex_proto::{Decision, Fact, FactKind, Partitions, Project, ServiceName, T
 pub use self::connect::BusSettings;
 pub(crate) use self::publish::KEPT;
 pub use self::publish::{DeadLetter, Outgoing, Pending, PublishError, Receipt};
-pub(crate) use self::reader::{Raw, Reader, Start};
+pub(crate) use self::reader::{Raw, Reader, Start, stream_time};
 pub(crate) use self::snapshot::{Entry as KeyValue, snapshot};
 pub use self::streams::StreamSettings;
 

@@ -254,15 +254,19 @@ fn raw(message: async_nats::jetstream::Message) -> Option<Raw> {
         )
     };
     let (message, _acker) = message.split();
-    // A fact that was put back passed when it passed, not when it was put back.
-    let origin = message.headers.as_ref().and_then(|h| h.get(ORIGIN_HEADER));
-    let origin = origin.and_then(|origin| crate::logbook::Origin::parse(origin.as_str()));
     Some(Raw {
         seq,
-        time: origin.map_or(time, |origin| origin.time),
+        time: stream_time(time, message.headers.as_ref()),
         behind,
         subject: message.subject.to_string(),
         headers: message.headers,
         payload: message.payload,
     })
+}
+
+/// When a message passed that has been stored at this time: a fact that was put back passed when it passed, not when it was put back.
+pub(crate) fn stream_time(stored: Timestamp, headers: Option<&HeaderMap>) -> Timestamp {
+    let origin = headers.and_then(|headers| headers.get(ORIGIN_HEADER));
+    let origin = origin.and_then(|origin| crate::logbook::Origin::parse(origin.as_str()));
+    origin.map_or(stored, |origin| origin.time)
 }

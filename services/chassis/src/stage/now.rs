@@ -7,20 +7,19 @@ use std::sync::Arc;
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::DirectGetErrorKind;
-use auspex_proto::{Fact, Project, Timestamp, subject};
+use auspex_proto::{Fact, Project, subject};
 use serde::de::DeserializeOwned;
 
 use super::slots::{Arrived, Slots};
 use super::view::{Kept, View};
 use super::{Post, cursor};
-use crate::bus::{Bus, timestamp};
-use crate::logbook::Origin;
+use crate::bus::{Bus, stream_time, timestamp};
 use crate::verb::Verb;
 
 /// The most facts of each kind that are absorbed for one answer: of a stage that is further behind it is older.
 const MOST: usize = 512;
 
-impl<S: DeserializeOwned + Clone + Default> View<S> {
+impl<S: DeserializeOwned> View<S> {
     /// A project's state as of now, by the verb that makes it: for one that keeps a key per project, and absorbs into it the facts of
     /// that project alone. A message on which the verb panics ends it: what was saved before is then the answer.
     ///
@@ -36,7 +35,7 @@ impl<S: DeserializeOwned + Clone + Default> View<S> {
         if let Some(value) = &saved {
             slots.load(key.to_owned(), 0, value)?;
         }
-        let before = kept(&slots, key);
+        let before = known(&slots, key);
         let kinds = stage.reads.iter();
         let filters = kinds.map(|kind| subject::facts_of_project(partition, *kind, project));
         for message in since(bus, filters.collect(), passed.max(before.seq) + 1).await? {
@@ -45,11 +44,11 @@ impl<S: DeserializeOwned + Clone + Default> View<S> {
                 return Ok(before);
             }
         }
-        Ok(kept(&slots, key))
+        Ok(known(&slots, key))
     }
 }
 
-fn kept<V: Verb>(slots: &Slots<V>, key: &str) -> Kept<V::State> {
+fn known<V: Verb>(slots: &Slots<V>, key: &str) -> Kept<V::State> {
     let slot = slots.get(key);
     Kept {
         seq: slot.map_or(0, |slot| slot.seq),
@@ -70,15 +69,8 @@ fn absorb<V: Verb>(slots: &mut Slots<V>, message: &StreamMessage) {
         payload: &message.payload,
         trace: "",
     };
-    slots.absorb(time(message), &arrived);
-}
-
-/// A fact that was put back passed when it passed, not when it was put back.
-fn time(message: &StreamMessage) -> Timestamp {
-    let origin = message.headers.get(subject::ORIGIN_HEADER);
-    let origin = origin.and_then(|origin| Origin::parse(origin.as_str()));
-    let stored = || timestamp(message.time.unix_timestamp_nanos());
-    origin.map_or_else(stored, |origin| origin.time)
+    let stored = timestamp(message.time.unix_timestamp_nanos());
+    slots.absorb(stream_time(stored, Some(&message.headers)), &arrived);
 }
 
 /// What the log holds on these subjects from this sequence on, in order and without gaps.
@@ -104,4 +96,148 @@ async fn since(bus: &Bus, filters: Vec<String>, from: u64) -> anyhow::Result<Vec
     found.retain(|message| message.sequence < end);
     found.sort_by_key(|message| message.sequence);
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use auspex_proto::event::Body;
+    use auspex_proto::{Event, FactId, Meta, ObservationBatch, Timestamp, stage};
+
+    use super::*;
+    use crate::testing::TestHouse;
+    use crate::verb::{Input, Reject, Route};
+
+    /// Remembers the places of what it has absorbed, and panics when told to.
+    struct Places;
+
+    impl Verb for Places {
+        type State = Vec<u64>;
+
+        fn route(&self, fact: &Fact) -> Route {
+            Route::Key(fact.project().to_string())
+        }
+
+        fn absorb(&self, state: &mut Vec<u64>, input: &Input<'_>) -> Result<Vec<Fact>, Reject> {
+            assert_ne!(input.fact.meta().source, "boom");
+            state.push(input.seq);
+            Ok(Vec::new())
+        }
+    }
+
+    fn project() -> Project {
+        Project::new("a").unwrap()
+    }
+
+    fn meta(id: u64, project: Project, source: &str) -> Meta {
+        Meta {
+            id: FactId::new(id.to_string()).unwrap(),
+            project,
+            time: Timestamp(1),
+            cause: 0,
+            source: source.to_owned(),
+        }
+    }
+
+    fn event(meta: Meta) -> Fact {
+        let body = Body::Other {
+            kind: "x".to_owned(),
+            json: String::new(),
+        };
+        Fact::Event(Event { meta, body })
+    }
+
+    fn observations(meta: Meta) -> Fact {
+        Fact::Observations(ObservationBatch {
+            meta,
+            observations: Vec::new(),
+            applied: Vec::new(),
+            environment: String::new(),
+        })
+    }
+
+    /// Puts them on the log, one after the other; where they stand.
+    async fn publish(bus: &Bus, facts: impl IntoIterator<Item = Fact>) -> Vec<u64> {
+        let mut places = Vec::new();
+        for fact in facts {
+            places.push(bus.publish(&fact).await.unwrap().sequence);
+        }
+        places
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_the_log_has_taken_is_known_though_nobody_has_saved_it() {
+        let test = TestHouse::start().await.unwrap();
+        let (bus, verb) = (test.house.bus(), Arc::new(Places));
+        let view: View<Vec<u64>> = test.house.view(stage::FEATURES).await.unwrap();
+        let now = async || view.now(&verb, &project()).await.unwrap();
+        assert_eq!(
+            now().await,
+            Kept {
+                seq: 0,
+                state: Vec::new()
+            }
+        );
+        let elsewhere = Project::new("b").unwrap();
+        let facts = [
+            event(meta(1, project(), "")),
+            observations(meta(2, project(), "")),
+            event(meta(3, elsewhere, "")),
+            event(meta(4, project(), "")),
+        ];
+        let places = publish(bus, facts).await;
+        let of_it = vec![places[0], places[1], places[3]];
+        assert_eq!(
+            now().await,
+            Kept {
+                seq: places[3],
+                state: of_it.clone()
+            },
+            "in order"
+        );
+        // Once an owner saves, nothing is absorbed twice.
+        let (house, stopping) = TestHouse::another(&test.settings).await.unwrap();
+        house.run_verb(stage::FEATURES, Places).await.unwrap();
+        let within = Duration::from_secs(20);
+        let saved = view.at_least(&project(), "a", places[3], within).await.unwrap();
+        assert_eq!(saved.unwrap().state, of_it);
+        assert!(stopping.finish(Duration::from_secs(5)).await.is_empty());
+        let later = publish(bus, [observations(meta(5, project(), ""))]).await;
+        let all = [of_it.clone(), later.clone()].concat();
+        assert_eq!(
+            now().await,
+            Kept {
+                seq: later[0],
+                state: all
+            }
+        );
+        // What the verb panics on ends it.
+        publish(bus, [event(meta(6, project(), "boom"))]).await;
+        assert_eq!(
+            now().await,
+            Kept {
+                seq: places[3],
+                state: of_it
+            }
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_a_stage_far_behind_the_answer_is_older_and_has_no_gaps() {
+        let test = TestHouse::start().await.unwrap();
+        let bus = test.house.bus();
+        let view: View<Vec<u64>> = test.house.view(stage::FEATURES).await.unwrap();
+        let most = MOST as u64;
+        let mut facts = vec![observations(meta(0, project(), ""))];
+        facts.extend((1..most + 5).map(|id| event(meta(id, project(), ""))));
+        facts.push(observations(meta(most + 5, project(), "")));
+        let places = publish(bus, facts).await;
+        let known = view.now(&Arc::new(Places), &project()).await.unwrap();
+        assert_eq!(
+            known.state,
+            places[..=MOST],
+            "the first, and so many of the other kind"
+        );
+    }
 }
