@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{FactId, Project};
 use crate::invalid::Invalid;
 use crate::meta::Meta;
-use crate::subject::{self, FactKind, Partitions};
+use crate::subject::{self, FactKind, Partitions, push_token};
 use crate::{
     Alert, Command, Decision, Event, FeatureRows, FeatureVector, Model, ObservationBatch, Score, Tick,
 };
@@ -145,12 +145,14 @@ impl Fact {
 /// The deduplication key of a fact that is known by its head alone.
 #[must_use]
 pub fn message_id(kind: FactKind, project: &Project, id: &FactId) -> String {
-    format!(
-        "{}:{}:{}",
-        kind.token(),
-        subject::token(project.as_str()),
-        subject::token(id.as_str())
-    )
+    let (project, id) = (project.as_str(), id.as_str());
+    let mut key = String::with_capacity(20 + project.len() + id.len());
+    key.push_str(kind.token());
+    key.push(':');
+    push_token(&mut key, project);
+    key.push(':');
+    push_token(&mut key, id);
+    key
 }
 
 fn wire<M: Message + Default>(bytes: &[u8]) -> Result<M, Invalid> {

@@ -43,6 +43,19 @@ pub mod wire {
     tonic::include_proto!("auspex.v1");
 }
 
+/// `EventService` as its server takes it: each fact as the bytes that came, which are read once ([`Fact::decode`]) and are what
+/// the log gets.
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic
+)]
+pub mod door {
+    include!(concat!(env!("OUT_DIR"), "/door/auspex.v1.rs"));
+}
+
 /// The Open Inference Protocol, version 2: others' names.
 #[allow(
     missing_docs,

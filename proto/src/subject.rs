@@ -3,7 +3,7 @@
 //! A fact's subject is `auspex.v1.<partition>.<fact>.<project>.<kind>`. The partition is a hash of the project, fixed for
 //! good once facts exist; what bears on all projects goes to the partition `all`, which every stage reads too.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::id::Project;
 use crate::invalid::Invalid;
 pub use crate::kind::{FACT_KINDS, FactKind};
+pub(crate) use crate::token::push_token;
 pub use crate::token::{token, untoken};
 
 /// The stream of all facts.
@@ -130,12 +131,14 @@ pub struct Address {
 /// The subject of a fact.
 #[must_use]
 pub fn fact(partition: Partition, kind: FactKind, project: &Project, leaf: &str) -> String {
-    format!(
-        "auspex.v1.{partition}.{}.{}.{}",
-        kind.token(),
-        token(project.as_str()),
-        token(leaf)
-    )
+    let mut subject = String::with_capacity(40 + project.as_str().len() + leaf.len());
+    let _infallible = write!(subject, "auspex.v1.{partition}.");
+    subject.push_str(kind.token());
+    subject.push('.');
+    push_token(&mut subject, project.as_str());
+    subject.push('.');
+    push_token(&mut subject, leaf);
+    subject
 }
 
 /// All facts of a kind in a partition.

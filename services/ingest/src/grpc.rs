@@ -1,21 +1,26 @@
 //! The gRPC door: events and observations, one by one or as a stream.
 //!
 //! A stream keeps a window of facts on their way, so that one synced write carries many of them. They go out in the order
-//! in which they came and are answered as the log acknowledges them, by their number. A fact that cannot be is answered
+//! in which they came, which is that in which the log acknowledges them, and are answered by their number. A fact that cannot be is answered
 //! with the reason and the stream goes on; when the log cannot take facts, the stream ends as UNAVAILABLE after
 //! everything on its way has been answered: what was not answered is to be sent again, under the same ids.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_stream::stream;
 use auspex_chassis::bus::Outgoing;
 use auspex_chassis::{House, Intake, Pending, PublishError, Receipt, Stop};
+use auspex_proto::door::PublishRequest;
+use auspex_proto::door::event_service_server::{EventService, EventServiceServer};
+use auspex_proto::door::publish_request::Fact as Sent;
 use auspex_proto::subject::FactKind;
-use auspex_proto::wire::event_service_server::{EventService, EventServiceServer};
-use auspex_proto::wire::publish_request::Fact as Sent;
-use auspex_proto::wire::{PublishRequest, PublishResponse};
-use auspex_proto::{Event, Fact, Invalid};
-use futures::StreamExt as _;
+use auspex_proto::wire::PublishResponse;
+use auspex_proto::{Fact, Invalid};
+use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream, FuturesUnordered};
-use prost::Message as _;
+use futures::stream::{BoxStream, Stream};
+use tokio::time::Instant;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -23,6 +28,9 @@ use crate::figures::Figures;
 
 /// Larger messages end the stream; those between the bus' limit and this one are refused by number.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
+/// How long the log may take to acknowledge a fact. Longer than the bus waits for the first of them, which notes that the log is
+/// silent; those behind it then need not wait as long again, one after the other.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 type Answer = Result<PublishResponse, Status>;
 
@@ -68,7 +76,7 @@ impl Events {
             Some(Err(fault)) => return Ok(self.refuse(&fault)),
             None => return Ok(self.refuse(&Invalid::new("fact", "is missing"))),
         };
-        let id = fact.meta().id.to_string();
+        let id = fact.meta().id.as_str().to_owned();
         let outgoing = Outgoing::encoded(&fact, bytes, bus.partitions(), None);
         match bus.send(&outgoing).await {
             Ok(pending) => Ok(Taken::OnItsWay(pending, id)),
@@ -112,62 +120,58 @@ impl Events {
 
 /// A stream of facts under way. It works when its answers are asked for, on the task that writes them: no hand-over
 /// between tasks per fact, and whoever does not read answers is not read from.
-struct Line<F> {
+struct Line {
     events: Events,
     requests: Streaming<PublishRequest>,
-    on_their_way: FuturesUnordered<F>,
-    /// How a fact on its way is waited for.
-    wait: fn(u64, String, Pending) -> F,
+    on_their_way: VecDeque<OnItsWay>,
     stopped: BoxFuture<'static, ()>,
     open: bool,
     ending: Option<Status>,
 }
 
-impl<F: Future<Output = (u64, String, Result<Receipt, PublishError>)>> Line<F> {
-    /// The next answer; `None` when everything has been answered and no more comes.
-    async fn next(&mut self) -> Option<Answer> {
-        while self.open || !self.on_their_way.is_empty() {
-            let room = self.open && self.on_their_way.len() < self.events.window;
-            tokio::select! {
-                biased;
-                Some((number, id, receipt)) = self.on_their_way.next(), if !self.on_their_way.is_empty() => {
-                    match self.events.answer(number, id, receipt) {
-                        Ok(answer) => return Some(Ok(answer)),
-                        Err(status) => self.end(Some(status)),
-                    }
-                }
-                request = self.requests.message(), if room => match request {
-                    Ok(Some(request)) => {
-                        if let Some(answer) = self.take(request).await {
-                            return Some(Ok(answer));
-                        }
-                    }
-                    Ok(None) => self.end(None),
-                    Err(status) => self.end(Some(status)),
-                },
-                () = &mut self.stopped, if self.open => {
-                    self.end(Some(unavailable("this process is stopping".to_owned(), 1_000)));
-                }
-            }
-        }
-        let status = self.ending.take()?;
-        self.events.figures.other("unavailable");
-        Some(Err(status))
-    }
+/// A fact that the log has not acknowledged yet.
+struct OnItsWay {
+    number: u64,
+    id: String,
+    pending: Pending,
+    until: Instant,
+}
 
-    /// Sends a fact on its way, or answers at once why it cannot be.
-    async fn take(&mut self, request: PublishRequest) -> Option<PublishResponse> {
-        match self.events.take(request.fact).await {
-            Ok(Taken::OnItsWay(pending, id)) => {
-                self.on_their_way.push((self.wait)(request.number, id, pending));
-                None
-            }
-            Ok(Taken::Refused(reason)) => Some(refused(request.number, reason)),
-            Err(status) => {
-                self.end(Some(status));
-                None
-            }
+/// What happens to a line next.
+enum Next {
+    /// The log has said what became of a fact.
+    Settled(OnItsWay, Result<Receipt, PublishError>),
+    /// One more came.
+    Came(PublishRequest),
+    /// No more comes, and why if that is a fault.
+    Ended(Option<Status>),
+}
+
+impl Line {
+    /// What is next; `None` when everything has been answered and no more comes.
+    async fn next(&mut self) -> Option<Next> {
+        if !self.open && self.on_their_way.is_empty() {
+            return None;
         }
+        let room = self.open && self.on_their_way.len() < self.events.window;
+        let until = self.on_their_way.front().map(|first| first.until);
+        let next = tokio::select! {
+            biased;
+            Some((first, receipt)) = settled(&mut self.on_their_way) => Next::Settled(first, receipt),
+            request = self.requests.message(), if room => match request {
+                Ok(Some(request)) => Next::Came(request),
+                Ok(None) => Next::Ended(None),
+                Err(status) => Next::Ended(Some(status)),
+            },
+            () = passed(until) => {
+                let first = self.on_their_way.pop_front()?;
+                Next::Settled(first, Err(PublishError::Unavailable("the log is silent".to_owned())))
+            }
+            () = &mut self.stopped, if self.open => {
+                Next::Ended(Some(unavailable("this process is stopping".to_owned(), 1_000)))
+            }
+        };
+        Some(next)
     }
 
     /// Takes no more; what is on its way is still answered, then this, the first reason there was.
@@ -177,24 +181,67 @@ impl<F: Future<Output = (u64, String, Result<Receipt, PublishError>)>> Line<F> {
     }
 }
 
-async fn wait(number: u64, id: String, pending: Pending) -> (u64, String, Result<Receipt, PublishError>) {
-    (number, id, pending.receipt().await)
+/// The answers to a line's facts, in the order in which the log gives its word; then the reason why no more are taken, if
+/// there is one. One state that stays where it is: a fact costs no copy of it.
+fn answers(events: Events, requests: Streaming<PublishRequest>) -> impl Stream<Item = Answer> + Send {
+    let stop = events.stop.clone();
+    let mut line = Line {
+        events,
+        requests,
+        on_their_way: VecDeque::new(),
+        stopped: Box::pin(async move { stop.requested().await }),
+        open: true,
+        ending: None,
+    };
+    stream! {
+        while let Some(next) = line.next().await {
+            match next {
+                Next::Settled(OnItsWay { number, id, .. }, receipt) => {
+                    match line.events.answer(number, id, receipt) {
+                        Ok(answer) => yield Ok(answer),
+                        Err(status) => line.end(Some(status)),
+                    }
+                }
+                Next::Came(PublishRequest { number, fact }) => match line.events.take(fact).await {
+                    Ok(Taken::OnItsWay(pending, id)) => {
+                        let until = Instant::now() + PATIENCE;
+                        line.on_their_way.push_back(OnItsWay { number, id, pending, until });
+                    }
+                    Ok(Taken::Refused(reason)) => yield Ok(refused(number, reason)),
+                    Err(status) => line.end(Some(status)),
+                },
+                Next::Ended(status) => line.end(status),
+            }
+        }
+        if let Some(status) = line.ending.take() {
+            line.events.figures.other("unavailable");
+            yield Err(status);
+        }
+    }
 }
 
-/// The fact and the bytes that will be on the log. Those are the ones that came, as the wire type writes them: they read
-/// back as this fact, and writing the domain type out again would only cost.
-fn read(sent: Sent) -> Result<(Fact, Vec<u8>), Invalid> {
-    let (fact, bytes) = match sent {
-        Sent::Event(event) => {
-            let bytes = event.encode_to_vec();
-            let event = Event::from_wire(event).map_err(|fault| fault.within(FactKind::Event.token()))?;
-            (Fact::Event(event), bytes)
-        }
-        Sent::Observations(batch) => {
-            let bytes = batch.encode_to_vec();
-            (Fact::decode(FactKind::Observation, &bytes)?, bytes)
-        }
+/// The first of these, once it is known what became of it. Only that one is asked: the log acknowledges in order, so that the rest
+/// has its answer when its turn comes, and nobody is woken for each.
+async fn settled(on_their_way: &mut VecDeque<OnItsWay>) -> Option<(OnItsWay, Result<Receipt, PublishError>)> {
+    let receipt = (&mut on_their_way.front_mut()?.pending).await;
+    on_their_way.pop_front().map(|first| (first, receipt))
+}
+
+/// Never without a moment. The timer is made when it is asked for: while there is other work, there is none.
+async fn passed(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The fact and the bytes that will be on the log: those that came.
+fn read(sent: Sent) -> Result<(Fact, Bytes), Invalid> {
+    let (kind, bytes) = match sent {
+        Sent::Event(bytes) => (FactKind::Event, bytes),
+        Sent::Observations(bytes) => (FactKind::Observation, bytes),
     };
+    let fact = Fact::decode(kind, &bytes)?;
     let (kind, meta) = (fact.kind().token(), fact.meta());
     if meta.time.0 <= 0 {
         return Err(Invalid::new(
@@ -249,20 +296,7 @@ impl EventService for Events {
         &self,
         request: Request<Streaming<PublishRequest>>,
     ) -> Result<Response<Self::PublishStreamStream>, Status> {
-        let stop = self.stop.clone();
-        let line = Line {
-            events: self.clone(),
-            requests: request.into_inner(),
-            on_their_way: FuturesUnordered::new(),
-            wait,
-            stopped: Box::pin(async move { stop.requested().await }),
-            open: true,
-            ending: None,
-        };
-        let answers = stream::unfold(line, |mut line| async move {
-            let answer = line.next().await?;
-            Some((answer, line))
-        });
-        Ok(Response::new(answers.boxed()))
+        let answers = answers(self.clone(), request.into_inner());
+        Ok(Response::new(Box::pin(answers)))
     }
 }

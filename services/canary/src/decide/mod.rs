@@ -150,7 +150,7 @@ fn returned(state: &mut State, applied: &Applied, now: Timestamp) {
     };
     let of_it = ended.last.as_ref().map(|last| &last.meta.id) == applied.decision.as_ref();
     if of_it && applied.weight == 0 && !applied.report.scaler && ended.toll.back.is_none() {
-        ended.toll.back = Some(now);
+        ended.edit().toll.back = Some(now);
     }
 }
 

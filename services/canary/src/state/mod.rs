@@ -15,6 +15,7 @@ pub mod history;
 pub mod metric;
 pub mod rollout;
 pub mod scores;
+pub mod sealed;
 pub mod watch;
 pub mod window;
 
@@ -31,6 +32,7 @@ pub use self::course::{Course, Pass, Run, Toll};
 pub use self::history::Histories;
 pub use self::rollout::{Prior, Rollout, Router};
 pub use self::scores::Scores;
+pub use self::sealed::Sealed;
 pub use self::watch::Watch;
 pub use self::window::Window;
 
@@ -52,7 +54,7 @@ pub struct State {
     /// Under way, by service. Boxed: a node of the map has room for eleven, 40 kB of them, moved with every rollout that comes or goes.
     pub active: BTreeMap<String, Box<Rollout>>,
     /// Over, the newest last.
-    pub ended: Vec<Ended>,
+    pub ended: Vec<Sealed<Ended>>,
     /// Of the project's revisions and deployments.
     pub scores: Scores,
     /// Law 8's budget over the project's rollouts.
@@ -145,7 +147,8 @@ impl State {
     /// The newest ended rollout of this name.
     #[must_use]
     pub fn ended(&self, name: &RolloutName) -> Option<&Ended> {
-        self.ended.iter().rev().find(|ended| &ended.name == name)
+        let mut newest = self.ended.iter().rev();
+        newest.find(|ended| &ended.name == name).map(|ended| &**ended)
     }
 
     /// What users are on now, as far as the rollouts tell: the candidate of the last promotion that moved traffic.
@@ -162,9 +165,9 @@ impl State {
         if self.ended.len() >= MOST_ENDED {
             self.ended.remove(0);
         }
-        self.ended.push(rollout.into_ended(now));
+        self.ended.push(Sealed::new(rollout.into_ended(now)));
         let whole = self.ended.iter_mut().rev().filter(|ended| ended.whole.is_some());
-        whole.skip(MOST_WHOLE).for_each(|ended| ended.whole = None);
+        whole.skip(MOST_WHOLE).for_each(|ended| ended.edit().whole = None);
     }
 
     /// Notes what became of a command.

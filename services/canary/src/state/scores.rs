@@ -4,13 +4,15 @@ use auspex_proto::score::{Band, Mitigation};
 use auspex_proto::{EntityKind, FactId, Score};
 use serde::{Deserialize, Serialize};
 
+use super::Sealed;
+
 /// Most scores that are remembered.
 pub const MOST: usize = 128;
 
 /// Recent scores, the newest last.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Scores(Vec<Known>);
+pub struct Scores(Vec<Sealed<Known>>);
 
 /// What a rollout needs to know of a score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,7 +76,9 @@ impl Known {
 impl Scores {
     /// Remembers a score; `false` when a newer one of the same thing, or this one, is known.
     pub fn note(&mut self, score: Known) -> bool {
-        let same = |k: &Known| k.kind == score.kind && k.entity == score.entity && k.service == score.service;
+        let same = |k: &Sealed<Known>| {
+            k.kind == score.kind && k.entity == score.entity && k.service == score.service
+        };
         if let Some(at) = self.0.iter().position(same) {
             if self.0.get(at).is_some_and(|known| known.cause >= score.cause) {
                 return false;
@@ -83,7 +87,7 @@ impl Scores {
         } else if self.0.len() >= MOST {
             self.0.remove(0);
         }
-        self.0.push(score);
+        self.0.push(Sealed::new(score));
         true
     }
 
@@ -100,6 +104,7 @@ impl Scores {
     }
 
     fn newest(&self, fits: impl Fn(&Known) -> bool) -> Option<&Known> {
-        self.0.iter().filter(|k| fits(k)).max_by_key(|k| k.cause)
+        let known = self.0.iter().map(|known| &**known);
+        known.filter(|k| fits(k)).max_by_key(|k| k.cause)
     }
 }

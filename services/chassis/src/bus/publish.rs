@@ -1,14 +1,18 @@
 //! Publishing: a message goes out under a deduplication key and is there once the server has acknowledged it.
 
+use std::borrow::Cow;
 use std::future::IntoFuture;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_nats::header::{HeaderMap, NATS_MESSAGE_ID};
+use async_nats::header::{HeaderMap, NATS_MESSAGE_ID, NATS_MESSAGE_TTL};
 use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use auspex_proto::subject::TRACE_HEADER;
 use auspex_proto::{Fact, Partition, Partitions, subject, wire};
+use bytes::Bytes;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -57,11 +61,10 @@ pub enum PublishError {
 pub struct Outgoing {
     subject: String,
     message_id: String,
-    kind: String,
+    kind: Cow<'static, str>,
     trace: String,
     ttl_seconds: u64,
-    #[serde(with = "serde_bytes")]
-    payload: Vec<u8>,
+    payload: Bytes,
 }
 
 impl Outgoing {
@@ -74,15 +77,20 @@ impl Outgoing {
 
     /// A fact whose encoding is at hand.
     #[must_use]
-    pub fn encoded(fact: &Fact, payload: Vec<u8>, partitions: Partitions, parent: Option<&Trace>) -> Self {
+    pub fn encoded(
+        fact: &Fact,
+        payload: impl Into<Bytes>,
+        partitions: Partitions,
+        parent: Option<&Trace>,
+    ) -> Self {
         let message_id = fact.message_id();
         let trace = parent.map(|parent| parent.child(&message_id).as_str().to_owned());
         Self {
             subject: fact.subject(partitions),
             trace: trace.unwrap_or_default(),
-            kind: fact.kind().token().to_owned(),
+            kind: fact.kind().token().into(),
             ttl_seconds: fact.kind().lifetime().as_secs(),
-            payload,
+            payload: payload.into(),
             message_id,
         }
     }
@@ -109,7 +117,7 @@ impl Outgoing {
         Self {
             subject: subject::dead_letters(&letter.stage, partition),
             message_id,
-            kind: "dead_letter".to_owned(),
+            kind: "dead_letter".into(),
             trace: String::new(),
             ttl_seconds: 0,
             payload: wire::DeadLetter {
@@ -122,7 +130,8 @@ impl Outgoing {
                 attempt: letter.attempt,
                 time_ms: letter.time_ms,
             }
-            .encode_to_vec(),
+            .encode_to_vec()
+            .into(),
         }
     }
 
@@ -138,10 +147,10 @@ impl Outgoing {
         Self {
             subject,
             message_id,
-            kind: kind.to_owned(),
+            kind: kind.to_owned().into(),
             trace: String::new(),
             ttl_seconds: ttl.as_secs(),
-            payload,
+            payload: payload.into(),
         }
     }
 
@@ -193,14 +202,13 @@ impl Outgoing {
         if !self.trace.is_empty() {
             headers.insert(TRACE_HEADER, self.trace.as_str());
         }
-        let message = PublishMessage::build()
-            .payload(self.payload.clone().into())
-            .headers(headers);
         if self.ttl_seconds > 0 {
-            message.ttl(Duration::from_secs(self.ttl_seconds))
-        } else {
-            message
+            // With its unit: the server reads a number without one only after having made an error of it.
+            headers.insert(NATS_MESSAGE_TTL, format!("{}s", self.ttl_seconds));
         }
+        PublishMessage::build()
+            .payload(self.payload.clone())
+            .headers(headers)
     }
 }
 
@@ -225,19 +233,25 @@ pub struct DeadLetter {
     pub time_ms: i64,
 }
 
-/// A message that is queued; await it for its receipt.
-#[derive(Debug)]
+/// A message that is queued; await it for its receipt. Whoever keeps several may ask the first of them alone: the server acknowledges
+/// them in their order.
 pub struct Pending {
-    ack: PublishAckFuture,
+    ack: <PublishAckFuture as IntoFuture>::IntoFuture,
     bytes: usize,
     /// Whom to tell what became of it.
     refusals: Option<Arc<Refusals>>,
 }
 
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("bytes", &self.bytes).finish()
+    }
+}
+
 impl Pending {
     pub(crate) fn of(ack: PublishAckFuture, bytes: usize) -> Self {
         Self {
-            ack,
+            ack: ack.into_future(),
             bytes,
             refusals: None,
         }
@@ -248,7 +262,15 @@ impl Pending {
     /// # Errors
     /// [`PublishError`].
     pub async fn receipt(self) -> Result<Receipt, PublishError> {
-        let published = match self.ack.into_future().await {
+        self.await
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<Receipt, PublishError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let published = match ready!(self.ack.as_mut().poll(context)) {
             Ok(ack) => Ok(Receipt {
                 sequence: ack.sequence,
                 duplicate: ack.duplicate,
@@ -258,7 +280,7 @@ impl Pending {
         if let Some(refusals) = &self.refusals {
             refusals.note(&published);
         }
-        published
+        Poll::Ready(published)
     }
 }
 
@@ -306,7 +328,7 @@ impl Bus {
     /// Dead letters have a stream of their own, which says nothing of the log.
     fn pending(&self, ack: PublishAckFuture, outgoing: &Outgoing) -> Pending {
         Pending {
-            ack,
+            ack: ack.into_future(),
             bytes: outgoing.payload.len(),
             refusals: outgoing.is_fact().then(|| Arc::clone(&self.refusals)),
         }

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use auspex_proto::door;
 use auspex_proto::wire::event_service_client::EventServiceClient;
 use auspex_proto::wire::publish_request::Fact as Sent;
 use auspex_proto::wire::{self, PublishRequest, PublishResponse};
+use bytes::Bytes;
+use prost::Message as _;
 use tonic::Code;
+use tonic::client::Grpc;
+use tonic::transport::Channel;
 
 use super::Doors;
 
@@ -152,6 +157,55 @@ async fn a_stream_answers_every_number_and_outlives_what_it_refuses() {
     assert!(ids.eq((1..=3_000).map(|n| format!("fact-{n}"))));
 }
 
+/// Sends these bytes in the place of an event.
+async fn publish(doors: &Doors, number: u64, bytes: Vec<u8>) -> PublishResponse {
+    let channel = Channel::from_shared(doors.url(""))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let mut client = Grpc::new(channel);
+    client.ready().await.unwrap();
+    let request = door::PublishRequest {
+        number,
+        fact: Some(door::publish_request::Fact::Event(Bytes::from(bytes))),
+    };
+    let path = "/auspex.v1.EventService/Publish".parse().unwrap();
+    let codec = tonic_prost::ProstCodec::default();
+    client
+        .unary(tonic::Request::new(request), path, codec)
+        .await
+        .unwrap()
+        .into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_refused_by_number_and_what_a_newer_publisher_says_stays() {
+    let doors = Doors::open(&[]).await;
+    let answer = publish(&doors, 7, vec![0xff; 3]).await;
+    assert_eq!((answer.number, answer.sequence), (7, 0));
+    assert!(
+        answer.refused.starts_with("event.payload: "),
+        "{}",
+        answer.refused
+    );
+
+    let Some(Sent::Event(known)) = event(8).fact else {
+        panic!("an event");
+    };
+    let mut bytes = known.encode_to_vec();
+    // Field 4,000, of which this version has never heard: a string of two.
+    prost::encoding::string::encode(4_000, &"hi".to_owned(), &mut bytes);
+    let answer = publish(&doors, 8, bytes.clone()).await;
+    assert_eq!(
+        (answer.id.as_str(), answer.sequence, answer.refused.as_str()),
+        ("fact-8", 1, "")
+    );
+    let entry = doors.mesh.house().bus().log_entry(1).await.unwrap().unwrap();
+    assert_eq!(entry.payload, bytes);
+    doors.facts(1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_as_unavailable_when_the_log_is_away_and_when_the_process_stops() {
     let mut doors = Doors::open(&[]).await;
@@ -176,4 +230,34 @@ async fn a_stream_ends_as_unavailable_when_the_log_is_away_and_when_the_process_
     assert_eq!(answers.message().await.unwrap_err().code(), Code::Unavailable);
     drop((client, answers, send));
     assert_eq!(stopping.await.unwrap(), Vec::<String>::new(), "nobody is late");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_log_is_waited_for_once_and_not_for_every_fact() {
+    let mut doors = Doors::open(&[]).await;
+    let mut client = EventServiceClient::connect(doors.url("")).await.unwrap();
+    let (send, requests) = tokio::sync::mpsc::channel(512);
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let mut answers = client.publish_stream(requests).await.unwrap().into_inner();
+    send.send(event(1)).await.unwrap();
+    assert_eq!(answers.message().await.unwrap().unwrap().number, 1);
+    let server = doors.mesh.broker().unwrap().pid().unwrap().to_string();
+    let signal = |name: &str| {
+        let status = std::process::Command::new("kill").args([name, &server]).status();
+        assert!(status.unwrap().success(), "{name} {server}");
+    };
+    signal("-STOP");
+    for number in 2..=300 {
+        send.send(event(number)).await.unwrap();
+    }
+    // One wait of six seconds at the most; one for every fact would be half an hour.
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), answers.message()).await;
+    signal("-CONT");
+    let status = ended.expect("the stream ends").unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    // Under the same ids again: those that the server had got all the same are known to it.
+    drop((answers, send));
+    let again = stream(&doors, (1..=300).map(event).collect()).await;
+    assert!((1..=300).all(|n| again[&n].refused.is_empty() && again[&n].sequence > 0));
+    doors.facts(300).await;
 }
