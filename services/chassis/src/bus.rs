@@ -22,6 +22,10 @@ pub(crate) use self::reader::{Raw, Reader, Start, stream_time};
 pub(crate) use self::snapshot::{Entry as KeyValue, snapshot};
 pub use self::streams::StreamSettings;
 
+/// Messages per partition that a connection carries before it makes publishers wait. An owner sends all that it has to say before
+/// it asks what became of it: two stages on a connection, each with an outbox of 128 kB, have less.
+const ON_THEIR_WAY: usize = 2_048;
+
 /// A connection to the bus; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Bus {
@@ -83,7 +87,7 @@ impl Bus {
         let js = jetstream::ContextBuilder::new()
             .timeout(Duration::from_secs(5))
             .ack_timeout(Duration::from_secs(5))
-            .max_ack_inflight(8_192)
+            .max_ack_inflight(usize::from(settings.partitions) * ON_THEIR_WAY)
             .build(client.clone());
         let refusals = Arc::new(refusals::Refusals::new(client.statistics()));
         Ok(Self {

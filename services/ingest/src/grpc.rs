@@ -6,6 +6,7 @@
 //! everything on its way has been answered: what was not answered is to be sent again, under the same ids.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
@@ -101,7 +102,12 @@ impl Events {
         }
     }
 
-    fn answer(&self, number: u64, id: String, receipt: Result<Receipt, PublishError>) -> Answer {
+    fn answer(&self, (fact, receipt): Settled) -> Answer {
+        let OnItsWay { number, id, .. } = fact;
+        self.answered(number, id, receipt)
+    }
+
+    fn answered(&self, number: u64, id: String, receipt: Result<Receipt, PublishError>) -> Answer {
         match receipt {
             Ok(receipt) => {
                 self.figures.acknowledged(receipt.duplicate, self.house.now());
@@ -125,8 +131,22 @@ struct Line {
     requests: Streaming<PublishRequest>,
     on_their_way: VecDeque<OnItsWay>,
     stopped: BoxFuture<'static, ()>,
-    open: bool,
-    ending: Option<Status>,
+    end: End,
+}
+
+/// Whether a line takes no more, and why if that is a fault.
+#[derive(Default)]
+struct End {
+    has_come: bool,
+    why: Option<Status>,
+}
+
+impl End {
+    /// Takes no more; what is on its way is still answered, then this, the first reason there was.
+    fn come(&mut self, why: Option<Status>) {
+        self.has_come = true;
+        self.why = self.why.take().or(why);
+    }
 }
 
 /// A fact that the log has not acknowledged yet.
@@ -137,10 +157,12 @@ struct OnItsWay {
     until: Instant,
 }
 
+type Settled = (OnItsWay, Result<Receipt, PublishError>);
+
 /// What happens to a line next.
 enum Next {
     /// The log has said what became of a fact.
-    Settled(OnItsWay, Result<Receipt, PublishError>),
+    Settled(Settled),
     /// One more came.
     Came(PublishRequest),
     /// No more comes, and why if that is a fault.
@@ -150,34 +172,29 @@ enum Next {
 impl Line {
     /// What is next; `None` when everything has been answered and no more comes.
     async fn next(&mut self) -> Option<Next> {
-        if !self.open && self.on_their_way.is_empty() {
+        let open = !self.end.has_come;
+        if !open && self.on_their_way.is_empty() {
             return None;
         }
-        let room = self.open && self.on_their_way.len() < self.events.window;
+        let room = open && self.on_their_way.len() < self.events.window;
         let until = self.on_their_way.front().map(|first| first.until);
         let next = tokio::select! {
             biased;
-            Some((first, receipt)) = settled(&mut self.on_their_way) => Next::Settled(first, receipt),
+            Some(settled) = settled(&mut self.on_their_way) => Next::Settled(settled),
             request = self.requests.message(), if room => match request {
                 Ok(Some(request)) => Next::Came(request),
                 Ok(None) => Next::Ended(None),
                 Err(status) => Next::Ended(Some(status)),
             },
             () = passed(until) => {
-                let first = self.on_their_way.pop_front()?;
-                Next::Settled(first, Err(PublishError::Unavailable("the log is silent".to_owned())))
+                let silent = PublishError::Unavailable("the log is silent".to_owned());
+                Next::Settled((self.on_their_way.pop_front()?, Err(silent)))
             }
-            () = &mut self.stopped, if self.open => {
+            () = &mut self.stopped, if open => {
                 Next::Ended(Some(unavailable("this process is stopping".to_owned(), 1_000)))
             }
         };
         Some(next)
-    }
-
-    /// Takes no more; what is on its way is still answered, then this, the first reason there was.
-    fn end(&mut self, status: Option<Status>) {
-        self.open = false;
-        self.ending = self.ending.take().or(status);
     }
 }
 
@@ -190,30 +207,43 @@ fn answers(events: Events, requests: Streaming<PublishRequest>) -> impl Stream<I
         requests,
         on_their_way: VecDeque::new(),
         stopped: Box::pin(async move { stop.requested().await }),
-        open: true,
-        ending: None,
+        end: End::default(),
     };
     stream! {
         while let Some(next) = line.next().await {
             match next {
-                Next::Settled(OnItsWay { number, id, .. }, receipt) => {
-                    match line.events.answer(number, id, receipt) {
-                        Ok(answer) => yield Ok(answer),
-                        Err(status) => line.end(Some(status)),
+                Next::Settled(settled) => match line.events.answer(settled) {
+                    Ok(answer) => yield Ok(answer),
+                    Err(status) => line.end.come(Some(status)),
+                },
+                Next::Came(PublishRequest { number, fact }) => {
+                    let mut taking = pin!(line.events.take(fact));
+                    // Where much is on its way in the whole process the bus makes publishers wait until some of it has arrived:
+                    // whoever waited here without hearing what has arrived could wait for himself.
+                    let taken = loop {
+                        let settled = tokio::select! {
+                            biased;
+                            taken = &mut taking => break taken,
+                            Some(settled) = settled(&mut line.on_their_way) => settled,
+                        };
+                        match line.events.answer(settled) {
+                            Ok(answer) => yield Ok(answer),
+                            Err(status) => line.end.come(Some(status)),
+                        }
+                    };
+                    match taken {
+                        Ok(Taken::OnItsWay(pending, id)) => {
+                            let until = Instant::now() + PATIENCE;
+                            line.on_their_way.push_back(OnItsWay { number, id, pending, until });
+                        }
+                        Ok(Taken::Refused(reason)) => yield Ok(refused(number, reason)),
+                        Err(status) => line.end.come(Some(status)),
                     }
                 }
-                Next::Came(PublishRequest { number, fact }) => match line.events.take(fact).await {
-                    Ok(Taken::OnItsWay(pending, id)) => {
-                        let until = Instant::now() + PATIENCE;
-                        line.on_their_way.push_back(OnItsWay { number, id, pending, until });
-                    }
-                    Ok(Taken::Refused(reason)) => yield Ok(refused(number, reason)),
-                    Err(status) => line.end(Some(status)),
-                },
-                Next::Ended(status) => line.end(status),
+                Next::Ended(why) => line.end.come(why),
             }
         }
-        if let Some(status) = line.ending.take() {
+        if let Some(status) = line.end.why.take() {
             line.events.figures.other("unavailable");
             yield Err(status);
         }
@@ -222,7 +252,7 @@ fn answers(events: Events, requests: Streaming<PublishRequest>) -> impl Stream<I
 
 /// The first of these, once it is known what became of it. Only that one is asked: the log acknowledges in order, so that the rest
 /// has its answer when its turn comes, and nobody is woken for each.
-async fn settled(on_their_way: &mut VecDeque<OnItsWay>) -> Option<(OnItsWay, Result<Receipt, PublishError>)> {
+async fn settled(on_their_way: &mut VecDeque<OnItsWay>) -> Option<Settled> {
     let receipt = (&mut on_their_way.front_mut()?.pending).await;
     on_their_way.pop_front().map(|first| (first, receipt))
 }
@@ -280,7 +310,7 @@ impl EventService for Events {
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
         let PublishRequest { number, fact } = request.into_inner();
         let answer = match self.take(fact).await {
-            Ok(Taken::OnItsWay(pending, id)) => self.answer(number, id, pending.receipt().await),
+            Ok(Taken::OnItsWay(pending, id)) => self.answered(number, id, pending.receipt().await),
             Ok(Taken::Refused(reason)) => Ok(refused(number, reason)),
             Err(status) => Err(status),
         };

@@ -359,3 +359,31 @@ fn explain(fault: &async_nats::jetstream::context::PublishError, bytes: usize) -
         _ => PublishError::Unavailable(text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an outbox holds was saved by whichever version ran before.
+    #[test]
+    fn a_message_is_saved_as_it_always_was() {
+        let message = Outgoing::raw(
+            "s".to_owned(),
+            "m".to_owned(),
+            "k",
+            Duration::ZERO,
+            vec![1, 2, 255],
+        );
+        let saved = b"\x86\xa7subject\xa1s\xaamessage_id\xa1m\xa4kind\xa1k\xa5trace\xa0\xabttl_seconds\x00\xa7payload\xc4\x03\x01\x02\xff";
+        assert_eq!(rmp_serde::to_vec_named(&message).unwrap(), saved);
+        assert_eq!(rmp_serde::from_slice::<Outgoing>(saved).unwrap(), message);
+    }
+
+    #[test]
+    fn a_lifetime_is_said_with_its_unit() {
+        let days = Duration::from_secs(7 * 86_400);
+        let message = Outgoing::raw("s".to_owned(), "m".to_owned(), "k", days, Vec::new()).message();
+        let headers = format!("{message:?}");
+        assert!(headers.contains("604800s"), "{headers}");
+    }
+}

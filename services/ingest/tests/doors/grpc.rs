@@ -232,6 +232,13 @@ async fn a_stream_ends_as_unavailable_when_the_log_is_away_and_when_the_process_
     assert_eq!(stopping.await.unwrap(), Vec::<String>::new(), "nobody is late");
 }
 
+fn signal(name: &str, process: u32) {
+    let status = std::process::Command::new("kill")
+        .args([name, &process.to_string()])
+        .status();
+    assert!(status.unwrap().success(), "{name} {process}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_log_is_waited_for_once_and_not_for_every_fact() {
     let mut doors = Doors::open(&[]).await;
@@ -241,18 +248,14 @@ async fn a_silent_log_is_waited_for_once_and_not_for_every_fact() {
     let mut answers = client.publish_stream(requests).await.unwrap().into_inner();
     send.send(event(1)).await.unwrap();
     assert_eq!(answers.message().await.unwrap().unwrap().number, 1);
-    let server = doors.mesh.broker().unwrap().pid().unwrap().to_string();
-    let signal = |name: &str| {
-        let status = std::process::Command::new("kill").args([name, &server]).status();
-        assert!(status.unwrap().success(), "{name} {server}");
-    };
-    signal("-STOP");
+    let server = doors.mesh.broker().unwrap().pid().unwrap();
+    signal("-STOP", server);
     for number in 2..=300 {
         send.send(event(number)).await.unwrap();
     }
     // One wait of six seconds at the most; one for every fact would be half an hour.
     let ended = tokio::time::timeout(std::time::Duration::from_secs(60), answers.message()).await;
-    signal("-CONT");
+    signal("-CONT", server);
     let status = ended.expect("the stream ends").unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     // Under the same ids again: those that the server had got all the same are known to it.
@@ -260,4 +263,31 @@ async fn a_silent_log_is_waited_for_once_and_not_for_every_fact() {
     let again = stream(&doors, (1..=300).map(event).collect()).await;
     assert!((1..=300).all(|n| again[&n].refused.is_empty() && again[&n].sequence > 0));
     doors.facts(300).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_have_more_on_their_way_than_the_bus_carries_do_not_wait_for_each_other() {
+    const STREAMS: u64 = 4;
+    const EACH: u64 = 2_000;
+    // With one partition the bus carries 2,048 at once.
+    let mut doors = Doors::open(&["ingest.window=2000", "nats.partitions=1"]).await;
+    let server = doors.mesh.broker().unwrap().pid().unwrap();
+    // All that the bus carries at once is on its way before the first of it arrives.
+    signal("-STOP", server);
+    let doors = std::sync::Arc::new(doors);
+    let streams: Vec<_> = (0..STREAMS)
+        .map(|place| {
+            let doors = std::sync::Arc::clone(&doors);
+            let requests = (place * EACH + 1..=(place + 1) * EACH).map(event).collect();
+            tokio::spawn(async move { stream(&doors, requests).await })
+        })
+        .collect();
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    signal("-CONT", server);
+    for answers in streams {
+        let answers = tokio::time::timeout(std::time::Duration::from_secs(60), answers).await;
+        let answers = answers.expect("nobody waits for himself").unwrap();
+        assert_eq!(answers.len() as u64, EACH);
+        assert!(answers.values().all(|answer| answer.refused.is_empty()));
+    }
 }
