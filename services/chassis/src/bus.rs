@@ -25,6 +25,8 @@ pub use self::streams::StreamSettings;
 /// Messages per partition that a connection carries before it makes publishers wait. An owner sends all that it has to say before
 /// it asks what became of it: two stages on a connection, each with an outbox of 128 kB, have less.
 const ON_THEIR_WAY: usize = 2_048;
+/// That many a connection carries in any case.
+const AT_LEAST_ON_THEIR_WAY: usize = 8_192;
 
 /// A connection to the bus; cheap to clone.
 #[derive(Clone, Debug)]
@@ -84,10 +86,11 @@ impl Bus {
 
     async fn open(settings: &BusSettings, name: &str) -> anyhow::Result<Self> {
         let client = connect::connect(settings, name).await?;
+        let on_their_way = usize::from(settings.partitions) * ON_THEIR_WAY;
         let js = jetstream::ContextBuilder::new()
             .timeout(Duration::from_secs(5))
             .ack_timeout(Duration::from_secs(5))
-            .max_ack_inflight(usize::from(settings.partitions) * ON_THEIR_WAY)
+            .max_ack_inflight(on_their_way.max(AT_LEAST_ON_THEIR_WAY))
             .build(client.clone());
         let refusals = Arc::new(refusals::Refusals::new(client.statistics()));
         Ok(Self {

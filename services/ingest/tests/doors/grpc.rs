@@ -268,9 +268,9 @@ async fn a_silent_log_is_waited_for_once_and_not_for_every_fact() {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_that_have_more_on_their_way_than_the_bus_carries_do_not_wait_for_each_other() {
     const STREAMS: u64 = 4;
-    const EACH: u64 = 2_000;
-    // With one partition the bus carries 2,048 at once.
-    let mut doors = Doors::open(&["ingest.window=2000", "nats.partitions=1"]).await;
+    const EACH: u64 = 6_000;
+    // With one partition the bus carries 8,192 at once.
+    let mut doors = Doors::open(&["ingest.window=6000", "nats.partitions=1"]).await;
     let server = doors.mesh.broker().unwrap().pid().unwrap();
     // All that the bus carries at once is on its way before the first of it arrives.
     signal("-STOP", server);
