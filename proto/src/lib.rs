@@ -31,7 +31,7 @@ pub mod time;
 pub mod token;
 pub mod vector;
 
-/// The generated wire types and gRPC services. Nothing beyond the border should name them.
+/// Made of the contracts, with lints of their own.
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -39,33 +39,22 @@ pub mod vector;
     clippy::all,
     clippy::pedantic
 )]
-pub mod wire {
-    tonic::include_proto!("auspex.v1");
-}
+mod generated {
+    /// The generated wire types and gRPC services. Nothing beyond the border should name them.
+    pub mod wire {
+        tonic::include_proto!("auspex.v1");
+    }
 
-/// `EventService` as its server takes it: each fact as the bytes that came, which are read once ([`Fact::decode`]) and are what
-/// the log gets.
-#[allow(
-    missing_docs,
-    missing_debug_implementations,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic
-)]
-pub mod door {
-    include!(concat!(env!("OUT_DIR"), "/door/auspex.v1.rs"));
-}
+    /// `EventService` as its server takes it: each fact as the bytes that came, which are read once
+    /// ([`Fact::decode`](crate::Fact::decode)) and are what the log gets.
+    pub mod door {
+        include!(concat!(env!("OUT_DIR"), "/door/auspex.v1.rs"));
+    }
 
-/// The Open Inference Protocol, version 2: others' names.
-#[allow(
-    missing_docs,
-    missing_debug_implementations,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic
-)]
-pub mod open_inference {
-    tonic::include_proto!("inference");
+    /// The Open Inference Protocol, version 2: others' names.
+    pub mod open_inference {
+        tonic::include_proto!("inference");
+    }
 }
 
 /// All contracts as an encoded `FileDescriptorSet`: what gRPC reflection tells.
@@ -76,6 +65,7 @@ pub use command::Command;
 pub use decision::Decision;
 pub use event::Event;
 pub use fact::Fact;
+pub use generated::{door, open_inference, wire};
 pub use id::{FactId, Project, Revision, RolloutName, ServiceName};
 pub use intent::Intent;
 pub use invalid::Invalid;

@@ -81,7 +81,7 @@ impl Settings for Config {
             }
         }
         if !(1..=8_000).contains(&self.window) {
-            problems.push("window: is not within 1..=8000, beyond which the bus itself waits".to_owned());
+            problems.push("window: is not within 1..=8000, beyond which the bus itself may wait".to_owned());
         }
         if let Err(faults) = Projects::new(&self.projects) {
             problems.extend(faults.iter().map(ToString::to_string));

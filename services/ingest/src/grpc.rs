@@ -1,8 +1,8 @@
 //! The gRPC door: events and observations, one by one or as a stream.
 //!
 //! A stream keeps a window of facts on their way, so that one synced write carries many of them. They go out in the order
-//! in which they came, which is that in which the log acknowledges them, and are answered by their number. A fact that cannot be is answered
-//! with the reason and the stream goes on; when the log cannot take facts, the stream ends as UNAVAILABLE after
+//! in which they came, which is that in which the log acknowledges them, and are answered by their number. A fact that cannot
+//! be is answered with the reason and the stream goes on; when the log cannot take facts, the stream ends as UNAVAILABLE after
 //! everything on its way has been answered: what was not answered is to be sent again, under the same ids.
 
 use std::collections::VecDeque;
@@ -102,12 +102,7 @@ impl Events {
         }
     }
 
-    fn answer(&self, (fact, receipt): Settled) -> Answer {
-        let OnItsWay { number, id, .. } = fact;
-        self.answered(number, id, receipt)
-    }
-
-    fn answered(&self, number: u64, id: String, receipt: Result<Receipt, PublishError>) -> Answer {
+    fn answer(&self, (number, id, receipt): Settled) -> Answer {
         match receipt {
             Ok(receipt) => {
                 self.figures.acknowledged(receipt.duplicate, self.house.now());
@@ -157,7 +152,8 @@ struct OnItsWay {
     until: Instant,
 }
 
-type Settled = (OnItsWay, Result<Receipt, PublishError>);
+/// A fact's number and id, and what became of it.
+type Settled = (u64, String, Result<Receipt, PublishError>);
 
 /// What happens to a line next.
 enum Next {
@@ -188,7 +184,7 @@ impl Line {
             },
             () = passed(until) => {
                 let silent = PublishError::Unavailable("the log is silent".to_owned());
-                Next::Settled((self.on_their_way.pop_front()?, Err(silent)))
+                Next::Settled(first(&mut self.on_their_way, Err(silent))?)
             }
             () = &mut self.stopped, if open => {
                 Next::Ended(Some(unavailable("this process is stopping".to_owned(), 1_000)))
@@ -254,7 +250,13 @@ fn answers(events: Events, requests: Streaming<PublishRequest>) -> impl Stream<I
 /// has its answer when its turn comes, and nobody is woken for each.
 async fn settled(on_their_way: &mut VecDeque<OnItsWay>) -> Option<Settled> {
     let receipt = (&mut on_their_way.front_mut()?.pending).await;
-    on_their_way.pop_front().map(|first| (first, receipt))
+    first(on_their_way, receipt)
+}
+
+/// The first of these leaves them: this became of it.
+fn first(on_their_way: &mut VecDeque<OnItsWay>, receipt: Result<Receipt, PublishError>) -> Option<Settled> {
+    let OnItsWay { number, id, .. } = on_their_way.pop_front()?;
+    Some((number, id, receipt))
 }
 
 /// Never without a moment. The timer is made when it is asked for: while there is other work, there is none.
@@ -310,7 +312,7 @@ impl EventService for Events {
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
         let PublishRequest { number, fact } = request.into_inner();
         let answer = match self.take(fact).await {
-            Ok(Taken::OnItsWay(pending, id)) => self.answered(number, id, pending.receipt().await),
+            Ok(Taken::OnItsWay(pending, id)) => self.answer((number, id, pending.receipt().await)),
             Ok(Taken::Refused(reason)) => Ok(refused(number, reason)),
             Err(status) => Err(status),
         };
