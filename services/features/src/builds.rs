@@ -1,10 +1,11 @@
 //! Builds that are asked for: what the store knows of each at that moment becomes its vector, and so a model of builds scores
 //! it by itself.
 //!
-//! [`crate::extract`] tells, once for each attempt, that a build is asked for, in rows of their own: they pass through the log
-//! and the store behind everything that was told before, so that who sees them in the store sees that too. The vector is made of
-//! a question to the store, not by a verb: it is a fact, like a score, and nobody makes it again.
+//! [`crate::extract`] tells, once for each attempt, that a build is asked for, in rows of their own, which stand on the log behind
+//! everything that was told before: once the store is [known](crate::barrier) to have come so far, it knows that too. The vector is
+//! made of a question to the store, not by a verb: it is a fact, like a score, and nobody makes it again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,23 +13,21 @@ use auspex_chassis::{Counter, Reject, Transform};
 use auspex_proto::rows::FeatureRows;
 use auspex_proto::stage::BUILDS;
 use auspex_proto::vector::{Feature, Status};
-use auspex_proto::{Entity, EntityKind, Fact, FactId, FeatureVector, Meta, Revision, Timestamp};
+use auspex_proto::{Entity, EntityKind, Fact, FactId, FeatureVector, Meta, Project, Revision, Timestamp};
 use futures::future::BoxFuture;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use crate::barrier::Barrier;
 use crate::definitions::Recipe;
 use crate::offline::Log;
 use crate::online::{Asked, Online};
 use crate::query::Answers;
 use crate::query::online::{is_sampled, served};
-use crate::rows::{keys, shape};
+use crate::rows::keys;
 use crate::shelf::Shelf;
-use crate::store::account;
 
-/// How long a build waits for the store at most: its rows are there half a second later, when the store is well.
+/// How long a build waits for the store at most: it knows what was told before within a second, when it is well.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Rows that are saved together are seen one after the other, this close.
-const TOGETHER: Duration = Duration::from_millis(100);
 /// What is told so much later than it happened, in milliseconds, is of a past that is played in: it is asked about as of then.
 const PLAYED_IN: i64 = 3_600_000;
 /// What is asked about where nobody has told: the trainer asks the same of it.
@@ -39,6 +38,7 @@ const UNKNOWN: &str = "?";
 pub struct Builds {
     service: String,
     online: Arc<Online>,
+    barrier: Barrier,
     shelf: Arc<Shelf>,
     /// Where served vectors are kept by sample; none without an offline store.
     log: Option<Arc<Log>>,
@@ -50,8 +50,6 @@ pub struct Builds {
 #[derive(Debug, Clone, PartialEq)]
 struct Begun<'a> {
     rows: &'a FeatureRows,
-    /// Where its row is kept.
-    account: String,
     run_id: String,
     revision: String,
     asked: Asked,
@@ -81,7 +79,6 @@ impl<'a> Begun<'a> {
         let played_in = row.created.0.saturating_sub(row.event.0) > PLAYED_IN;
         Some(Self {
             rows,
-            account: account(project, &rows.source, &shape(&rows.shape).digest(), &row.entity),
             run_id: text("build")?.to_owned(),
             revision: text("revision").unwrap_or(UNKNOWN).to_owned(),
             asked,
@@ -108,6 +105,7 @@ impl Builds {
         Self {
             service: service.to_owned(),
             online: Arc::clone(&answers.online),
+            barrier: answers.barrier.clone(),
             shelf: Arc::clone(&answers.shelf),
             log: answers.offline.is_some().then(|| Arc::clone(&answers.log)),
             made: metrics.counter(
@@ -131,28 +129,30 @@ impl Builds {
             );
             return batch.iter().map(|_| Ok(Vec::new())).collect();
         };
-        let begun: Vec<Option<(u64, Begun<'_>)>> = batch.iter().map(begun).collect();
-        let ready = self.online.is_ready(PATIENCE).await;
-        for (seq, begun) in begun.iter().flatten() {
-            self.wait(begun, *seq, end).await;
-        }
-        sleep(TOGETHER).await;
-        let one = |begun: Option<(u64, Begun<'_>)>| -> Result<Vec<Fact>, Reject> {
-            let (seq, begun) = begun.ok_or_else(|| Reject("it tells of no build".to_owned()))?;
+        let unknown = match self.online.is_ready(PATIENCE).await {
+            true => self.unknown(&batch, end).await,
+            false => projects(&batch).into_keys().collect(),
+        };
+        let one = |begun: Option<Begun<'_>>| -> Result<Vec<Fact>, Reject> {
+            let begun = begun.ok_or_else(|| Reject("it tells of no build".to_owned()))?;
             self.made.inc();
-            if !ready || self.online.reached(&begun.account) < seq {
+            if unknown.contains(&begun.rows.meta.project) {
                 self.late.inc();
             }
             Ok(vec![Fact::Vector(self.vector(recipe, &begun)?)])
         };
-        begun.into_iter().map(one).collect()
+        batch.iter().map(begun).map(one).collect()
     }
 
-    /// Waits until the store has what was told before.
-    async fn wait(&self, begun: &Begun<'_>, seq: u64, end: Instant) {
-        while self.online.reached(&begun.account) < seq && Instant::now() < end {
-            sleep(Duration::from_millis(10)).await;
+    /// Waits until the store knows what was told before; the projects of which it does not by then.
+    async fn unknown<'a>(&self, batch: &'a [(u64, Fact)], end: Instant) -> BTreeSet<&'a Project> {
+        let mut unknown = BTreeSet::new();
+        for (project, seq) in projects(batch) {
+            if !self.barrier.passed(project, seq, end).await {
+                unknown.insert(project);
+            }
         }
+        unknown
     }
 
     fn vector(&self, recipe: &Recipe, begun: &Begun<'_>) -> Result<FeatureVector, Reject> {
@@ -204,11 +204,20 @@ impl Builds {
     }
 }
 
-fn begun((seq, fact): &(u64, Fact)) -> Option<(u64, Begun<'_>)> {
+fn begun((_, fact): &(u64, Fact)) -> Option<Begun<'_>> {
     match fact {
-        Fact::Rows(rows) => Some((*seq, Begun::of(rows)?)),
+        Fact::Rows(rows) => Begun::of(rows),
         _ => None,
     }
+}
+
+/// The last place in the log at which each project tells of a build.
+fn projects(batch: &[(u64, Fact)]) -> BTreeMap<&Project, u64> {
+    let mut last = BTreeMap::new();
+    for (seq, fact) in batch {
+        last.insert(fact.project(), *seq);
+    }
+    last
 }
 
 fn status(status: auspex_algebra::Status) -> Status {

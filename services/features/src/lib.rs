@@ -11,6 +11,7 @@
 //!   event; what is not known is NOT_FOUND and never zero; the model's features are those of [`schema`], in its order;
 //!   online, offline and in training the one algebra decides ([`auspex_algebra`]).
 
+pub mod barrier;
 pub mod builds;
 pub mod config;
 pub mod context;

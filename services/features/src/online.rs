@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use auspex_algebra::{Cell, Ledger, evaluate, steady_until};
 use auspex_chassis::Changed;
+use auspex_proto::rows::FeatureRows;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use crate::definitions::{Recipe, Served};
-use crate::rows::entity;
+use crate::rows::{entity, shape};
 use crate::store::{State, account, account_of};
 
 /// The most vectors that are kept assembled; beyond it all are made anew.
@@ -26,6 +28,8 @@ pub struct Online {
     accounts: RwLock<HashMap<Box<str>, Box<Account>>>,
     vectors: RwLock<HashMap<String, Vector>>,
     changes: AtomicU64,
+    /// How far it has come in the store's changes.
+    place: AtomicU64,
     /// Whether all that was saved has been read once.
     ready: watch::Sender<bool>,
 }
@@ -35,8 +39,6 @@ struct Account {
     ledger: Ledger,
     /// Another one after each change, over all accounts.
     stamp: u64,
-    /// The last place in the log that it has absorbed.
-    seq: u64,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,7 @@ impl Online {
     /// Forgets everything: it is read anew.
     pub fn clear(&self) {
         self.ready.send_replace(false);
+        self.place.store(0, Ordering::Relaxed);
         self.accounts
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -106,6 +109,7 @@ impl Online {
 
     /// Takes in changes as they were saved.
     pub fn put(&self, changes: Vec<Changed<State>>) {
+        let place = changes.last().map(|last| last.place);
         let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
         for Changed { key, kept, .. } in changes {
             let name = account_of(&key);
@@ -118,13 +122,16 @@ impl Online {
                 accounts.insert(name.into(), Box::default());
             }
             if let Some(account) = accounts.get_mut(name) {
-                (account.stamp, account.seq) = (stamp, account.seq.max(kept.seq));
+                account.stamp = stamp;
                 match kept.state {
                     State::Latest(latest) => account.ledger.latest = Some(latest),
                     State::Tile(tile) => account.ledger.put(tile),
                     State::Empty => {}
                 }
             }
+        }
+        if let Some(place) = place {
+            self.place.store(place, Ordering::Release);
         }
     }
 
@@ -147,17 +154,30 @@ impl Online {
             .retain(|_, vector| vector.until >= now);
     }
 
-    /// The last place in the log that an entity's account has absorbed.
-    #[must_use]
-    pub fn absorbed(&self, project: &str, view: &Served, entity: &str) -> u64 {
-        self.reached(&account(project, &view.source, &view.digest, entity))
+    /// Whether everything up to a place in the store's changes has been taken in; waits so long for it.
+    pub async fn has_read(&self, place: u64, until: Instant) -> bool {
+        while self.place.load(Ordering::Acquire) < place {
+            if Instant::now() >= until {
+                return false;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        true
     }
 
-    /// The same of an account by its name.
+    /// Whether these rows can be read.
     #[must_use]
-    pub fn reached(&self, account: &str) -> u64 {
+    pub fn holds(&self, batch: &FeatureRows) -> bool {
+        let shape = shape(&batch.shape);
+        let (project, digest) = (batch.meta.project.as_str(), shape.digest());
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
-        accounts.get(account).map_or(0, |account| account.seq)
+        batch.rows.iter().all(|row| {
+            let account = accounts.get(account(project, &batch.source, &digest, &row.entity).as_str());
+            account.is_some_and(|account| {
+                let order = (row.event.0, row.created.0, row.id);
+                account.ledger.holds(&shape, order)
+            })
+        })
     }
 
     /// Reads what has come to an entity's account; nothing of one that is not known.

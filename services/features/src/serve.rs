@@ -6,6 +6,7 @@ use std::time::Duration;
 use auspex_chassis::{Group, House, Stop, View};
 use auspex_proto::stage;
 
+use crate::barrier::Barrier;
 use crate::builds::Builds;
 use crate::config::Config;
 use crate::extract::Extract;
@@ -48,11 +49,13 @@ pub async fn open(house: &House, config: &Config) -> anyhow::Result<Answers> {
             .run_transform(stage::OFFLINE, Writer::new(offline.clone()))
             .await?;
     }
+    let online = Arc::default();
     let answers = Answers {
         house: house.clone(),
         view,
         extract: Arc::new(extract),
-        online: Arc::default(),
+        barrier: Barrier::new(states.clone(), &online),
+        online,
         shelf: Arc::new(Shelf::open(house.bus(), offline.as_ref()).await?),
         offline,
         log: Arc::default(),

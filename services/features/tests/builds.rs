@@ -209,3 +209,41 @@ async fn a_build_is_served_as_it_is_learned_from() {
     }
     learned_alike(&answers, &second).await;
 }
+
+/// What is told of one name is saved as soon as the first of it is half a second old, together with what was told last.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_knows_its_change_however_busy_its_name_is() {
+    let test = TestHouse::start().await.unwrap();
+    let house = &test.house;
+    let config = Config {
+        builds: "ci-run".to_owned(),
+        ..Config::default()
+    };
+    let answers = serve::open(house, &config).await.unwrap();
+    let mut follow = house.follow(&[FactKind::Vector], From::All).await.unwrap();
+    assert!(define(&answers, DOCUMENTS, true).await.applied);
+    const BUILDS: u32 = 12;
+    for number in 0..BUILDS {
+        let revision = format!("abc{number}");
+        let Body::Run(mut run) = run("build", &revision, 1, Outcome::Success) else {
+            panic!("a run")
+        };
+        (run.run_id, run.phase) = (format!("run {number}"), RunPhase::Queued);
+        let change = Body::Change(with_stats(&revision));
+        for (id, body) in [("change", change), ("run", Body::Run(run))] {
+            let fact = event(&format!("{id} {number}"), house.now().0, body);
+            house.bus().publish(&fact).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(70)).await;
+    }
+    for vector in served(&mut follow, BUILDS as usize).await {
+        let files = value(&vector, "change_impact__files");
+        assert_eq!(
+            files,
+            Some(3.0),
+            "{}: {:?}",
+            vector.entity.id,
+            vector.entity.revision
+        );
+    }
+}

@@ -194,12 +194,11 @@ fn kept(log: &Log) -> Online {
             panic!("rows go to keys")
         };
         for key in keys {
-            let now = Timestamp(ASKED);
             let input = Input {
                 key: &key,
                 fact: &fact,
                 seq,
-                now,
+                now: Timestamp(ASKED),
             };
             Store
                 .absorb(states.entry(key.clone()).or_default(), &input)
@@ -208,6 +207,7 @@ fn kept(log: &Log) -> Online {
     }
     let online = Online::default();
     let change = |(key, state)| Changed {
+        place: 1,
         key,
         kept: Some(Kept { seq: 1, state }),
         behind: 0,

@@ -177,7 +177,12 @@ fn absorb(
             seq: 1,
             state: state.clone(),
         });
-        changes.push(Changed { key, kept, behind: 0 });
+        changes.push(Changed {
+            key,
+            kept,
+            behind: 0,
+            place: 1,
+        });
     }
     online.put(changes);
     Ok(())
@@ -350,6 +355,7 @@ fn many(count: usize) -> Row {
     let digest = shape(false).digest();
     for first in (0..count).step_by(10_000) {
         let changed = |n: usize| Changed {
+            place: 1,
             key: format!(
                 "{}/latest",
                 account(PROJECT, "bench_view", &digest, &format!("bench_id={n}"))

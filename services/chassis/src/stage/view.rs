@@ -9,6 +9,7 @@ use auspex_proto::{Project, subject};
 use serde::de::DeserializeOwned;
 
 use super::value::decode;
+use super::{Post, cursor};
 use crate::bus::{Bus, Raw, Reader, Start, snapshot};
 
 /// The saved states of a stage. What it answers has been saved, and may be a moment old, unless it is asked for what is true
@@ -37,6 +38,15 @@ impl<S> std::fmt::Debug for View<S> {
             .field("bucket", &self.bucket)
             .finish_non_exhaustive()
     }
+}
+
+/// How far everything that bears on a project is saved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// The last fact of the log of which nothing is unsaved.
+    pub seq: u64,
+    /// A place among the changes of the states: who [watches](View::watch) them has seen what was saved once he has come so far.
+    pub place: u64,
 }
 
 /// A saved state.
@@ -82,6 +92,38 @@ impl<S: DeserializeOwned> View<S> {
     pub async fn get(&self, project: &Project, key: &str) -> anyhow::Result<Option<Kept<S>>> {
         let value = self.saved(project, key).await?;
         value.map(|value| kept(&value)).transpose()
+    }
+
+    /// How far everything that bears on a project is saved, once it is this far; `None` when it is not within the time. It is known
+    /// up to half a second after the saves.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn settled(
+        &self,
+        project: &Project,
+        seq: u64,
+        within: Duration,
+    ) -> anyhow::Result<Option<Settled>> {
+        let post = Post {
+            stage: self.stage,
+            partition: self.bus.partitions().of(project),
+        };
+        let end = tokio::time::Instant::now() + within;
+        loop {
+            // First how far all is saved, then where that was: so nothing is between them.
+            let (reached, _) = cursor::passed(&self.bus, post).await?;
+            if reached >= seq {
+                let states = subject::bucket_stream(&self.bucket);
+                let states = self.bus.js().get_stream(states).await?;
+                let place = states.cached_info().state.last_sequence;
+                return Ok(Some(Settled { seq: reached, place }));
+            }
+            if tokio::time::Instant::now() >= end {
+                return Ok(None);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// All keys and their states.
@@ -132,6 +174,8 @@ pub struct Changed<S> {
     pub kept: Option<Kept<S>>,
     /// How many more there are at this moment: 0 when it is the newest.
     pub behind: u64,
+    /// Its place among the changes.
+    pub place: u64,
 }
 
 /// All states of a stage, then every change of them as it is saved.
@@ -214,6 +258,7 @@ impl<S: DeserializeOwned> Watch<S> {
             key,
             kept,
             behind: raw.behind,
+            place: raw.seq,
         }))
     }
 }

@@ -65,6 +65,18 @@ impl Ledger {
             .map_or(&[], |tile| tile.ids())
     }
 
+    /// Whether a row that happened and became known then, of this id, has been absorbed: to absorb it again would change nothing. Of a
+    /// tile with more than [`IDS`](crate::tile::IDS) rows the last so many are known.
+    #[must_use]
+    pub fn holds(&self, shape: &Shape, (event, created, id): (i64, i64, u64)) -> bool {
+        let latest = self.latest.as_ref();
+        latest.is_some_and(|latest| latest.order >= (event, created, id))
+            && shape.resolutions().all(|resolution| {
+                self.remembered(resolution, resolution.tile_start(event))
+                    .contains(&id)
+            })
+    }
+
     /// What lies in the hops from `start`, which is a hop's, to this moment.
     #[must_use]
     pub fn window(&self, shape: &Shape, resolution: Resolution, start: i64, at: i64) -> Hop {
@@ -82,5 +94,39 @@ impl Ledger {
             .range(first..=(resolution, at))
             .flat_map(|(_, tile)| tile.hops())
             .filter(move |(begins, _)| *begins >= start && *begins <= at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Value;
+
+    #[test]
+    fn a_row_is_held_once_each_of_its_places_has_it() {
+        let shape = Shape {
+            hops: [true, false, true],
+            ..Shape::default()
+        };
+        let row = |event, id| Row {
+            event,
+            created: event + 10,
+            id,
+            values: Vec::<Value>::new(),
+        };
+        let (old, new) = (row(1_000, 1), row(2_000, 2));
+        let holds = |ledger: &Ledger, row: &Row| ledger.holds(&shape, (row.event, row.created, row.id));
+        let mut ledger = Ledger::default();
+        assert!(!holds(&ledger, &old));
+        ledger.absorb_where(&shape, &new, |resolution, _| resolution == Resolution::ALL[0]);
+        assert!(!holds(&ledger, &new), "one of its tiles lacks it");
+        ledger.absorb(&shape, &new);
+        assert!(holds(&ledger, &new));
+        assert!(!holds(&ledger, &old), "what happened later does not stand for it");
+        ledger.absorb(&shape, &old);
+        assert!(holds(&ledger, &old) && holds(&ledger, &new));
+        let mut late = ledger.clone();
+        late.latest = None;
+        assert!(!holds(&late, &new), "nor tiles alone");
     }
 }

@@ -21,6 +21,7 @@ use auspex_proto::{Invalid, Project};
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
+use crate::barrier::Barrier;
 use crate::definitions::Recipe;
 use crate::extract::Extract;
 use crate::offline::{Log, Offline};
@@ -39,6 +40,8 @@ pub struct Answers {
     pub extract: Arc<Extract>,
     /// What every entity has come to.
     pub online: Arc<Online>,
+    /// Tells how much of what was told is in it.
+    pub barrier: Barrier,
     /// Definitions.
     pub shelf: Arc<Shelf>,
     /// Every row for good; none when it is switched off.

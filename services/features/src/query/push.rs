@@ -1,14 +1,15 @@
 //! What is pushed, and what lies offline put in again: rows on their way to the log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use auspex_algebra::distinct::hash;
 use auspex_algebra::{Row, Value};
-use auspex_proto::rows::{FeatureRow, FeatureRows, MOST_ROWS};
+use auspex_proto::rows::{FeatureRow, FeatureRows, MOST_ROWS, RowShape};
 use auspex_proto::wire::{MaterializeRequest, MaterializeResponse, PushResponse, PushRow};
 use auspex_proto::{Fact, FactId, Meta, Project};
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
 use tonic::Status;
 
 use super::online::READY;
@@ -62,10 +63,10 @@ impl Answers {
             let row = row.read().and_then(|row| self::row(view, row, now));
             rows.push(row.map_err(|fault| Status::invalid_argument(format!("rows[{number}].{fault}")))?);
         }
-        let last: Vec<String> = rows.iter().rev().take(1).map(|row| row.entity.clone()).collect();
         let accepted = rows.len() as u64;
-        let sequence = self.publish(view, &project, rows, "push").await?;
-        let visible = pushed.wait && self.wait_for(view, &project, (&last, sequence), VISIBLE).await;
+        let facts = facts(view, &project, rows, "push");
+        let sequence = self.publish(&facts).await?;
+        let visible = pushed.wait && self.are_held(&facts, Instant::now() + VISIBLE).await;
         Ok(PushResponse {
             accepted,
             sequence,
@@ -73,54 +74,38 @@ impl Answers {
         })
     }
 
-    /// Publishes rows as facts; answers the last place in the log.
-    async fn publish(
-        &self,
-        view: &Served,
-        project: &Project,
-        rows: Vec<FeatureRow>,
-        by: &str,
-    ) -> Result<u64, Status> {
-        let shape = wire_shape(&view.shape);
-        let (mut sequence, mut under_way) = (0, std::collections::VecDeque::new());
-        let mut rows = rows.into_iter();
+    /// Publishes facts; answers the last place in the log.
+    async fn publish(&self, facts: &[Fact]) -> Result<u64, Status> {
+        let (mut sequence, mut under_way) = (0, VecDeque::new());
+        let mut facts = facts.iter();
         loop {
-            let chunk: Vec<FeatureRow> = rows.by_ref().take(MOST_ROWS).collect();
-            let done = chunk.is_empty();
-            if !done {
-                let fact = fact(view, &shape, project, chunk, by);
-                under_way.push_back(self.house.bus().publish_later(&fact).await.map_err(unpublished)?);
+            let next = facts.next();
+            if let Some(fact) = next {
+                under_way.push_back(self.house.bus().publish_later(fact).await.map_err(unpublished)?);
             }
-            while under_way.len() >= WINDOW || (done && !under_way.is_empty()) {
+            while under_way.len() >= WINDOW || (next.is_none() && !under_way.is_empty()) {
                 let Some(pending) = under_way.pop_front() else {
                     break;
                 };
                 let receipt = pending.receipt().await.map_err(unpublished)?;
                 sequence = sequence.max(receipt.sequence);
             }
-            if done {
+            if next.is_none() {
                 return Ok(sequence);
             }
         }
     }
 
-    async fn wait_for(
-        &self,
-        view: &Served,
-        project: &Project,
-        (entities, sequence): (&[String], u64),
-        within: Duration,
-    ) -> bool {
-        let end = tokio::time::Instant::now() + within;
-        let there = || {
-            let seq = |entity: &String| self.online.absorbed(project.as_str(), view, entity);
-            entities.iter().all(|entity| seq(entity) >= sequence)
-        };
-        while !there() {
-            if tokio::time::Instant::now() >= end {
-                return false;
+    /// Waits until all their rows can be read.
+    async fn are_held(&self, facts: &[Fact], until: Instant) -> bool {
+        for fact in facts {
+            let Fact::Rows(rows) = fact else { continue };
+            while !self.online.holds(rows) {
+                if Instant::now() >= until {
+                    return false;
+                }
+                sleep(Duration::from_millis(2)).await;
             }
-            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         true
     }
@@ -174,7 +159,7 @@ impl Answers {
     ) -> Result<(), Status> {
         let (offline, events) = (self.offline()?, whole(&view.shape, span));
         let shares = offline.shares(project.as_str(), &view.source, events);
-        let (shares, mut last) = (shares.await.map_err(away)?, None);
+        let shares = shares.await.map_err(away)?;
         for share in 0..shares {
             let wanted = Wanted {
                 project: project.as_str(),
@@ -203,24 +188,27 @@ impl Answers {
                 rows.extend(lacks.into_iter().map(|s| wire_row(&view.shape, s.entity, &s.row)));
             }
             done.rows += rows.len() as u64;
-            last = rows.last().map(|row| row.entity.clone()).or(last);
-            let sequence = self.publish(view, project, rows, "materialize").await?;
-            done.sequence = done.sequence.max(sequence);
+            let facts = facts(view, project, rows, "materialize");
+            done.sequence = done.sequence.max(self.publish(&facts).await?);
         }
-        let last: Vec<String> = last.into_iter().collect();
-        self.wait_for(view, project, (&last, done.sequence), VISIBLE_AGAIN)
-            .await;
+        let until = Instant::now() + VISIBLE_AGAIN;
+        self.barrier.passed(project, done.sequence, until).await;
         Ok(())
     }
 }
 
-fn fact(
-    view: &Served,
-    shape: &auspex_proto::rows::RowShape,
-    project: &Project,
-    rows: Vec<FeatureRow>,
-    by: &str,
-) -> Fact {
+/// Rows as facts, at most so many in each.
+fn facts(view: &Served, project: &Project, rows: Vec<FeatureRow>, by: &str) -> Vec<Fact> {
+    let shape = wire_shape(&view.shape);
+    let mut rows = rows.into_iter();
+    let chunks = std::iter::from_fn(|| {
+        let chunk: Vec<FeatureRow> = rows.by_ref().take(MOST_ROWS).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    });
+    chunks.map(|rows| fact(view, &shape, project, rows, by)).collect()
+}
+
+fn fact(view: &Served, shape: &RowShape, project: &Project, rows: Vec<FeatureRow>, by: &str) -> Fact {
     // The same rows of the same shape are the same fact: a caller may try again.
     let mut digest = Sha256::new();
     digest.update(format!("{}\n{}\n", view.source, view.digest));
