@@ -3,12 +3,12 @@
 //! A key has several parts, each of any text. A document is below 1 MB.
 
 use async_nats::jetstream::kv;
-use auspex_proto::subject;
+use auspex_proto::{Timestamp, subject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::bus::{Bus, snapshot};
+use crate::bus::{Bus, snapshot, timestamp};
 
 /// A bucket of documents; cheap to clone.
 #[derive(Debug, Clone)]
@@ -51,6 +51,19 @@ impl Ledger {
             store: bus.lay_out_documents(bucket).await?,
             bucket: bucket.to_owned(),
         })
+    }
+
+    /// When the bucket was laid out: revisions mean nothing in another one.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn laid_out(&self) -> anyhow::Result<Timestamp> {
+        let stream = self
+            .bus
+            .js()
+            .get_stream(subject::bucket_stream(&self.bucket))
+            .await?;
+        Ok(timestamp(stream.cached_info().created.unix_timestamp_nanos()))
     }
 
     /// The document under a key; `None`: there is none.

@@ -126,6 +126,15 @@ impl Bus {
         self.lay_out_state(stage).await
     }
 
+    /// Loses all documents of a bucket.
+    ///
+    /// # Errors
+    /// When the bus is away.
+    pub async fn lose_documents(&self, bucket: &str) -> anyhow::Result<()> {
+        self.js().delete_key_value(bucket).await?;
+        self.lay_out_documents(bucket).await.map(drop)
+    }
+
     /// Puts any bytes where a fact should be: for tests of what happens then.
     ///
     /// # Errors

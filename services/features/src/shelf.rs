@@ -2,10 +2,12 @@
 //! are no facts, so that a log that is put back does not bring them back; a copy lies in the offline store beside the rows.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use auspex_chassis::{Bus, Ledger, SaveError};
-use auspex_proto::subject;
+use auspex_proto::{Timestamp, subject};
+use tokio::time::sleep;
 
 use crate::definitions::{Catalogue, Change, Document, Fitted, Registry};
 use crate::offline::Offline;
@@ -13,6 +15,9 @@ use crate::offline::Offline;
 const KEY: [&str; 1] = ["registry"];
 /// Where the copy lies.
 const COPY: &str = "definitions/registry.json";
+/// How often definitions are applied anew when others apply some at the same moment, and how long after each.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The shelf of definitions.
 #[derive(Debug)]
@@ -27,6 +32,8 @@ pub struct Shelf {
 pub struct Known {
     /// Of the document; 0: nothing was ever applied.
     revision: u64,
+    /// When its bucket was laid out: a revision means nothing in another one.
+    laid_out: Timestamp,
     /// What is registered.
     pub registry: Registry,
     /// What can be served.
@@ -34,10 +41,11 @@ pub struct Known {
 }
 
 impl Known {
-    fn of(revision: u64, registry: Registry) -> Self {
+    fn of((revision, laid_out): (u64, Timestamp), registry: Registry) -> Self {
         let catalogue = Catalogue::of(&registry);
         Self {
             revision,
+            laid_out,
             registry,
             catalogue,
         }
@@ -59,9 +67,11 @@ impl Shelf {
     /// # Errors
     /// When the bus or the offline store is away.
     pub async fn open(bus: &Bus, offline: Option<&Offline>) -> anyhow::Result<Self> {
+        let ledger = Ledger::open(bus, subject::DEFINITIONS).await?;
+        let nothing = Known::of((0, ledger.laid_out().await?), Registry::builtin());
         let shelf = Self {
-            ledger: Ledger::open(bus, subject::DEFINITIONS).await?,
-            known: RwLock::new(Arc::new(Known::of(0, Registry::builtin()))),
+            ledger,
+            known: RwLock::new(Arc::new(nothing)),
             copy: offline.cloned(),
         };
         shelf.refresh().await?;
@@ -72,21 +82,28 @@ impl Shelf {
         Ok(shelf)
     }
 
-    /// The bus has lost them, or is new.
+    /// The bus has lost them, or is new: what lies beside the rows counts.
     async fn put_back(&self) -> anyhow::Result<()> {
         let Some(offline) = &self.copy else { return Ok(()) };
         let Some(text) = offline.text(COPY).await? else {
             return Ok(());
         };
         let saved: Registry = serde_json::from_slice(&text).context(COPY)?;
-        let registry = Registry::restored(saved);
+        self.lay_back(Registry::restored(saved)).await?;
+        self.refresh().await
+    }
+
+    /// Saves these where the bus has none.
+    async fn lay_back(&self, registry: Registry) -> anyhow::Result<()> {
+        let laid_out = self.ledger.laid_out().await?;
         match self.ledger.create(&KEY, &registry.own()).await {
             Ok(revision) => {
-                tracing::warn!("the bus has no definitions: those that lie beside the rows are put back");
-                self.learn(Known::of(revision, registry));
+                tracing::warn!("the bus has no definitions: those that were known are put back");
+                self.learn(Known::of((revision, laid_out), registry));
                 Ok(())
             }
-            Err(SaveError::Conflict) => self.refresh().await,
+            // Somebody else was first: the next look finds what he saved.
+            Err(SaveError::Conflict) => Ok(()),
             Err(fault) => Err(fault.into()),
         }
     }
@@ -114,20 +131,26 @@ impl Shelf {
 
     fn learn(&self, known: Known) {
         let mut held = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.revision > held.revision {
+        if (known.laid_out, known.revision) > (held.laid_out, held.revision) {
             *held = Arc::new(known);
         }
     }
 
-    /// Reads what others have applied.
+    /// Reads what others have applied; where the bus has lost what is known, it is put back.
     ///
     /// # Errors
     /// When the bus is away.
     pub async fn refresh(&self) -> anyhow::Result<()> {
-        if let Some(found) = self.ledger.get::<Registry>(&KEY).await?
-            && found.revision > self.known().revision
-        {
-            self.learn(Known::of(found.revision, Registry::restored(found.document)));
+        let laid_out = self.ledger.laid_out().await?;
+        let found = self.ledger.get::<Registry>(&KEY).await?;
+        let known = self.known();
+        match found {
+            Some(found) if (laid_out, found.revision) > (known.laid_out, known.revision) => {
+                let place = (found.revision, laid_out);
+                self.learn(Known::of(place, Registry::restored(found.document)));
+            }
+            None if known.revision > 0 => self.lay_back(known.registry.clone()).await?,
+            _ => {}
         }
         Ok(())
     }
@@ -142,7 +165,7 @@ impl Shelf {
         remove: &[String],
         fitted: &Fitted,
     ) -> Result<Vec<Change>, Refused> {
-        loop {
+        for _ in 0..TRIES {
             self.refresh().await.map_err(Refused::Away)?;
             let known = self.known();
             let (next, changes) = known
@@ -159,12 +182,15 @@ impl Shelf {
             match saved {
                 Ok(revision) => {
                     self.copy(&next).await;
-                    self.learn(Known::of(revision, next));
+                    self.learn(Known::of((revision, known.laid_out), next));
                     return Ok(changes);
                 }
-                Err(SaveError::Conflict) => {}
+                Err(SaveError::Conflict) => sleep(PAUSE).await,
                 Err(fault) => return Err(Refused::Away(fault.into())),
             }
         }
+        Err(Refused::Away(anyhow::anyhow!(
+            "others apply definitions all the time; try again"
+        )))
     }
 }

@@ -13,6 +13,8 @@ mod shop;
 use std::time::Duration;
 
 use auspex_chassis::testing::TestHouse;
+use auspex_features::query::Answers;
+use auspex_proto::subject::DEFINITIONS;
 use auspex_proto::wire::*;
 use shop::*;
 
@@ -152,4 +154,34 @@ async fn a_view_may_get_scales_and_another_shape() {
         (cell == (30.0, PRESENT)).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_that_the_bus_loses_are_put_back_by_whoever_knows_them() {
+    let (test, folder) = (TestHouse::start().await.unwrap(), tempfile::tempdir().unwrap());
+    let answers = open(&test.house, folder.path()).await;
+    let (second, _shutdown) = TestHouse::another(&test.settings).await.unwrap();
+    // Its own folder: it has no copy of what the other one knows.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = open(&second, elsewhere.path()).await;
+    let is_known = async |answers: &Answers, documents: &str| {
+        let plan = define(answers, documents, false).await;
+        plan.changes
+            .iter()
+            .all(|change| change.action == "none")
+            .then_some(())
+    };
+    define(&answers, DOCUMENTS, true).await;
+    let more = DOCUMENTS.replace("what was ordered", "what was ordered, by whom");
+    define(&answers, &more, true).await;
+    until("what was applied elsewhere", || is_known(&other, &more)).await;
+
+    test.house.bus().lose_documents(DEFINITIONS).await.unwrap();
+    let shop = "apiVersion: auspex.dev/v1\nkind: Entity\nmetadata: { name: branch }\n";
+    let applied = tokio::time::timeout(Duration::from_secs(20), define(&other, shop, true)).await;
+    assert!(applied.unwrap().applied);
+    for replica in [&answers, &other] {
+        until("what was applied before", || is_known(replica, &more)).await;
+        until("what was applied behind it", || is_known(replica, shop)).await;
+    }
 }
