@@ -144,13 +144,13 @@ impl Online {
     }
 }
 
-/// Equal but for what rounding costs; a count of different values, against the true one, but for six standard errors where the
-/// sketch may take two names for one.
-fn close(feature: &Feature, a: &Cell, b: &Cell, names: Names) -> bool {
+/// Equal but for what rounding costs; a count of different values, where it need only be about the true one, but for six standard
+/// errors.
+fn close(feature: &Feature, a: &Cell, b: &Cell, counts: Counts) -> bool {
     let near = |a: f64, b: f64| {
-        let (relative, absolute) = match (feature.aggregate, names) {
+        let (relative, absolute) = match (feature.aggregate, counts) {
             // Of 1,024 registers even few names may share one: four pairs of twelve once in a million times.
-            (Aggregate::Distinct, Names::Many) => (0.15, 3.0),
+            (Aggregate::Distinct, Counts::About) => (0.15, 3.0),
             // A difference of means over a spread that may be nothing.
             (Aggregate::Deviation, _) => (1e-6, 0.0),
             _ => (1e-9, 0.0),
@@ -161,18 +161,18 @@ fn close(feature: &Feature, a: &Cell, b: &Cell, names: Names) -> bool {
     a.status == b.status && near(a.value, b.value)
 }
 
-/// How many names there are in all: a dozen, none of which share a register, or so many that some do.
-#[derive(Clone, Copy, PartialEq)]
-enum Names {
-    Few,
-    Many,
+/// How near counts of different values come: of a dozen names none share a register of the sketch, of many some do.
+#[derive(Clone, Copy)]
+enum Counts {
+    Exact,
+    About,
 }
 
-fn agree(features: &[Feature], what: &str, at: i64, (a, b): (&[Cell], &[Cell]), names: Names) {
+fn agree(features: &[Feature], what: &str, at: i64, (a, b): (&[Cell], &[Cell]), counts: Counts) {
     assert_eq!((a.len(), b.len()), (features.len(), features.len()));
     for ((feature, a), b) in features.iter().zip(a).zip(b) {
         assert!(
-            close(feature, a, b, names),
+            close(feature, a, b, counts),
             "{what} at {}: {feature:?}: {a:?} against {b:?}",
             at - START
         );
@@ -237,7 +237,7 @@ fn rows(told: &[Said]) -> Vec<Row> {
 }
 
 /// Checks it all for these rows, at these times after the start and at the rows' own.
-fn holds(rows: &[Row], probes: Vec<i64>, shuffle: u64, ttl: i64, names: Names) {
+fn holds(rows: &[Row], probes: Vec<i64>, shuffle: u64, ttl: i64, counts: Counts) {
     let (shape, view) = (shape(ttl), view(ttl));
     let mut probes: Vec<i64> = probes.into_iter().map(|p| START + p).collect();
     // Exactly at an event, at when it became known, and at the exact end of its life.
@@ -285,7 +285,7 @@ fn holds(rows: &[Row], probes: Vec<i64>, shuffle: u64, ttl: i64, names: Names) {
             "online and offline",
             *at,
             (&served, &answer[0]),
-            names,
+            Counts::Exact,
         );
         let known: Vec<Row> = rows.iter().filter(|row| row.created <= *at).cloned().collect();
         agree(
@@ -293,7 +293,7 @@ fn holds(rows: &[Row], probes: Vec<i64>, shuffle: u64, ttl: i64, names: Names) {
             "online and anew",
             *at,
             (&served, &oracle::anew(&known, &view, *at)),
-            names,
+            counts,
         );
 
         // What was assembled stays good for as long as is said, and the shuffled log comes to the same.
@@ -306,7 +306,7 @@ fn holds(rows: &[Row], probes: Vec<i64>, shuffle: u64, ttl: i64, names: Names) {
             "steady",
             *at,
             (&now, &evaluate(&ledger, &shape, &still, until)),
-            names,
+            Counts::Exact,
         );
         let mut other = Online::default();
         shuffled
@@ -326,7 +326,7 @@ fn holds(rows: &[Row], probes: Vec<i64>, shuffle: u64, ttl: i64, names: Names) {
                 "shuffled",
                 *at,
                 (&served, &evaluate(&other.ledger(), &shape, &view, *at)),
-                names,
+                Counts::Exact,
             );
         }
     }
@@ -341,7 +341,7 @@ proptest! {
         shuffle in any::<u64>(),
         ttl in prop_oneof![Just(0), Just(HOUR), Just(30 * DAY)],
     ) {
-        holds(&rows(&told), probes, shuffle, ttl, Names::Few);
+        holds(&rows(&told), probes, shuffle, ttl, Counts::Exact);
     }
 }
 
@@ -353,7 +353,7 @@ proptest! {
         probes in prop::collection::vec(DAY..6 * DAY, 1..4),
         shuffle in any::<u64>(),
     ) {
-        holds(&rows(&told), probes, shuffle, 0, Names::Many);
+        holds(&rows(&told), probes, shuffle, 0, Counts::About);
     }
 }
 
@@ -375,5 +375,5 @@ fn the_normal_of_four_weeks_ago_is_there_until_nobody_asks_for_it() {
     };
     let rows: Vec<Row> = (1..).zip(&events).map(row).collect();
     let probes = (0..9 * 12).map(|n| 28 * DAY + 20 * HOUR + n * 5 * MINUTE);
-    holds(&rows, probes.collect(), 7, 0, Names::Few);
+    holds(&rows, probes.collect(), 7, 0, Counts::Exact);
 }
