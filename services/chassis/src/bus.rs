@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_nats::jetstream::context::GetStreamError;
 use async_nats::jetstream::{self, kv};
 use auspex_proto::{Decision, Fact, FactKind, Partitions, Project, ServiceName, Timestamp, subject};
 
@@ -146,6 +147,11 @@ impl Bus {
 
     pub(crate) fn js(&self) -> &jetstream::Context {
         &self.js
+    }
+
+    /// The stream behind a bucket, and how it stands.
+    pub(crate) async fn stream_of(&self, bucket: &str) -> Result<jetstream::stream::Stream, GetStreamError> {
+        self.js.get_stream(subject::bucket_stream(bucket)).await
     }
 
     pub(crate) fn client(&self) -> &async_nats::Client {

@@ -58,11 +58,7 @@ impl Ledger {
     /// # Errors
     /// When the bus is away.
     pub async fn laid_out(&self) -> anyhow::Result<Timestamp> {
-        let stream = self
-            .bus
-            .js()
-            .get_stream(subject::bucket_stream(&self.bucket))
-            .await?;
+        let stream = self.bus.stream_of(&self.bucket).await?;
         Ok(timestamp(stream.cached_info().created.unix_timestamp_nanos()))
     }
 

@@ -50,6 +50,6 @@ pub use secret::Secret;
 pub use service::{Part, ServiceSpec};
 pub use settings::{Section, Settings};
 pub use shutdown::{Group, Stop};
-pub use stage::{Changed, Errand, Errands, Kept, Settle, Settled, View, Watch};
+pub use stage::{Changed, Errand, Errands, Kept, Settle, View, Watch};
 pub use transform::Transform;
 pub use verb::{Input, Reject, Route, Speech, Verb};

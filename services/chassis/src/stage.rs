@@ -28,7 +28,7 @@ pub(crate) use self::cursor::{lag, place, subjects};
 pub use self::errands::{Errand, Errands, Settle};
 pub use self::replay::{Logged, Replay};
 use self::under_way::Said;
-pub use self::view::{Changed, Kept, Settled, View, Watch};
+pub use self::view::{Changed, Kept, View, Watch};
 use crate::bus::Bus;
 use crate::shutdown::Stop;
 use crate::verb::Verb;

@@ -1,4 +1,4 @@
-//! A barrier behind what was told: saved by whoever owns the store's partition, and read since.
+//! A barrier behind what was told: it is passed once whoever owns the store's partition has saved all of it, and it was read here.
 //!
 //! What one entity has come to is saved when it has waited long enough, not when something is told behind it: that a row can be read
 //! says nothing of rows of others that were told before it. How far the owner has saved everything does.
@@ -35,7 +35,7 @@ impl Barrier {
         loop {
             let within = until.saturating_duration_since(Instant::now());
             match self.states.settled(project, seq, within).await {
-                Ok(Some(settled)) => return self.online.has_read(settled.place, until).await,
+                Ok(Some(place)) => return self.online.has_read(place, until).await,
                 Ok(None) => return false,
                 Err(fault) if within.is_zero() => {
                     tracing::warn!(

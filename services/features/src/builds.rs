@@ -214,8 +214,10 @@ fn begun((_, fact): &(u64, Fact)) -> Option<Begun<'_>> {
 /// The last place in the log at which each project tells of a build.
 fn projects(batch: &[(u64, Fact)]) -> BTreeMap<&Project, u64> {
     let mut last = BTreeMap::new();
+    // What is delivered once more stands behind what came after it.
     for (seq, fact) in batch {
-        last.insert(fact.project(), *seq);
+        let at: &mut u64 = last.entry(fact.project()).or_default();
+        *at = (*at).max(*seq);
     }
     last
 }

@@ -154,7 +154,7 @@ impl Online {
             .retain(|_, vector| vector.until >= now);
     }
 
-    /// Whether everything up to a place in the store's changes has been taken in; waits so long for it.
+    /// Whether everything up to a place in the store's changes has been taken in; waits for it until then.
     pub async fn has_read(&self, place: u64, until: Instant) -> bool {
         while self.place.load(Ordering::Acquire) < place {
             if Instant::now() >= until {

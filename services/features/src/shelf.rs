@@ -30,22 +30,27 @@ pub struct Shelf {
 /// Definitions at one moment.
 #[derive(Debug)]
 pub struct Known {
-    /// Of the document; 0: nothing was ever applied.
-    revision: u64,
-    /// When its bucket was laid out: a revision means nothing in another one.
-    laid_out: Timestamp,
+    place: Place,
     /// What is registered.
     pub registry: Registry,
     /// What can be served.
     pub catalogue: Catalogue,
 }
 
+/// Where the document of definitions stands; what stands in a newer bucket is newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// When its bucket was laid out: a revision means nothing in another one.
+    laid_out: Timestamp,
+    /// Of the document; 0: nothing was ever applied.
+    revision: u64,
+}
+
 impl Known {
-    fn of((revision, laid_out): (u64, Timestamp), registry: Registry) -> Self {
+    fn of(place: Place, registry: Registry) -> Self {
         let catalogue = Catalogue::of(&registry);
         Self {
-            revision,
-            laid_out,
+            place,
             registry,
             catalogue,
         }
@@ -68,14 +73,18 @@ impl Shelf {
     /// When the bus or the offline store is away.
     pub async fn open(bus: &Bus, offline: Option<&Offline>) -> anyhow::Result<Self> {
         let ledger = Ledger::open(bus, subject::DEFINITIONS).await?;
-        let nothing = Known::of((0, ledger.laid_out().await?), Registry::builtin());
+        let place = Place {
+            laid_out: ledger.laid_out().await?,
+            revision: 0,
+        };
+        let nothing = Known::of(place, Registry::builtin());
         let shelf = Self {
             ledger,
             known: RwLock::new(Arc::new(nothing)),
             copy: offline.cloned(),
         };
         shelf.refresh().await?;
-        match shelf.known().revision {
+        match shelf.known().place.revision {
             0 => shelf.put_back().await?,
             _ => shelf.copy(&shelf.known().registry).await,
         }
@@ -99,7 +108,7 @@ impl Shelf {
         match self.ledger.create(&KEY, &registry.own()).await {
             Ok(revision) => {
                 tracing::warn!("the bus has no definitions: those that were known are put back");
-                self.learn(Known::of((revision, laid_out), registry));
+                self.learn(Known::of(Place { laid_out, revision }, registry));
                 Ok(())
             }
             // Somebody else was first: the next look finds what he saved.
@@ -131,7 +140,7 @@ impl Shelf {
 
     fn learn(&self, known: Known) {
         let mut held = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if (known.laid_out, known.revision) > (held.laid_out, held.revision) {
+        if known.place > held.place {
             *held = Arc::new(known);
         }
     }
@@ -144,13 +153,16 @@ impl Shelf {
         let laid_out = self.ledger.laid_out().await?;
         let found = self.ledger.get::<Registry>(&KEY).await?;
         let known = self.known();
-        match found {
-            Some(found) if (laid_out, found.revision) > (known.laid_out, known.revision) => {
-                let place = (found.revision, laid_out);
-                self.learn(Known::of(place, Registry::restored(found.document)));
-            }
-            None if known.revision > 0 => self.lay_back(known.registry.clone()).await?,
-            _ => {}
+        let Some(found) = found else {
+            return match known.place.revision {
+                0 => Ok(()),
+                _ => self.lay_back(known.registry.clone()).await,
+            };
+        };
+        let revision = found.revision;
+        let place = Place { laid_out, revision };
+        if place > known.place {
+            self.learn(Known::of(place, Registry::restored(found.document)));
         }
         Ok(())
     }
@@ -175,14 +187,15 @@ impl Shelf {
             if next == known.registry {
                 return Ok(changes);
             }
-            let saved = match known.revision {
+            let Place { laid_out, revision } = known.place;
+            let saved = match revision {
                 0 => self.ledger.create(&KEY, &next.own()).await,
-                revision => self.ledger.update(&KEY, &next.own(), revision).await,
+                _ => self.ledger.update(&KEY, &next.own(), revision).await,
             };
             match saved {
                 Ok(revision) => {
                     self.copy(&next).await;
-                    self.learn(Known::of((revision, known.laid_out), next));
+                    self.learn(Known::of(Place { laid_out, revision }, next));
                     return Ok(changes);
                 }
                 Err(SaveError::Conflict) => sleep(PAUSE).await,

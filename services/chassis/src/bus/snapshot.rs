@@ -17,7 +17,7 @@ pub(crate) struct Entry {
 /// The newest values of a bucket's keys that match a pattern. Deleted keys are left out.
 pub(crate) async fn snapshot(bus: &Bus, bucket: &str, pattern: &str) -> anyhow::Result<Vec<Entry>> {
     use auspex_proto::subject;
-    let stream = bus.js().get_stream(subject::bucket_stream(bucket)).await?;
+    let stream = bus.stream_of(bucket).await?;
     let config = pull::Config {
         deliver_policy: DeliverPolicy::LastPerSubject,
         ack_policy: AckPolicy::None,

@@ -70,8 +70,7 @@ struct Saved {
 
 /// When the bucket of a stage's states was created.
 async fn states_of(bus: &Bus, post: &Post) -> anyhow::Result<Timestamp> {
-    let bucket = subject::bucket_stream(&subject::state_bucket(post.stage.name));
-    let bucket = bus.js().get_stream(bucket).await?;
+    let bucket = bus.stream_of(&subject::state_bucket(post.stage.name)).await?;
     Ok(timestamp(bucket.cached_info().created.unix_timestamp_nanos()))
 }
 

@@ -203,13 +203,9 @@ mod tests {
         let saved = view.at_least(&project(), "a", places[3], within).await.unwrap();
         assert_eq!(saved.unwrap().state, of_it);
         // How far all is saved is known in a moment, and not before it is.
-        let settled = view
-            .settled(&project(), places[3], within)
-            .await
-            .unwrap()
-            .unwrap();
-        assert!(settled.seq >= places[3] && settled.place >= 1, "{settled:?}");
-        let beyond = view.settled(&project(), settled.seq + 1, Duration::ZERO).await;
+        let settled = view.settled(&project(), places[3], within).await;
+        assert!(settled.unwrap().is_some_and(|place| place >= 1));
+        let beyond = view.settled(&project(), u64::MAX, Duration::ZERO).await;
         assert_eq!(beyond.unwrap(), None);
         assert!(stopping.finish(Duration::from_secs(5)).await.is_empty());
         let later = publish(bus, [observations(meta(5, project(), ""))]).await;

@@ -262,7 +262,7 @@ impl<V: Verb> Owner<V> {
             return Ok(());
         }
         let bucket = subject::state_bucket(self.post.stage.name);
-        let stream = self.bus.js().get_stream(subject::bucket_stream(&bucket)).await?;
+        let stream = self.bus.stream_of(&bucket).await?;
         for (key, revision) in over {
             let subject = subject::bucket_key(&bucket, &subject::state_key(self.post.partition, &key));
             stream.purge().filter(subject).sequence(revision + 1).await?;

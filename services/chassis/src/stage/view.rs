@@ -40,15 +40,6 @@ impl<S> std::fmt::Debug for View<S> {
     }
 }
 
-/// How far everything that bears on a project is saved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settled {
-    /// The last fact of the log of which nothing is unsaved.
-    pub seq: u64,
-    /// A place among the changes of the states: who [watches](View::watch) them has seen what was saved once he has come so far.
-    pub place: u64,
-}
-
 /// A saved state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept<S> {
@@ -94,8 +85,9 @@ impl<S: DeserializeOwned> View<S> {
         value.map(|value| kept(&value)).transpose()
     }
 
-    /// How far everything that bears on a project is saved, once it is this far; `None` when it is not within the time. It is known
-    /// up to half a second after the saves.
+    /// The [place](Changed::place) among the changes of the states up to which everything stands that bears on a project and was put
+    /// on the log up to this sequence; `None` when not all of it is saved within the time. It is known up to half a second after
+    /// the saves.
     ///
     /// # Errors
     /// When the bus is away.
@@ -104,7 +96,7 @@ impl<S: DeserializeOwned> View<S> {
         project: &Project,
         seq: u64,
         within: Duration,
-    ) -> anyhow::Result<Option<Settled>> {
+    ) -> anyhow::Result<Option<u64>> {
         let post = Post {
             stage: self.stage,
             partition: self.bus.partitions().of(project),
@@ -114,10 +106,8 @@ impl<S: DeserializeOwned> View<S> {
             // First how far all is saved, then where that was: so nothing is between them.
             let (reached, _) = cursor::passed(&self.bus, post).await?;
             if reached >= seq {
-                let states = subject::bucket_stream(&self.bucket);
-                let states = self.bus.js().get_stream(states).await?;
-                let place = states.cached_info().state.last_sequence;
-                return Ok(Some(Settled { seq: reached, place }));
+                let states = self.bus.stream_of(&self.bucket).await?;
+                return Ok(Some(states.cached_info().state.last_sequence));
             }
             if tokio::time::Instant::now() >= end {
                 return Ok(None);
@@ -213,11 +203,7 @@ impl<S: DeserializeOwned> View<S> {
     /// # Errors
     /// When the bus is away.
     pub async fn count(&self) -> anyhow::Result<u64> {
-        let stream = self
-            .bus
-            .js()
-            .get_stream(subject::bucket_stream(&self.bucket))
-            .await?;
+        let stream = self.bus.stream_of(&self.bucket).await?;
         Ok(stream.cached_info().state.messages)
     }
 }
