@@ -124,10 +124,9 @@ impl Job {
         };
         let run = held(&claim, async {
             let _alone = self.bench.lock().await;
-            self.train(&states, stock, cause).await
+            Box::pin(self.train(&states, stock, cause)).await
         });
-        let run = run.await;
-        let run = match run {
+        let run = match run.await {
             Ok(run) => run,
             // Nobody has trained: at the next look it is time still.
             Err(fault) if asked.is_some() || fault.is::<Away>() => {
