@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use auspex_chassis::broker::{Broker, Sync};
+use auspex_chassis::testing::cluster::Cluster;
 use auspex_proto::command::Ask;
 use auspex_proto::wire::rollout_service_client::RolloutServiceClient;
 use auspex_proto::wire::{CommandRolloutRequest, GetRolloutRequest, Phase, RolloutView, StartRolloutRequest};
@@ -73,7 +74,41 @@ fn users(proxy: u16, stop: &Arc<AtomicBool>) -> Vec<std::thread::JoinHandle<(u64
 
 struct Control(RolloutServiceClient<Channel>);
 
+fn at_20(view: &RolloutView) -> bool {
+    view.weight == 20 && view.verified && view.verified_weight == 20
+}
+
+fn paused(view: &RolloutView) -> bool {
+    view.phase == i32::from(Phase::Paused)
+}
+
 impl Control {
+    fn of(mesh: &Apart) -> Self {
+        let channel = Channel::from_shared(format!("http://127.0.0.1:{}", mesh.canary.port)).unwrap();
+        Self(RolloutServiceClient::new(channel.connect_lazy()))
+    }
+
+    async fn start(&mut self) {
+        let start = StartRolloutRequest {
+            project: "acme/shop".to_owned(),
+            document: DOCUMENT.to_owned(),
+            actor: "ada".to_owned(),
+        };
+        let answer = self.0.start(start).await.unwrap().into_inner();
+        assert_eq!(answer.refused, "");
+        self.until("weight 20, verified at the data plane", 30, at_20)
+            .await;
+    }
+
+    async fn promote(&mut self) {
+        let command = wire_command(&Ask::Promote { full: false });
+        let answer = self.0.command(command).await;
+        assert_eq!(answer.unwrap().into_inner().refused, "");
+        let done = |v: &RolloutView| v.phase == i32::from(Phase::Promoted);
+        let last = self.until("promoted", 60, done).await;
+        assert_eq!(last.weight, 100);
+    }
+
     async fn view(&mut self) -> Option<RolloutView> {
         let request = GetRolloutRequest {
             project: "acme/shop".to_owned(),
@@ -120,22 +155,19 @@ struct Apart {
     /// Where users are served.
     listen: u16,
     _others: [Process; 4],
-    _broker: Broker,
     _folder: tempfile::TempDir,
 }
 
-async fn apart() -> Apart {
+/// On these servers, which keep everything so many times.
+fn apart(url: &str, copies: usize) -> Apart {
     let folder = tempfile::tempdir().unwrap();
-    let broker = Broker::start(None, &folder.path().join("nats"), Sync::EverySecond)
-        .await
-        .unwrap();
     let (stable, candidate, listen) = (sample("stable"), sample("candidate"), free_port());
     let file = folder.path().join("auspex.toml");
     let text = format!(
-        "[nats]\nurl = \"{}\"\npartitions = 2\n[nats.streams]\nlease_seconds = 2\n[proxy]\nlease_ms = 3000\n\
+        "[nats]\nurl = \"{url}\"\npartitions = 2\n[nats.streams]\nlease_seconds = 2\nreplicas = {copies}\n\
+         [proxy]\nlease_ms = 3000\n\
          listen = \"127.0.0.1:{listen}\"\n[[proxy.routes]]\nservice = \"checkout\"\nproject = \"acme/shop\"\n\
-         stable = \"http://127.0.0.1:{stable}\"\ncandidate = \"http://127.0.0.1:{candidate}\"\n",
-        broker.url()
+         stable = \"http://127.0.0.1:{stable}\"\ncandidate = \"http://127.0.0.1:{candidate}\"\n"
     );
     std::fs::write(&file, text).unwrap();
     let settings = [file.display().to_string()];
@@ -147,31 +179,21 @@ async fn apart() -> Apart {
         proxy,
         listen,
         _others: others,
-        _broker: broker,
         _folder: folder,
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_apart_carry_a_rollout_through_and_survive_the_loss_of_control() {
-    let mut mesh = apart().await;
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(None, folder.path(), Sync::EverySecond)
+        .await
+        .unwrap();
+    let mut mesh = apart(&broker.url(), 1);
     let stop = Arc::new(AtomicBool::new(false));
     let users = users(mesh.listen, &stop);
-    let channel = Channel::from_shared(format!("http://127.0.0.1:{}", mesh.canary.port))
-        .unwrap()
-        .connect_lazy();
-    let mut control = Control(RolloutServiceClient::new(channel));
-    let start = StartRolloutRequest {
-        project: "acme/shop".to_owned(),
-        document: DOCUMENT.to_owned(),
-        actor: "ada".to_owned(),
-    };
-    let answer = control.0.start(start).await.unwrap().into_inner();
-    assert_eq!(answer.refused, "");
-    let at_20 = |v: &RolloutView| v.weight == 20 && v.verified && v.verified_weight == 20;
-    control
-        .until("weight 20, verified at the data plane", 30, at_20)
-        .await;
+    let mut control = Control::of(&mesh);
+    control.start().await;
 
     // Control dies: the weight is held for its lease, then everything goes to stable, and says so.
     mesh.canary.freeze();
@@ -187,24 +209,43 @@ async fn services_apart_carry_a_rollout_through_and_survive_the_loss_of_control(
         .until("weight 20 after the owner was killed", 30, at_20)
         .await;
     // A promotion ends the step at hand: only when that is the pause does it go on to 50 %.
-    let paused = |v: &RolloutView| v.phase == i32::from(Phase::Paused);
     control.until("paused until promoted", 30, paused).await;
-
-    let command = |ask| wire_command(&ask);
-    let answer = control.0.command(command(Ask::Promote { full: false })).await;
-    assert_eq!(answer.unwrap().into_inner().refused, "");
-    let done = |v: &RolloutView| v.phase == i32::from(Phase::Promoted);
-    let last = control.until("promoted", 60, done).await;
-    assert_eq!(last.weight, 100);
+    control.promote().await;
     status_within(mesh.proxy.port, 5, "everything on the candidate", |s| {
         !s.contains("\"suspended\":true")
     });
     stop.store(true, Ordering::Relaxed);
+    served(users);
+    assert_eq!(mesh.canary.stop(), Some(0));
+}
+
+/// Both versions, and no request lost.
+fn served(users: Vec<std::thread::JoinHandle<(u64, u64)>>) {
     let served: Vec<(u64, u64)> = users.into_iter().map(|user| user.join().unwrap()).collect();
     let (stable, candidate) = served
         .iter()
         .fold((0, 0), |sum, user| (sum.0 + user.0, sum.1 + user.1));
     assert!(stable > 0 && candidate > 0, "{stable} and {candidate} requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_goes_through_while_the_servers_of_a_cluster_die_one_after_another() {
+    let mut cluster = Cluster::start().await.unwrap();
+    let mesh = apart(&cluster.settings().url, cluster.size());
+    let stop = Arc::new(AtomicBool::new(false));
+    let users = users(mesh.listen, &stop);
+    let mut control = Control::of(&mesh);
+    control.start().await;
+    for n in 0..cluster.size() {
+        cluster.kill(n).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        cluster.restart(n).await.unwrap();
+        control.until("weight 20 with a server less", 60, at_20).await;
+    }
+    control.until("paused until promoted", 60, paused).await;
+    control.promote().await;
+    stop.store(true, Ordering::Relaxed);
+    served(users);
     assert_eq!(mesh.canary.stop(), Some(0));
 }
 

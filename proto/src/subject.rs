@@ -300,6 +300,12 @@ pub fn bucket_stream(bucket: &str) -> String {
     format!("KV_{bucket}")
 }
 
+/// The stream behind a store of files.
+#[must_use]
+pub fn objects_stream(store: &str) -> String {
+    format!("OBJ_{store}")
+}
+
 /// The subject behind a key, or a pattern of keys, of a bucket.
 #[must_use]
 pub fn bucket_key(bucket: &str, key: &str) -> String {
@@ -343,9 +349,9 @@ pub fn parse(subject: &str) -> Result<Address, Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use std::time::Duration;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -362,10 +368,8 @@ mod tests {
         let subject = fact(Partition::Number(3), FactKind::Decision, &project, "check out");
         assert_eq!(subject, "auspex.v1.p3.decision.acme=2Fshop=2Eapi.check=20out");
         let address = parse(&subject).unwrap();
-        assert_eq!(
-            (address.partition, address.kind),
-            (Partition::Number(3), FactKind::Decision)
-        );
+        assert_eq!(address.partition, Partition::Number(3));
+        assert_eq!(address.kind, FactKind::Decision);
         assert_eq!(untoken(&address.project).unwrap(), "acme/shop.api");
         for wrong in [
             "",
@@ -380,11 +384,8 @@ mod tests {
 
     #[test]
     fn facts_live_at_least_seven_days() {
-        assert!(
-            FACT_KINDS
-                .iter()
-                .all(|kind| kind.lifetime() >= Duration::from_secs(7 * 86_400))
-        );
+        let week = Duration::from_secs(7 * 86_400);
+        assert!(FACT_KINDS.iter().all(|kind| kind.lifetime() >= week));
     }
 
     proptest! {

@@ -22,7 +22,16 @@ pub fn program() -> PathBuf {
     BUILT
         .get_or_init(|| {
             let done = Command::new(env!("CARGO"))
-                .args(["build", "--locked", "--quiet", "-p", "auspex"])
+                // As a part of its own tests: then it is the one that the test run has built already, with the same features.
+                .args([
+                    "test",
+                    "--workspace",
+                    "--no-run",
+                    "--locked",
+                    "--quiet",
+                    "--test",
+                    "demo",
+                ])
                 .current_dir(top())
                 .status();
             assert!(

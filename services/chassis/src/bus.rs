@@ -6,6 +6,7 @@ mod publish;
 mod reader;
 mod refusals;
 mod snapshot;
+mod stale;
 mod streams;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub(crate) use self::publish::KEPT;
 pub use self::publish::{DeadLetter, Outgoing, Pending, PublishError, Receipt};
 pub(crate) use self::reader::{Raw, Reader, Start, stream_time};
 pub(crate) use self::snapshot::{Entry as KeyValue, snapshot};
+pub(crate) use self::stale::is_stale;
 pub use self::streams::StreamSettings;
 
 /// Messages per partition that a connection carries before it makes publishers wait. An owner sends all that it has to say before
@@ -116,6 +118,11 @@ impl Bus {
     #[must_use]
     pub fn lease(&self) -> Duration {
         self.lease
+    }
+
+    /// Whether each message is kept more than once.
+    pub(crate) fn is_replicated(&self) -> bool {
+        self.replicas > 1
     }
 
     /// Whether facts may come in.

@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use crate::bus::{Bus, snapshot};
+use crate::bus::{Bus, is_stale, snapshot};
 
 /// The server has this long to answer: it is near, and somebody waits.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -247,7 +247,7 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Inner<R> {
         let value = self.instance.clone().into();
         match leases.update(&self.lease_key, value, revision).await {
             Ok(revision) => Ok(Some(revision)),
-            Err(fault) if fault.kind() == kv::UpdateErrorKind::WrongLastRevision => Ok(None),
+            Err(fault) if is_stale(&fault) => Ok(None),
             Err(fault) => Err(fault.into()),
         }
     }
@@ -283,7 +283,7 @@ impl<R: Serialize + DeserializeOwned + Default + Clone> Inner<R> {
         let value = bytes::Bytes::from(rmp_serde::to_vec_named(kept)?);
         match records.update(&self.record_key, value.clone(), revision).await {
             Ok(revision) => Ok(Some(revision)),
-            Err(fault) if fault.kind() == kv::UpdateErrorKind::WrongLastRevision => {
+            Err(fault) if is_stale(&fault) => {
                 // Our own word, whose answer was lost on the way?
                 let entry = records.entry(&self.record_key).await?;
                 Ok(entry.filter(|e| e.value == value).map(|e| e.revision))

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::bus::{Bus, snapshot, timestamp};
+use crate::bus::{Bus, is_stale, snapshot, timestamp};
 
 /// A bucket of documents; cheap to clone.
 #[derive(Debug, Clone)]
@@ -105,7 +105,9 @@ impl Ledger {
         let value = encode(document)?;
         match self.store.create(subject::document_key(key), value).await {
             Ok(revision) => Ok(revision),
-            Err(fault) if fault.kind() == kv::CreateErrorKind::AlreadyExists => Err(SaveError::Conflict),
+            Err(fault) if fault.kind() == kv::CreateErrorKind::AlreadyExists || is_stale(&fault) => {
+                Err(SaveError::Conflict)
+            }
             Err(fault) => Err(SaveError::Unavailable(fault.to_string())),
         }
     }
@@ -127,7 +129,7 @@ impl Ledger {
             .await
         {
             Ok(revision) => Ok(revision),
-            Err(fault) if fault.kind() == kv::UpdateErrorKind::WrongLastRevision => Err(SaveError::Conflict),
+            Err(fault) if is_stale(&fault) => Err(SaveError::Conflict),
             Err(fault) => Err(SaveError::Unavailable(fault.to_string())),
         }
     }
@@ -140,7 +142,7 @@ impl Ledger {
         let key = subject::document_key(key);
         match self.store.purge_expect_revision(key, Some(revision)).await {
             Ok(()) => Ok(()),
-            Err(fault) if fault.to_string().contains("wrong last sequence") => Err(SaveError::Conflict),
+            Err(fault) if is_stale(&fault) => Err(SaveError::Conflict),
             Err(fault) => Err(SaveError::Unavailable(fault.to_string())),
         }
     }

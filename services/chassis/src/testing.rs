@@ -1,6 +1,7 @@
 //! Real parts for tests: a private `nats-server` with a store of its own, and a house on it.
 
 pub mod bare;
+pub mod cluster;
 pub mod gcs;
 
 use std::path::PathBuf;

@@ -35,7 +35,7 @@ async fn every_event_is_absorbed_once_and_replay_equals_live() {
     let kept = view.get(&project, "c/d").await.unwrap().unwrap();
     assert_eq!(kept.state.events, 30);
     assert_eq!(view.list().await.unwrap().len(), 3);
-    assert_replay(&test, COUNTER, Counter::default(), &log);
+    assert_replay(&test.house, COUNTER, Counter::default(), &log);
     assert!(test.shutdown.finish(Duration::from_secs(5)).await.is_empty());
 }
 
@@ -58,7 +58,7 @@ async fn kill_the_server(counter: Counter) {
     feeding.await.unwrap();
     let log = log_with_alerts(test.house.bus(), 600).await;
     assert_each_once(&log, 600);
-    assert_replay(&test, COUNTER, counter, &log);
+    assert_replay(&test.house, COUNTER, counter, &log);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +157,7 @@ async fn a_fenced_owner_behind_whose_last_word_there_is_another_begins_again() {
     let mut log = log_with_alerts(test.house.bus(), 19).await;
     log.retain(|logged| logged.message_id != "foreign");
     assert_each_once(&log, 18);
-    assert_replay(&test, COUNTER, fenced, &log);
+    assert_replay(&test.house, COUNTER, fenced, &log);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -128,7 +128,7 @@ async fn killing_the_server_between_bites_loses_and_doubles_nothing() {
     ask_all(test.house.bus()).await;
     let asked = 3_000_usize.div_ceil(7) + PROJECTS;
     let log = log_with_alerts(test.house.bus(), asked).await;
-    assert_replay(&test, LEDGER, Ledger::default(), &log);
+    assert_replay(&test.house, LEDGER, Ledger::default(), &log);
     // Whoever takes over finds all of it.
     for n in 0..PROJECTS {
         let id = Project::new(project(n)).unwrap();
@@ -147,7 +147,7 @@ async fn an_owner_that_is_gone_between_bites_is_taken_over() {
     feed(test.house.bus(), 1_200..2_400).await;
     ask_all(test.house.bus()).await;
     let log = log_with_alerts(test.house.bus(), 2_400_usize.div_ceil(7) + PROJECTS).await;
-    assert_replay(&test, LEDGER, Ledger::default(), &log);
+    assert_replay(&test.house, LEDGER, Ledger::default(), &log);
     let kept = view.list().await.unwrap();
     assert_eq!(kept.len(), PROJECTS);
     assert!(

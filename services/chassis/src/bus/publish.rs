@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use super::Bus;
 use super::refusals::Refusals;
+use super::stale::is_stale;
 use crate::telemetry::Trace;
 
 /// As much of a payload as a letter keeps that waits in an outbox, in bytes: the outbox is saved with its state, below the
@@ -350,7 +351,8 @@ impl Bus {
 fn explain(fault: &async_nats::jetstream::context::PublishError, bytes: usize) -> PublishError {
     let text = fault.to_string();
     match fault.kind() {
-        PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId => PublishError::Stale,
+        _ if is_stale(fault) => PublishError::Stale,
+        PublishErrorKind::WrongLastMessageId => PublishError::Stale,
         PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge {
             bytes,
             limit: 1 << 20,

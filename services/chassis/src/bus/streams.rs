@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamSettings {
-    /// Copies of each stream: 1, or 3 in a cluster.
+    /// Copies of each stream: 1, or 3 in a cluster. What is there takes another number at the next start.
     pub replicas: usize,
     /// Size at which the log is full and intake closes, in bytes.
     pub max_bytes: i64,
@@ -80,8 +80,9 @@ pub(super) async fn lay_out(js: &jetstream::Context, settings: &StreamSettings) 
         js.update_key_value(lease_bucket(settings.replicas, lease))
             .await
             .context("changing nats.streams.lease_seconds")?;
+        leases(js, settings.replicas, lease).await?;
     }
-    bucket(js, kept_bucket(subject::CURSORS, settings.replicas)).await?;
+    state_bucket(js, subject::CURSORS, settings.replicas).await?;
     Ok(())
 }
 
@@ -97,13 +98,15 @@ async fn agree(js: &jetstream::Context, wanted: Config) -> anyhow::Result<()> {
     }
     let agreed = Config {
         max_bytes: if fits { wanted.max_bytes } else { config.max_bytes },
+        num_replicas: wanted.num_replicas,
         duplicate_window: wanted.duplicate_window,
         ..config.clone()
     };
     if agreed != *config {
         let (stream, was, is) = (&agreed.name, config.max_bytes, agreed.max_bytes);
+        let copies = agreed.num_replicas;
         js.update_stream(&agreed).await?;
-        tracing::info!(%stream, was, is, "the stream has other limits now");
+        tracing::info!(%stream, was, is, copies, "the stream has other limits now");
     }
     Ok(())
 }
@@ -172,7 +175,7 @@ fn kept_bucket(name: &str, replicas: usize) -> kv::Config {
     }
 }
 
-/// The bucket that keeps a stage's state.
+/// The bucket that keeps a stage's state, cursors or documents.
 pub(super) async fn state_bucket(
     js: &jetstream::Context,
     name: &str,
@@ -181,15 +184,41 @@ pub(super) async fn state_bucket(
     bucket(js, kept_bucket(name, replicas)).await
 }
 
-async fn bucket(js: &jetstream::Context, config: kv::Config) -> anyhow::Result<kv::Store> {
-    let name = config.bucket.clone();
-    match js.get_key_value(&name).await {
-        Ok(store) => Ok(store),
+async fn bucket(js: &jetstream::Context, wanted: kv::Config) -> anyhow::Result<kv::Store> {
+    let (name, copies) = (wanted.bucket.clone(), wanted.num_replicas);
+    let store = match js.get_key_value(&name).await {
+        Ok(store) => store,
         Err(_) => js
-            .create_key_value(config)
+            .create_key_value(wanted)
             .await
-            .with_context(|| format!("laying out bucket {name}")),
+            .with_context(|| format!("laying out bucket {name}"))?,
+    };
+    match keep(js, &store.stream.cached_info().config, copies).await? {
+        true => Ok(js.get_key_value(&name).await?),
+        false => Ok(store),
     }
+}
+
+/// Has what is kept kept so many times, and of several copies the leader's alone read, where the client allows any: another may be
+/// behind what was acknowledged (a state older than its cursor would be missing facts), or be stopped and answer nothing. Whether
+/// that had to be said.
+async fn keep(js: &jetstream::Context, config: &Config, copies: usize) -> anyhow::Result<bool> {
+    let agreed = Config {
+        num_replicas: copies,
+        allow_direct: copies == 1,
+        ..config.clone()
+    };
+    if agreed == *config {
+        return Ok(false);
+    }
+    let (stream, was) = (&config.name, config.num_replicas);
+    js.update_stream(&agreed)
+        .await
+        .with_context(|| format!("keeping {stream} {copies} times (nats.streams.replicas)"))?;
+    if was != copies {
+        tracing::info!(%stream, was, is = copies, "the stream has as many copies as that now");
+    }
+    Ok(true)
 }
 
 /// A store of files.
@@ -204,11 +233,12 @@ pub(super) async fn objects(
         storage: StorageType::File,
         ..object_store::Config::default()
     };
-    match js.get_object_store(bucket).await {
-        Ok(store) => Ok(store),
-        Err(_) => js
-            .create_object_store(config)
+    if js.get_object_store(bucket).await.is_err() {
+        js.create_object_store(config)
             .await
-            .with_context(|| format!("laying out object store {bucket}")),
+            .with_context(|| format!("laying out object store {bucket}"))?;
     }
+    let stream = js.get_stream(subject::objects_stream(bucket)).await?;
+    keep(js, &stream.cached_info().config, replicas).await?;
+    Ok(js.get_object_store(bucket).await?)
 }

@@ -5,7 +5,7 @@ use auspex_proto::{Timestamp, subject};
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Post};
-use crate::bus::{Bus, Outgoing, timestamp};
+use crate::bus::{Bus, Outgoing, is_stale, timestamp};
 
 /// The time of the first message that a cursor has not passed; `None` when it has passed all.
 pub(crate) async fn lag(
@@ -155,7 +155,7 @@ impl Cursor {
                 (self.revision, self.seq, self.now) = (revision, seq, now);
                 Ok(())
             }
-            Err(fault) if fault.kind() == kv::UpdateErrorKind::WrongLastRevision => {
+            Err(fault) if is_stale(&fault) => {
                 Err(Fault::Lost(format!("cursor {} has a newer owner", self.key)))
             }
             Err(fault) => Err(Fault::Transient(fault.into())),

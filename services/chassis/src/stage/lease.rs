@@ -11,7 +11,7 @@ use async_nats::jetstream::kv;
 use auspex_proto::stage::Stage;
 use auspex_proto::{Partition, Partitions, subject};
 
-use crate::bus::{Bus, snapshot};
+use crate::bus::{Bus, is_stale, snapshot};
 
 /// The leases of one stage in one process.
 pub(super) struct Leases {
@@ -98,7 +98,7 @@ impl Leases {
                 Ok(revision) => {
                     self.held.insert(partition, revision);
                 }
-                Err(fault) if fault.kind() == kv::UpdateErrorKind::WrongLastRevision => {
+                Err(fault) if is_stale(&fault) => {
                     self.held.remove(&partition);
                     changes.lost.push(partition);
                 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::DirectGetErrorKind;
+use async_nats::jetstream::stream::{DirectGetErrorKind, RawMessageErrorKind, Stream};
 use auspex_proto::{Fact, Project, subject};
 use serde::de::DeserializeOwned;
 
@@ -73,22 +73,37 @@ fn absorb<V: Verb>(slots: &mut Slots<V>, message: &StreamMessage) {
     slots.absorb(stream_time(stored, Some(&message.headers)), &arrived);
 }
 
+/// The next message on a subject from this sequence on; `None`: there is none. Of several copies the leader's is read: another may
+/// not have what was acknowledged.
+async fn next(bus: &Bus, log: &Stream<()>, filter: &str, from: u64) -> anyhow::Result<Option<StreamMessage>> {
+    if bus.is_replicated() {
+        return match log.get_first_raw_message_by_subject(filter, from).await {
+            Ok(message) => Ok(Some(message)),
+            Err(fault) if fault.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(fault) => Err(fault.into()),
+        };
+    }
+    match log.direct_get_next_for_subject(filter, Some(from)).await {
+        Ok(message) => Ok(Some(message)),
+        Err(fault) if fault.kind() == DirectGetErrorKind::NotFound => Ok(None),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
 /// What the log holds on these subjects from this sequence on, in order and without gaps.
 async fn since(bus: &Bus, filters: Vec<String>, from: u64) -> anyhow::Result<Vec<StreamMessage>> {
     let log = bus.js().get_stream_no_info(subject::FACTS).await?;
     let (mut found, mut end) = (Vec::new(), u64::MAX);
     for filter in filters {
-        let mut next = from;
+        let mut at = from;
         for read in 1.. {
-            let message = match log.direct_get_next_for_subject(filter.as_str(), Some(next)).await {
-                Ok(message) => message,
-                Err(fault) if fault.kind() == DirectGetErrorKind::NotFound => break,
-                Err(fault) => return Err(fault.into()),
+            let Some(message) = next(bus, &log, &filter, at).await? else {
+                break;
             };
-            next = message.sequence + 1;
+            at = message.sequence + 1;
             found.push(message);
             if read == MOST {
-                end = end.min(next);
+                end = end.min(at);
                 break;
             }
         }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use auspex_chassis::bus::BusSettings;
 use auspex_chassis::stage::{Logged, Replay};
 use auspex_chassis::testing::TestHouse;
-use auspex_chassis::{Bus, Input, PublishError, Reject, Route, Speech, Verb};
+use auspex_chassis::{Bus, House, Input, PublishError, Reject, Route, Speech, Verb};
 use auspex_proto::alert::{Kind, Severity, Status};
 use auspex_proto::event::Body;
 use auspex_proto::seen::Seen;
@@ -170,11 +170,9 @@ pub fn alerts(log: &[Logged]) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Fresh verbs make the same of the log as those that ran.
-pub fn assert_replay<V: Verb>(test: &TestHouse, stage: Stage, verb: V, log: &[Logged]) {
+pub fn assert_replay<V: Verb>(house: &House, stage: Stage, verb: V, log: &[Logged]) {
     let mut live = alerts(log);
-    let mut replayed = Replay::new(stage, test.house.partitions(), verb)
-        .outputs(log)
-        .unwrap();
+    let mut replayed = Replay::new(stage, house.partitions(), verb).outputs(log).unwrap();
     live.sort();
     replayed.sort();
     assert_eq!(replayed, live);

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use async_nats::jetstream::kv;
 use auspex_proto::subject;
 
 use super::Owner;
+use crate::bus::is_stale;
 use crate::stage::Fault;
 use crate::stage::slots::{Unsaved, Which};
 use crate::stage::under_way::{self, Arrived as Landed, Said, Sent, UnderWay};
@@ -53,9 +53,9 @@ impl<V: Verb> Owner<V> {
         let owed = std::mem::take(&mut self.cursor.owes);
         let mut said: Vec<Said> = owed.into_iter().map(Said::from).collect();
         for (key, saved) in saved {
-            let revision = saved.map_err(|fault| match fault.kind() {
-                kv::UpdateErrorKind::WrongLastRevision => Fault::Lost(format!("key {key} has a newer owner")),
-                _ => Fault::Transient(anyhow::anyhow!("saving key {key}: {fault}")),
+            let revision = saved.map_err(|fault| match is_stale(&fault) {
+                true => Fault::Lost(format!("key {key} has a newer owner")),
+                false => Fault::Transient(anyhow::anyhow!("saving key {key}: {fault}")),
             })?;
             said.extend(self.slots.saved(&key, revision));
             keys.push(key);
