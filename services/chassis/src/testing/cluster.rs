@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use async_nats::jetstream::{self, stream::Config};
 use futures::TryStreamExt;
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::bus::{BusSettings, StreamSettings};
@@ -48,7 +49,7 @@ impl Cluster {
         let others = others.collect::<Vec<_>>().join(", ");
         for (n, (port, route)) in ports.iter().zip(routes).enumerate() {
             cluster.write(n, *port, *route, &others)?;
-            let child = cluster.launch(n)?;
+            let child = cluster.launch(n, *port).await?;
             cluster.nodes.push(Node { port: *port, child });
         }
         cluster.agrees().await?;
@@ -91,7 +92,7 @@ impl Cluster {
     /// # Errors
     /// When it cannot be started, or does not catch up.
     pub async fn restart(&mut self, n: usize) -> anyhow::Result<()> {
-        self.nodes[n].child = self.launch(n)?;
+        self.nodes[n].child = self.launch(n, self.nodes[n].port).await?;
         self.has_copies(None).await
     }
 
@@ -124,7 +125,25 @@ impl Cluster {
         Ok(std::fs::write(folder.join("nats.conf"), text)?)
     }
 
-    fn launch(&self, n: usize) -> anyhow::Result<Child> {
+    /// Starts a server and waits until it listens. One whose port another process has for a moment ends, and is started again.
+    async fn launch(&self, n: usize, port: u16) -> anyhow::Result<Child> {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        let mut child = self.spawn(n)?;
+        while child.try_wait()?.is_some() || TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            let folder = self.folder.display();
+            ensure!(
+                tokio::time::Instant::now() < end,
+                "server {n} does not listen; its log is in {folder}"
+            );
+            if child.try_wait()?.is_some() {
+                child = self.spawn(n)?;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(child)
+    }
+
+    fn spawn(&self, n: usize) -> anyhow::Result<Child> {
         let folder = self.folder.join(n.to_string());
         let log = std::fs::OpenOptions::new()
             .create(true)
