@@ -70,8 +70,7 @@ impl Bus {
     /// When the server is out of reach, too old, or has streams of another shape.
     pub async fn connect(settings: &BusSettings, name: &str) -> anyhow::Result<Self> {
         let bus = Self::open(settings, name).await?;
-        // Boxed: what the client keeps while it lays out a bucket would be 10 kB of every future that waits for a connection.
-        Box::pin(streams::lay_out(&bus.js, &settings.streams)).await?;
+        streams::lay_out(&bus.js, &settings.streams).await?;
         Ok(bus)
     }
 

@@ -157,3 +157,23 @@ async fn what_was_kept_once_is_kept_three_times_from_the_next_start_on() {
     assert_eq!(known.unwrap().state.events, 31);
     shutdown.finish(Duration::from_secs(10)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_begin_together_lay_out_one_and_the_same() {
+    let cluster = Cluster::start().await.unwrap();
+    let houses = (0..4).map(|_| async {
+        let (house, shutdown) = TestHouse::another(&cluster.settings()).await.unwrap();
+        Objects::open(house.bus(), "nats://files").await.unwrap();
+        house.run_verb(COUNTER, Counter::default()).await.unwrap();
+        (house, shutdown)
+    });
+    let houses = futures::future::join_all(houses).await;
+    let bus = houses[0].0.bus();
+    for n in 0..9 {
+        insist(bus, &event(PROJECTS[n % 3], &format!("e{n}"), "x")).await;
+    }
+    assert_each_once(&log_with_alerts(bus, 9).await, 9);
+    for (_, shutdown) in &houses {
+        assert!(shutdown.finish(Duration::from_secs(10)).await.is_empty());
+    }
+}

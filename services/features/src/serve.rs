@@ -56,7 +56,7 @@ pub async fn open(house: &House, config: &Config) -> anyhow::Result<Answers> {
         extract: Arc::new(extract),
         barrier: Barrier::new(states.clone(), &online),
         online,
-        shelf: Arc::new(Box::pin(Shelf::open(house.bus(), offline.as_ref())).await?),
+        shelf: Arc::new(Shelf::open(house.bus(), offline.as_ref()).await?),
         offline,
         log: Arc::default(),
         retention: config.offline_days.saturating_mul(86_400_000),

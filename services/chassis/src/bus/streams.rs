@@ -6,7 +6,13 @@ use anyhow::Context as _;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use async_nats::jetstream::{self, kv, object_store};
 use auspex_proto::subject;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+
+/// How often a cluster is asked to lay something out, and how long between two times.
+const ATTEMPTS: usize = 4;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Sizes and lifetimes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,17 +76,16 @@ pub(super) async fn lay_out(js: &jetstream::Context, settings: &StreamSettings) 
     };
     for config in [facts, dead] {
         let (name, size) = (config.name.clone(), config.max_bytes);
-        agree(js, config)
+        patiently(settings.replicas, || agree(js, &config).boxed())
             .await
             .with_context(|| format!("laying out stream {name} for {size} bytes (nats.streams.max_bytes)"))?;
     }
     let lease = Duration::from_secs(settings.lease_seconds);
     let store = leases(js, settings.replicas, lease).await?;
-    if store.status().await?.max_age() != lease {
-        js.update_key_value(lease_bucket(settings.replicas, lease))
+    if store.stream.cached_info().config.max_age != lease {
+        js.update_stream(lease_bucket(settings.replicas, lease))
             .await
             .context("changing nats.streams.lease_seconds")?;
-        leases(js, settings.replicas, lease).await?;
     }
     state_bucket(js, subject::CURSORS, settings.replicas).await?;
     Ok(())
@@ -88,7 +93,7 @@ pub(super) async fn lay_out(js: &jetstream::Context, settings: &StreamSettings) 
 
 /// Lays a stream out. One that is there takes the settings that may change: a full log gets room by `max_bytes`. It never gets
 /// less than it holds: the server would let go of facts.
-async fn agree(js: &jetstream::Context, wanted: Config) -> anyhow::Result<()> {
+async fn agree(js: &jetstream::Context, wanted: &Config) -> anyhow::Result<()> {
     let stream = js.get_or_create_stream(wanted.clone()).await?;
     let jetstream::stream::Info { config, state, .. } = stream.cached_info();
     let fits = u64::try_from(wanted.max_bytes).is_ok_and(|most| state.bytes <= most);
@@ -153,25 +158,33 @@ pub(super) async fn leases(
     replicas: usize,
     lease: Duration,
 ) -> anyhow::Result<kv::Store> {
-    bucket(js, lease_bucket(replicas, lease)).await
+    let wanted = lease_bucket(replicas, lease);
+    patiently(replicas, || bucket(js, subject::LEASES, &wanted).boxed()).await
 }
 
 /// Leases need no disk: after a restart everybody asks again, and saving is by compare-and-set anyway.
-fn lease_bucket(replicas: usize, lease: Duration) -> kv::Config {
-    kv::Config {
+fn lease_bucket(replicas: usize, lease: Duration) -> Config {
+    Config {
         max_age: lease,
         storage: StorageType::Memory,
         ..kept_bucket(subject::LEASES, replicas)
     }
 }
 
-fn kept_bucket(name: &str, replicas: usize) -> kv::Config {
-    kv::Config {
-        bucket: name.to_owned(),
-        history: 1,
-        num_replicas: replicas,
+/// As the client lays out a bucket, but for who is asked: of several copies the one that leads alone, as another may be behind what was
+/// acknowledged (a state older than its cursor would be missing facts), or be stopped and answer nothing.
+fn kept_bucket(name: &str, replicas: usize) -> Config {
+    Config {
+        name: subject::bucket_stream(name),
+        subjects: vec![subject::bucket_key(name, ">")],
+        max_messages_per_subject: 1,
         storage: StorageType::File,
-        ..kv::Config::default()
+        discard: DiscardPolicy::New,
+        allow_rollup: true,
+        deny_delete: true,
+        allow_direct: replicas == 1,
+        num_replicas: replicas,
+        ..Config::default()
     }
 }
 
@@ -181,27 +194,44 @@ pub(super) async fn state_bucket(
     name: &str,
     replicas: usize,
 ) -> anyhow::Result<kv::Store> {
-    bucket(js, kept_bucket(name, replicas)).await
+    let wanted = kept_bucket(name, replicas);
+    patiently(replicas, || bucket(js, name, &wanted).boxed()).await
 }
 
-async fn bucket(js: &jetstream::Context, wanted: kv::Config) -> anyhow::Result<kv::Store> {
-    let (name, copies) = (wanted.bucket.clone(), wanted.num_replicas);
-    let store = match js.get_key_value(&name).await {
+async fn bucket(js: &jetstream::Context, name: &str, wanted: &Config) -> anyhow::Result<kv::Store> {
+    let store = match js.get_key_value(name).await {
         Ok(store) => store,
-        Err(_) => js
-            .create_key_value(wanted)
-            .await
-            .with_context(|| format!("laying out bucket {name}"))?,
+        Err(_) => {
+            js.create_stream(wanted)
+                .await
+                .with_context(|| format!("laying out bucket {name}"))?;
+            js.get_key_value(name).await?
+        }
     };
-    match keep(js, &store.stream.cached_info().config, copies).await? {
-        true => Ok(js.get_key_value(&name).await?),
+    match keep(js, &store.stream.cached_info().config, wanted.num_replicas).await? {
+        true => Ok(js.get_key_value(name).await?),
         false => Ok(store),
     }
 }
 
-/// Has what is kept kept so many times, and of several copies the leader's alone read, where the client allows any: another may be
-/// behind what was acknowledged (a state older than its cursor would be missing facts), or be stopped and answer nothing. Whether
-/// that had to be said.
+/// Of a cluster that is just starting, or that has lost a server, some of the first answers never come; and of those who begin together
+/// one lays out what the others then find.
+async fn patiently<'a, T>(
+    copies: usize,
+    lay_out: impl Fn() -> BoxFuture<'a, anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let attempts = if copies == 1 { 1 } else { ATTEMPTS };
+    for _ in 1..attempts {
+        match lay_out().await {
+            Ok(laid_out) => return Ok(laid_out),
+            Err(fault) => tracing::warn!("the cluster has not laid it out, and is asked again: {fault:#}"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    lay_out().await
+}
+
+/// Has what is there kept so many times, and read accordingly ([`kept_bucket`]). Whether that had to be said.
 async fn keep(js: &jetstream::Context, config: &Config, copies: usize) -> anyhow::Result<bool> {
     let agreed = Config {
         num_replicas: copies,
@@ -233,12 +263,20 @@ pub(super) async fn objects(
         storage: StorageType::File,
         ..object_store::Config::default()
     };
-    if js.get_object_store(bucket).await.is_err() {
-        js.create_object_store(config)
+    patiently(replicas, || object_store(js, &config).boxed()).await
+}
+
+async fn object_store(
+    js: &jetstream::Context,
+    wanted: &object_store::Config,
+) -> anyhow::Result<object_store::ObjectStore> {
+    let name = &wanted.bucket;
+    if js.get_object_store(name).await.is_err() {
+        js.create_object_store(wanted.clone())
             .await
-            .with_context(|| format!("laying out object store {bucket}"))?;
+            .with_context(|| format!("laying out object store {name}"))?;
     }
-    let stream = js.get_stream(subject::objects_stream(bucket)).await?;
-    keep(js, &stream.cached_info().config, replicas).await?;
-    Ok(js.get_object_store(bucket).await?)
+    let stream = js.get_stream(subject::objects_stream(name)).await?;
+    keep(js, &stream.cached_info().config, wanted.num_replicas).await?;
+    Ok(js.get_object_store(name).await?)
 }
