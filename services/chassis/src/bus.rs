@@ -21,7 +21,7 @@ pub use self::connect::BusSettings;
 pub(crate) use self::publish::KEPT;
 pub use self::publish::{DeadLetter, Outgoing, Pending, PublishError, Receipt};
 pub(crate) use self::reader::{Raw, Reader, Start, stream_time};
-pub(crate) use self::snapshot::{Entry as KeyValue, snapshot};
+pub(crate) use self::snapshot::{Entry as KeyValue, newest, snapshot};
 pub(crate) use self::stale::is_stale;
 pub use self::streams::StreamSettings;
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::bus::{Bus, is_stale, snapshot, timestamp};
+use crate::bus::{Bus, is_stale, newest, timestamp};
 
 /// A bucket of documents; cheap to clone.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl Ledger {
     /// # Errors
     /// When the bus is away, or one of them is of another shape.
     pub async fn list<D: DeserializeOwned>(&self, key: &[&str]) -> anyhow::Result<Vec<Document<D>>> {
-        let found = snapshot(&self.bus, &self.bucket, &subject::document_keys(key)).await?;
+        let found = newest(&self.bus, &self.bucket, &subject::document_keys(key)).await?;
         let entry = |entry: crate::bus::KeyValue| {
             Ok(Document {
                 key: subject::document_parts(&entry.key)

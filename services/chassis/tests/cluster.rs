@@ -77,6 +77,12 @@ async fn a_read_knows_what_was_acknowledged_before_it() {
     let enough = Arc::new(AtomicBool::new(false));
     let beside = tokio::spawn(feed(house.bus().clone(), Arc::clone(&enough)));
     let (project, verb) = (Project::new("e").unwrap(), Arc::new(verb));
+    let ledger = Ledger::open(house.bus(), "documents").await.unwrap();
+    for n in 1..=50 {
+        ledger.create(&["a", &n.to_string()], &n).await.unwrap();
+        let known = ledger.list::<usize>(&["a"]).await.unwrap();
+        assert_eq!(known.len(), n);
+    }
     for n in 1..=600 {
         insist(house.bus(), &event("e", &format!("n{n}"), "x")).await;
         let known: Count = view.now(&verb, &project).await.unwrap().state;

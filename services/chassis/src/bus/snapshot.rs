@@ -1,8 +1,9 @@
-//! All newest messages of a pattern of subjects at this moment: how an owner finds its keys.
+//! All newest values of a pattern of keys at this moment: how an owner finds its keys.
 
 use anyhow::Context as _;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use futures::StreamExt;
+use async_nats::jetstream::kv;
+use futures::{StreamExt, TryStreamExt};
 
 use super::Bus;
 
@@ -14,7 +15,44 @@ pub(crate) struct Entry {
     pub(crate) value: bytes::Bytes,
 }
 
-/// The newest values of a bucket's keys that match a pattern. Deleted keys are left out.
+/// How many keys are asked for at the same time.
+const SIDE_BY_SIDE: usize = 64;
+
+/// The newest values of a bucket's keys that match a pattern, all that were acknowledged among them. Deleted keys are left out.
+pub(crate) async fn newest(bus: &Bus, bucket: &str, pattern: &str) -> anyhow::Result<Vec<Entry>> {
+    match bus.is_replicated() {
+        true => key_by_key(bus, bucket, pattern).await,
+        false => snapshot(bus, bucket, pattern).await,
+    }
+}
+
+/// Of several copies the one that leads is asked.
+async fn key_by_key(bus: &Bus, bucket: &str, pattern: &str) -> anyhow::Result<Vec<Entry>> {
+    use auspex_proto::subject;
+    let stream = bus.stream_of(bucket).await?;
+    let subjects = stream
+        .info_with_subjects(subject::bucket_key(bucket, pattern))
+        .await?;
+    let store = bus.bucket(bucket).await?;
+    let values = subjects.map_err(anyhow::Error::from).map_ok(|(place, _)| {
+        let store = &store;
+        async move {
+            let key = subject::bucket_key_of(bucket, &place).context("a key outside its bucket")?;
+            let entry = store.entry(key).await?;
+            let put = entry.filter(|entry| entry.operation == kv::Operation::Put);
+            Ok(put.map(|entry| Entry {
+                key: key.to_owned(),
+                revision: entry.revision,
+                value: entry.value,
+            }))
+        }
+    });
+    let found: Vec<Option<Entry>> = values.try_buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The same in one go, through a consumer. It may stand at a copy that is a moment behind, and cannot tell: for whoever saves by
+/// revision before it counts, or looks again soon.
 pub(crate) async fn snapshot(bus: &Bus, bucket: &str, pattern: &str) -> anyhow::Result<Vec<Entry>> {
     use auspex_proto::subject;
     let stream = bus.stream_of(bucket).await?;

@@ -32,11 +32,9 @@ use super::slots::{Ages, Arrived, Slots, Which};
 use super::ticks::Ticker;
 use super::under_way::{self, Arrived as Landed, UnderWay};
 use super::{Fault, Post};
-use crate::bus::{Bus, DeadLetter, Outgoing, Raw, Reader, Start, snapshot};
+use crate::bus::{Bus, DeadLetter, Outgoing, Raw, Reader, Start, newest, snapshot};
 use crate::shutdown::Stop;
-#[cfg(doc)]
-use crate::verb::Speech;
-use crate::verb::Verb;
+use crate::verb::{Speech, Verb};
 
 /// The most that is absorbed before it is saved.
 const BATCH: usize = 256;
@@ -88,10 +86,19 @@ impl<V: Verb> Owner<V> {
         let stage = post.stage;
         let cursor = Cursor::load(bus, &post, verb.rebuilds()).await?;
         let bucket = bus.bucket(&subject::state_bucket(stage.name)).await?;
+        let speech = verb.speech();
         let mut slots = Slots::new(stage, (post.partition, bus.partitions()), verb, cursor.now);
         slots.poison = poison;
-        let pattern = subject::state_keys(post.partition);
-        for entry in snapshot(bus, &subject::state_bucket(stage.name), &pattern).await? {
+        let (states, pattern) = (
+            subject::state_bucket(stage.name),
+            subject::state_keys(post.partition),
+        );
+        let kept = match speech {
+            // Said before anybody has fenced it: so not of a state that is a moment old.
+            Speech::First => newest(bus, &states, &pattern).await?,
+            Speech::Saved | Speech::Fenced => snapshot(bus, &states, &pattern).await?,
+        };
+        for entry in kept {
             let key =
                 subject::key_of(&entry.key).ok_or_else(|| anyhow::anyhow!("{} is not a key", entry.key))?;
             slots.load(key, entry.revision, &entry.value)?;
