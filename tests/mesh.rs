@@ -240,7 +240,9 @@ async fn a_rollout_goes_through_while_the_servers_of_a_cluster_die_one_after_ano
         cluster.kill(n).await.unwrap();
         tokio::time::sleep(Duration::from_secs(4)).await;
         cluster.restart(n).await.unwrap();
-        control.until("weight 20 with a server less", 60, at_20).await;
+        control
+            .until("weight 20 after a server was away", 60, at_20)
+            .await;
     }
     control.until("paused until promoted", 60, paused).await;
     control.promote().await;

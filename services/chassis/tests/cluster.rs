@@ -1,5 +1,5 @@
-//! The consumer loop on a cluster of three servers that lose one after another: nothing lost, nothing doubled, order kept, replay
-//! equals live; and a read knows what was acknowledged before it.
+//! The consumer loop on three servers of which one after another dies: nothing lost, nothing doubled, order kept, replay equals live;
+//! and a read knows what was acknowledged before it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 

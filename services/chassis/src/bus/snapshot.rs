@@ -51,8 +51,8 @@ async fn key_by_key(bus: &Bus, bucket: &str, pattern: &str) -> anyhow::Result<Ve
     Ok(found.into_iter().flatten().collect())
 }
 
-/// The same in one go, through a consumer. It may stand at a copy that is a moment behind, and cannot tell: for whoever saves by
-/// revision before it counts, or looks again soon.
+/// The same in one go, through a consumer. It may stand at a copy that is a moment behind, and cannot tell: for whoever is
+/// refused what he makes of it (a save by revision, a word behind a fence), or looks again soon.
 pub(crate) async fn snapshot(bus: &Bus, bucket: &str, pattern: &str) -> anyhow::Result<Vec<Entry>> {
     use auspex_proto::subject;
     let stream = bus.stream_of(bucket).await?;

@@ -129,18 +129,19 @@ impl Cluster {
     async fn launch(&self, n: usize, port: u16) -> anyhow::Result<Child> {
         let end = tokio::time::Instant::now() + PATIENCE;
         let mut child = self.spawn(n)?;
-        while child.try_wait()?.is_some() || TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        loop {
+            if child.try_wait()?.is_some() {
+                child = self.spawn(n)?;
+            } else if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return Ok(child);
+            }
             let folder = self.folder.display();
             ensure!(
                 tokio::time::Instant::now() < end,
                 "server {n} does not listen; its log is in {folder}"
             );
-            if child.try_wait()?.is_some() {
-                child = self.spawn(n)?;
-            }
             tokio::time::sleep(PAUSE).await;
         }
-        Ok(child)
     }
 
     fn spawn(&self, n: usize) -> anyhow::Result<Child> {
